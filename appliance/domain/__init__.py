@@ -1,0 +1,1 @@
+"""What things are: pure and synchronous, importing nothing else of the appliance."""

@@ -1,0 +1,131 @@
+"""What has to be known of an instance to draw it, taken from its header once, when it is stored.
+
+The render road never parses DICOM: an ``ImageDescription`` says where in the stored bytes each frame lies and how its
+values are to be understood. It is kept beside the instance and travels to the render process as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from appliance.domain.identifiers import InstanceUid, SeriesUid
+
+PixelKind = Literal["integer", "float", "double"]
+"""The attribute that holds the pixels: Pixel Data, Float Pixel Data or Double Float Pixel Data (PS3.3 C.7.6.24, 25)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """How one frame's pixels are stored (PS3.3 C.7.6.3.1)."""
+
+    rows: int
+    columns: int
+    samples_per_pixel: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    is_signed: bool
+    photometric_interpretation: str
+    planar_configuration: int = 0
+    kind: PixelKind = "integer"
+    padding: tuple[int, int] | None = None
+    """Stored values from the first to the last, both included, that are no image (PS3.3 C.7.5.1.1.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpTable:
+    """A table of a Modality, VOI or Palette LUT (PS3.3 C.11.1.1, C.11.2.1.1, C.7.6.3.1.5)."""
+
+    first_mapped: int
+    bits: int
+    values: bytes
+    """Little-endian unsigned, 16 bit an entry."""
+    explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window over values after the modality LUT (PS3.3 C.11.2.1.2)."""
+
+    center: float
+    width: float
+    function: Literal["linear", "linear-exact", "sigmoid"] = "linear"
+    explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FramePlane:
+    """Where a frame lies in the patient (PS3.3 C.7.6.2), in LPS millimetres."""
+
+    position_mm: tuple[float, float, float] | None = None
+    """Centre of the first pixel (row 0, column 0)."""
+    orientation: tuple[float, float, float, float, float, float] | None = None
+    """Direction in which the column index grows, then that in which the row index grows: unit vectors."""
+    pixel_spacing_mm: tuple[float, float] | None = None
+    """Distance between rows first, then between columns, in the patient (Pixel Spacing)."""
+    slice_thickness_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDescription:
+    """One frame: where its bytes are, where it lies, how its values are meant."""
+
+    fragments: tuple[tuple[int, int], ...]
+    """(offset, length) in bytes of the stored object. Native pixels have one; encapsulated ones one or more.
+
+    For a deflated object they count in the inflated one. For frames that do not begin at a byte (1 bit allocated),
+    ``first_bit`` says where in the first byte."""
+    first_bit: int = 0
+    plane: FramePlane = field(default_factory=FramePlane)
+    rescale_slope: float = 1.0
+    rescale_intercept: float = 0.0
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDescription:
+    """An image instance, ready to be drawn."""
+
+    instance_uid: InstanceUid
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    pixel_format: PixelFormat
+    frames: tuple[FrameDescription, ...]
+    pixel_aspect_ratio: float = 1.0
+    """Height of a pixel over its width, as shown; from spacing or from Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7)."""
+    value_unit: str = ""
+    """Rescale Type or Units: HU, BQML, ... Empty where the file does not say and the modality does not tell."""
+    modality_lut: LookUpTable | None = None
+    voi_luts: tuple[LookUpTable, ...] = ()
+    palette: tuple[LookUpTable, LookUpTable, LookUpTable] | None = None
+    presentation_inverse: bool = False
+    """Presentation LUT Shape INVERSE (PS3.3 C.11.4); MONOCHROME1 is in the photometric interpretation."""
+    is_lossy: bool = False
+    frame_of_reference_uid: str | None = None
+    instance_number: int | None = None
+    frame_time_ms: float | None = None
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether its picture has three channels."""
+        return self.pixel_format.samples_per_pixel == 3 or self.palette is not None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image and the key under which its bytes are kept."""
+
+    key: str
+    """SHA-256 of the original bytes, in hexadecimal."""
+    description: ImageDescription
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSeries:
+    """The images of a series as they are kept now; another ``version`` when one came or went."""
+
+    series_uid: SeriesUid
+    version: str
+    images: tuple[StoredImage, ...]

@@ -1,0 +1,123 @@
+"""Pictures that can be asked for: frozen and complete, so that a view is also a cache key and an ETag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from appliance.domain.identifiers import InstanceUid, SeriesUid
+from appliance.domain.image import Window
+
+Vector = tuple[float, float, float]
+"""A point or a direction in patient coordinates (LPS, mm)."""
+
+
+class RenderingMethod(StrEnum):
+    """PS3.18 Rendering Method."""
+
+    VOLUME_RENDERED = "volume_rendered"
+    MAXIMUM_IP = "maximum_ip"
+    MINIMUM_IP = "minimum_ip"
+    AVERAGE_IP = "average_ip"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a picture becomes bytes."""
+
+    media_type: Literal["image/jpeg", "image/png", "image/webp", "image/jxl"]
+    quality: int | None = None
+    """1 to 100 of a lossy encoding; None is lossless for PNG, WebP and JPEG XL, and the default of JPEG."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of the source, in source pixels; its corner may lie between pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """The size in pixels that a picture must fit in, keeping its aspect; and the part of the source to show."""
+
+    width: int
+    height: int
+    source: Region | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SliceView:
+    """One frame, windowed, sized and encoded."""
+
+    instance_uid: InstanceUid
+    frame_index: int
+    """Counts from 0; the frame number of DICOM counts from 1."""
+    encoding: Encoding
+    window: Window | None = None
+    viewport: Viewport | None = None
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """From where a plane or a volume is seen; parallel projection (PS3.18 Supplement 228)."""
+
+    position: Vector
+    look_at: Vector
+    """For a plane: a point in it. The middle of the picture."""
+    up: Vector
+    field_of_view_mm: float
+    """Height of what the picture shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneView:
+    """A plane through the volume of a series."""
+
+    series_uid: SeriesUid
+    camera: Camera
+    size: tuple[int, int]
+    """(width, height) in pixels."""
+    encoding: Encoding
+    window: Window | None = None
+    slab_mm: float = 0.0
+    method: RenderingMethod = RenderingMethod.AVERAGE_IP
+    invert: bool = False
+    interactive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeView:
+    """The volume of a series, projected or composited."""
+
+    series_uid: SeriesUid
+    camera: Camera
+    size: tuple[int, int]
+    """(width, height) in pixels."""
+    encoding: Encoding
+    method: RenderingMethod = RenderingMethod.VOLUME_RENDERED
+    window: Window | None = None
+    preset: str | None = None
+    invert: bool = False
+    interactive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded picture and what is to be known of it."""
+
+    body: bytes
+    media_type: str
+    size: tuple[int, int]
+    """(width, height) in pixels, as encoded."""
+    stages_ms: tuple[tuple[str, float], ...] = ()
+    """What it cost: read, decode, draw, encode; milliseconds."""
+    completeness: float = 1.0
+    """Part of the volume that is in the picture, 0 to 1."""
+    is_coarse: bool = False
+    """Drawn smaller or with larger steps than asked for, because of the time budget."""

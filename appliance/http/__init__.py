@@ -1,0 +1,1 @@
+"""The doors: Quart resources and the listeners. Status codes live only here."""

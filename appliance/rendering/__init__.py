@@ -1,0 +1,1 @@
+"""How things are drawn: the only room of glumpy and pyvips. Does not know storage."""

@@ -1,0 +1,1 @@
+"""What may happen, and the waiting: asyncio begins here."""
