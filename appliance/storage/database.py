@@ -1,0 +1,235 @@
+"""Where rows are kept: one engine, whole transactions, numbered migrations.
+
+How a role uses it (``storage/index.py`` is an example):
+
+* Tables are subclasses of ``Table`` at module level. They describe and nothing more: no database is bound to them, so
+  two appliances in one process share the classes and never the rows.
+* All work is a function of a ``Transaction``: ``database.run(fn)`` to write, ``database.read(fn)`` to look. A query is
+  made from the table and given to the transaction: ``tx.rows(Study.select().where(…))``,
+  ``tx.execute(Study.update(…))``. Peewee's shortcuts that look for a bound database (``Study.create``, ``study.save``,
+  ``Study.get``, iterating over a query, following a foreign key) raise; that is meant.
+* ``fn`` may run several times: the whole of it is repeated when the engine says that transactions collided. It has no
+  effect outside the database, keeps no row beyond its end but returns plain or frozen values.
+* Keys are natural or UUIDs made by us, numbers of a feed are taken with ``tx.next_number``; conflicts are named by
+  columns. Nothing outside this module knows which engine it is.
+
+Peewee keeps a connection for each thread; everything here blocks, so in asyncio it is called through
+``services.database_threads``.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import peewee
+from peewee import CompositeKey, IntegerField, Model, SchemaManager, TextField, fn
+
+from appliance.domain.errors import SettingsError, Unavailable
+
+T = TypeVar("T")
+
+_ATTEMPTS = 12
+_FIRST_PAUSE_S = 0.01
+_LONGEST_PAUSE_S = 0.5
+_BUSY_TIMEOUT_S = 10
+_COLLISIONS = frozenset({"40001", "40P01"})
+"""SQLSTATE of serialization failure and of deadlock (PostgreSQL appendix A; CockroachDB uses the first)."""
+
+_SQLITE_PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": "full",  # in WAL mode less than full may lose acknowledged transactions in a power cut
+    "foreign_keys": 1,
+}
+
+
+class Table(Model):
+    """Base of all tables; the table is named like the class, in snake case."""
+
+    class Meta:
+        legacy_table_names = False
+
+
+class MigrationRow(Table):
+    """A migration that was carried out."""
+
+    room = TextField()
+    number = IntegerField()
+    name = TextField()
+
+    class Meta:
+        table_name = "migration"
+        primary_key = CompositeKey("room", "number")
+
+
+class Transaction:
+    """The rows as one transaction sees them; valid inside the function that got it, on its thread."""
+
+    def __init__(self, engine: Any) -> None:  # Any: peewee has no types
+        self._engine = engine
+
+    def rows(self, query: Any) -> list[Any]:
+        """All rows of a query of one table or more, as instances of the table (or as the query says: ``.dicts()``)."""
+        return list(query.execute(self._engine))
+
+    def first(self, query: Any) -> Any | None:
+        """The first row, None if there is none."""
+        return next(iter(self.rows(query.limit(1))), None)
+
+    def value(self, query: Any) -> Any:
+        """The first column of the first row, None if there is none."""
+        row = self.first(query.tuples())
+        return None if row is None else row[0]
+
+    def exists(self, query: Any) -> bool:
+        """Whether the query has a row."""
+        return self.first(query.tuples()) is not None
+
+    def count(self, query: Any) -> int:
+        """How many rows the query has."""
+        return int(query.count(self._engine))
+
+    def execute(self, query: Any) -> int:
+        """Carries out an update or a delete; how many rows it changed. For inserts the number means nothing."""
+        changed = query.execute(self._engine)
+        return changed if isinstance(changed, int) else 0
+
+    def insert(self, table: type[Table], **values: object) -> None:
+        """One new row."""
+        table.insert(**values).execute(self._engine)
+
+    def next_number(self, column: Any) -> int:
+        """One more than the largest value of a column: without gaps, and in the order of the commits.
+
+        Two transactions that take the same number collide and one is repeated; so this is for feeds whose reader must
+        not see 8 before 7, which the sequences of an engine do not promise.
+        """
+        largest = self.value(column.model.select(fn.MAX(column)))
+        return 1 if largest is None else int(largest) + 1
+
+    def create_tables(self, *tables: type[Table]) -> None:
+        """The tables and their indexes exist; those that did are left as they are."""
+        for table in tables:
+            schema = SchemaManager(table, self._engine)
+            schema.create_table(safe=True)
+            schema.create_indexes(safe=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A step from one shape of the tables to the next; carrying it out twice does no harm."""
+
+    number: int
+    name: str
+    apply: Callable[[Transaction], None]
+
+
+class Database:
+    """One database, opened by URL: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+
+    Raises SettingsError for a URL that it does not understand. Opening touches no file until the first transaction.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._inside = threading.local()
+
+    def run(self, work: Callable[[Transaction], T]) -> T:
+        """What ``work`` returned, when all that it wrote is durable; nothing is written if it raises.
+
+        Repeated as a whole on collisions; ``Unavailable`` when they do not end, or the engine cannot be reached.
+        """
+        return self._retried(work, "IMMEDIATE")
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """What ``work`` returned, all its queries seeing the same moment. It must not write."""
+        return self._retried(work, "DEFERRED")
+
+    def close(self) -> None:
+        """This thread's connection is closed; the next transaction of the thread opens another."""
+        if not self._engine.is_closed():
+            self._engine.close()
+
+    def _retried(self, work: Callable[[Transaction], T], mode: str) -> T:
+        if getattr(self._inside, "running", False):
+            raise RuntimeError("a transaction inside a transaction: hand the outer one down instead")
+        self._inside.running = True
+        try:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return self._once(work, mode)
+                except (peewee.OperationalError, peewee.InternalError) as error:
+                    if not _is_collision(error):
+                        self.close()  # a connection that was lost stays lost
+                        raise Unavailable("the database cannot be used", key="database-away") from error
+                    pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
+                    time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311  # jitter, not a secret
+            raise Unavailable("the database is too busy", key="database-busy")
+        finally:
+            self._inside.running = False
+
+    def _once(self, work: Callable[[Transaction], T], mode: str) -> T:
+        self._engine.connect(reuse_if_open=True)
+        self._engine.begin(mode)
+        try:
+            result = work(Transaction(self._engine))
+            self._engine.commit()
+        except BaseException:
+            with suppress(peewee.OperationalError):  # the engine may have rolled back by itself
+                self._engine.rollback()
+            raise
+        return result
+
+
+def migrate(database: Database, room: str, migrations: Sequence[Migration]) -> None:
+    """The tables of ``room`` have their newest shape. Each step is one transaction, taken once, in order of number.
+
+    ``room`` names whose tables they are, since several roles may share a database.
+    """
+    database.run(lambda tx: tx.create_tables(MigrationRow))
+    for migration in sorted(migrations, key=lambda migration: migration.number):
+        database.run(lambda tx, step=migration: _apply(tx, room, step))  # type: ignore[misc]
+
+
+def _apply(tx: Transaction, room: str, step: Migration) -> None:
+    done = MigrationRow.select().where((MigrationRow.room == room) & (MigrationRow.number == step.number))
+    if tx.exists(done):
+        return
+    step.apply(tx)
+    tx.insert(MigrationRow, room=room, number=step.number, name=step.name)
+
+
+def _engine(url: str) -> Any:
+    parts = urlsplit(url)
+    if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
+        raise SettingsError(f"database URL with scheme {parts.scheme!r}: expected sqlite:///path")
+    path = Path(unquote(parts.path[1:]))
+    return _PrivateSqlite(str(path), pragmas=_SQLITE_PRAGMAS, timeout=_BUSY_TIMEOUT_S)
+
+
+class _PrivateSqlite(peewee.SqliteDatabase):
+    """SQLite in a file that only its owner may read."""
+
+    def _connect(self) -> Any:
+        # SQLite gives its -wal and -shm files the mode of the database, so making the file first is enough.
+        path = Path(self.database)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise SettingsError(f"the database {path} cannot be opened: {error.strerror}") from error
+        return super()._connect()  # type: ignore[misc]  # peewee makes it in a way that its types do not say
+
+
+def _is_collision(error: Exception) -> bool:
+    cause = error.__cause__ or error
+    if getattr(cause, "sqlstate", None) in _COLLISIONS:
+        return True
+    return "locked" in str(error)  # SQLite: "database is locked", "database table is locked"

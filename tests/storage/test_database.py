@@ -1,0 +1,170 @@
+"""Whole transactions on a real SQLite file."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import peewee
+import pytest
+from peewee import IntegerField, TextField
+
+from appliance.domain.errors import SettingsError, Unavailable
+from appliance.services.database_threads import DatabaseThreads
+from appliance.storage.database import Database, Migration, Table, Transaction, migrate
+
+
+class Counter(Table):
+    name = TextField(primary_key=True)
+    value = IntegerField()
+
+
+TABLES = [Migration(1, "counters", lambda tx: tx.create_tables(Counter))]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    database = Database(f"sqlite:///{tmp_path}/rows.sqlite")
+    migrate(database, "test", TABLES)
+    database.run(lambda tx: tx.insert(Counter, name="a", value=0))
+    return database
+
+
+def value_of_a(tx: Transaction) -> int:
+    return tx.value(Counter.select(Counter.value).where(Counter.name == "a"))
+
+
+def add_one(tx: Transaction) -> None:
+    tx.execute(Counter.update(value=value_of_a(tx) + 1).where(Counter.name == "a"))
+
+
+def test_no_update_is_lost_between_threads(database):
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: database.run(add_one), range(200)))
+
+    assert database.read(value_of_a) == 200
+
+
+def test_an_exception_undoes_everything(database):
+    def fail(tx: Transaction) -> None:
+        add_one(tx)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        database.run(fail)
+
+    assert database.read(value_of_a) == 0
+
+
+def test_the_whole_function_is_repeated_on_a_collision(database):
+    attempts = []
+
+    def collide_twice(tx: Transaction) -> None:
+        add_one(tx)
+        attempts.append(1)
+        if len(attempts) < 3:
+            cause = Exception()
+            cause.sqlstate = "40001"
+            raise peewee.OperationalError("restart transaction") from cause
+
+    database.run(collide_twice)
+
+    assert len(attempts) == 3
+    assert database.read(value_of_a) == 1
+
+
+def test_a_collision_that_does_not_end_is_unavailable(database, monkeypatch):
+    monkeypatch.setattr("appliance.storage.database._LONGEST_PAUSE_S", 0.001)
+
+    def collide(tx: Transaction) -> None:
+        raise peewee.OperationalError("database is locked")
+
+    with pytest.raises(Unavailable) as refusal:
+        database.run(collide)
+
+    assert refusal.value.key == "database-busy"
+
+
+def test_a_reader_sees_one_moment_while_others_write(database):
+    reading, written = threading.Event(), threading.Event()
+
+    def look_twice(tx: Transaction) -> tuple[int, int]:
+        before = value_of_a(tx)
+        reading.set()
+        assert written.wait(5)
+        return before, value_of_a(tx)
+
+    with ThreadPoolExecutor(1) as threads:
+        looked = threads.submit(database.read, look_twice)
+        assert reading.wait(5)
+        database.run(add_one)
+        written.set()
+        assert looked.result() == (0, 0)
+
+
+def test_two_databases_share_tables_and_no_rows(database, tmp_path):
+    other = Database(f"sqlite:///{tmp_path}/other.sqlite")
+    migrate(other, "test", TABLES)
+
+    database.run(add_one)
+
+    assert other.read(lambda tx: tx.count(Counter.select())) == 0
+
+
+def test_a_transaction_inside_a_transaction_raises(database):
+    with pytest.raises(RuntimeError, match="inside"):
+        database.run(lambda tx: database.run(add_one))
+
+
+def test_a_table_is_bound_to_no_database(database):
+    with pytest.raises(peewee.InterfaceError):
+        Counter.create(name="b", value=1)
+
+
+def test_a_migration_is_carried_out_once(database):
+    done = []
+    steps = [*TABLES, Migration(2, "more", lambda tx: done.append(2))]
+
+    migrate(database, "test", steps)
+    migrate(database, "test", steps)
+
+    assert done == [2]
+
+
+def test_the_file_is_private(database, tmp_path):
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+
+    assert modes == {0o600}
+
+
+def test_commits_are_durable_and_foreign_keys_kept(database):
+    engine = database._engine
+    assert engine.execute_sql("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert engine.execute_sql("PRAGMA synchronous").fetchone() == (2,)
+    assert engine.execute_sql("PRAGMA foreign_keys").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("url", ["", "rows.sqlite", "mysql://x/y", "sqlite://host/x", "sqlite:///"])
+def test_a_url_that_is_not_understood_is_refused(url):
+    with pytest.raises(SettingsError):
+        Database(url)
+
+
+def test_numbers_of_a_feed_have_no_gaps(database):
+    def add(tx: Transaction) -> None:
+        number = tx.next_number(Counter.value)
+        tx.insert(Counter, name=f"n{number}", value=number)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: database.run(add), range(40)))
+
+    values = database.read(lambda tx: [row.value for row in tx.rows(Counter.select().order_by(Counter.value))])
+    assert values == list(range(41))
+
+
+async def test_asyncio_runs_transactions_in_threads(database):
+    threads = DatabaseThreads(database)
+
+    await threads.run(add_one)
+
+    assert await threads.read(value_of_a) == 1
+    await threads.close()
