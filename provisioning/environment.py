@@ -1,0 +1,123 @@
+"""The virtual environment ``.venv`` with every package of requirements.lock, and the appliance itself."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioning.progress import Refusal, Step
+
+_BUILT_HERE = "glumpy"
+"""It comes as source only and its setup.py fails in an isolated build: it is built without isolation, when the Cython,
+setuptools, wheel and NumPy of the lock are installed."""
+_MEND = "look at the lines above and at your pip configuration (network, proxy, index), then run this again"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One package of the lock: its lines as they are, hashes included."""
+
+    name: str
+    version: str
+    text: str
+
+
+def read_lock(text: str) -> list[Requirement]:
+    """The packages of a lock file in their order; a name may occur twice with different markers."""
+    blocks = re.findall(r"^[A-Za-z0-9].*(?:\n[ \t]+.*)*", text, flags=re.MULTILINE)
+    return [_parse(block) for block in blocks]
+
+
+def _parse(block: str) -> Requirement:
+    match = re.match(r"([A-Za-z0-9._-]+)==([^\s;\\]+)", block)
+    if match is None:
+        raise ValueError(f"requirements.lock: expected NAME==VERSION, found {block.splitlines()[0]!r}")
+    return Requirement(match[1].lower(), match[2], block)
+
+
+class Environment:
+    """The virtual environment of a checkout."""
+
+    def __init__(self, root: Path, cache: Path, log: Path) -> None:
+        self._root = root
+        self._cache = cache
+        self._log = log
+        self._folder = root / ".venv"
+        self.python = self._folder / "bin" / "python"
+
+    def key(self) -> str:
+        """Changes when the environment has to be made or filled again."""
+        parts = [
+            (self._root / "requirements.lock").read_bytes(),
+            (self._root / "pyproject.toml").read_bytes(),
+            # Moving the checkout breaks the paths inside an environment.
+            str(self._folder).encode(),
+            _version().encode(),
+        ]
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+    def works(self) -> bool:
+        """Whether it is there, runs, and is of the Python that we are."""
+        if not self.python.exists():
+            return False
+        question = "import sys; print('%d.%d' % sys.version_info[:2], sys.prefix)"
+        answer = subprocess.run([self.python, "-c", question], capture_output=True, text=True, check=False)
+        return answer.stdout.split(maxsplit=1) == [_version(), f"{self._folder}\n"]
+
+    def fill(self) -> None:
+        """Makes it and installs everything; what is there already stays. Refusal where a package cannot be had."""
+        requirements = read_lock((self._root / "requirements.lock").read_text())
+        self._make()
+        with Step(f"Python packages ({len(requirements)})", self._log) as step:
+            packages = self._write("packages", [r for r in requirements if r.name != _BUILT_HERE])
+            hashed = ("--require-hashes", "--no-deps", "--only-binary", ":all:")
+            step.run(self._pip("install", *hashed, "-r", packages), mend=_MEND)
+        self._install_glumpy(next(r for r in requirements if r.name == _BUILT_HERE), requirements)
+        with Step("The appliance itself", self._log) as step:
+            step.run(
+                self._pip("install", "--editable", str(self._root), "--no-build-isolation", "--no-deps"), mend=_MEND
+            )
+
+    def _make(self) -> None:
+        if self.works():
+            return
+        with Step("Virtual environment", self._log) as step:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            step.run([sys.executable, "-m", "venv", str(self._folder)], mend="sudo apt-get install python3-venv")
+            if not self.works():
+                raise Refusal(f"{self.python} does not run", f"remove {self._folder} and run this again")
+
+    def _install_glumpy(self, glumpy: Requirement, requirements: list[Requirement]) -> None:
+        """Installs glumpy from a wheel that is built once and kept."""
+        numpy = next(r.version for r in requirements if r.name == "numpy")
+        folder = self._cache / "wheels" / f"glumpy-{glumpy.version}-numpy-{numpy}-python-{_version()}"
+        if not any(folder.glob("*.whl")):
+            with Step("Building glumpy", self._log) as step:
+                source = self._write("glumpy", [glumpy])
+                build = self._pip(
+                    "wheel", "--require-hashes", "--no-deps", "--no-build-isolation", "-r", source, "-w", str(folder)
+                )
+                step.run(
+                    build, mend="look at the lines above; a compiler is needed: sudo apt-get install gcc python3-dev"
+                )
+        with Step("Installing glumpy", self._log) as step:
+            wheel = next(folder.glob("*.whl"))
+            step.run(self._pip("install", "--no-index", "--no-deps", "--force-reinstall", str(wheel)), mend=_MEND)
+
+    def _pip(self, *arguments: str) -> list[str]:
+        return [str(self.python), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+
+    def _write(self, name: str, requirements: list[Requirement]) -> str:
+        """The path of a requirements file that holds ``requirements`` only."""
+        path = self._cache / f"requirements-{name}.txt"
+        path.write_text("\n".join(r.text.rstrip(" \\") for r in requirements) + "\n")
+        return str(path)
+
+
+def _version() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
