@@ -1,0 +1,218 @@
+"""From stored values to the grey that is shown: the grey-scale pipeline of the standard in NumPy.
+
+    stored values → modality LUT → VOI LUT or window → presentation (MONOCHROME1, INVERSE, the viewer's invert) → 0…255
+
+It is the truth that shaders are tested against. For values of 16 bits or fewer the whole pipeline is one table of
+65,536 greys (``grey_table``), which a shader can use as well: then the two agree by construction.
+
+References: PS3.3 C.7.5.1.1.2 (padding), C.7.6.3.1.2 (photometric interpretation), C.7.6.3.1.5 and .6 (palette), C.11.1
+(modality LUT), C.11.2 (VOI LUT), C.11.4 (presentation LUT).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.domain.image import ImageDescription, LookUpTable, PixelFormat, Window
+
+Values = NDArray[Any]
+"""Numbers of any type: stored values, or values after the modality LUT."""
+Grey = NDArray[np.uint8]
+
+TABLE_LENGTH = 1 << 16
+_SIGN = 0x8000
+"""Signed 16-bit values are offset by half the range wherever they are an index or a texel."""
+
+_NARROWEST = 1e-30
+"""A window must divide by its width."""
+_MOST_SAMPLES = 1 << 16
+"""Enough values to find percentiles of a picture to a fraction of a grey."""
+_BACKGROUND_SHARE = 0.04
+"""A lowest or highest value that alone fills more of a picture than this is its surroundings, not content."""
+_CT_SOFT_TISSUE_HU = (-200.0, 300.0)
+_CT_SOFT_TISSUE_SHARE = 0.02
+
+
+def has_table(pixel_format: PixelFormat) -> bool:
+    """Whether every stored value has a place in a table of 65,536: integers of 16 bits or fewer."""
+    return pixel_format.kind == "integer" and pixel_format.bits_allocated <= 16
+
+
+def table_index(stored: Values) -> NDArray[np.uint16]:
+    """The place of each stored value in a ``grey_table``, in the same shape: signed values start at -32768."""
+    if stored.dtype.kind == "i":
+        return np.bitwise_xor(stored.astype(np.int16).view(np.uint16), np.uint16(_SIGN))
+    return stored.astype(np.uint16, copy=False)
+
+
+def table_values(*, is_signed: bool) -> NDArray[np.int32]:
+    """The stored value at each place of a ``grey_table``."""
+    return np.arange(TABLE_LENGTH, dtype=np.int32) - (_SIGN if is_signed else 0)
+
+
+def modality_values(stored: Values, image: ImageDescription, frame_index: int) -> NDArray[np.float64]:
+    """Values after the modality LUT, in the shape of ``stored``.
+
+    References: PS3.3 C.11.1.1 (table), C.11.1.1.2 (rescale slope and intercept).
+    """
+    if image.modality_lut is not None:
+        return _looked_up(stored, image.modality_lut).astype(np.float64)
+    frame = image.frames[frame_index]
+    return np.asarray(stored.astype(np.float64) * frame.rescale_slope + frame.rescale_intercept)
+
+
+def is_padding(stored: Values, pixel_format: PixelFormat) -> NDArray[np.bool_] | None:
+    """Where ``stored`` is no image (PS3.3 C.7.5.1.1.2); None where the file names no padding."""
+    if pixel_format.padding is None:
+        return None
+    low, high = sorted(pixel_format.padding)
+    return np.asarray((stored >= low) & (stored <= high))
+
+
+def windowed(values: Values, window: Window) -> NDArray[np.float32]:
+    """``values`` through ``window``, 0…1, in their shape.
+
+    A LINEAR window narrower than 1, which the standard forbids and float pictures need, is taken as LINEAR_EXACT.
+
+    References: PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT).
+    """
+    center, width = window.center, max(window.width, _NARROWEST)
+    x = values.astype(np.float64)
+    if window.function == "sigmoid":
+        with np.errstate(over="ignore"):
+            return np.asarray(1 / (1 + np.exp(-4 * (x - center) / width)), np.float32)
+    if window.function == "linear" and width >= 1:
+        center, width = center - 0.5, width - 1
+    if width == 0:  # LINEAR of width 1 is a threshold
+        return np.asarray(x > center, np.float32)
+    return np.asarray(np.clip((x - center) / width + 0.5, 0, 1), np.float32)
+
+
+def looked_up_grey(values: Values, table: LookUpTable) -> NDArray[np.float32]:
+    """``values`` through a VOI LUT, 0…1 (PS3.3 C.11.2.1.1)."""
+    largest = float((1 << table.bits) - 1)
+    return np.asarray(np.clip(_looked_up(np.rint(values).astype(np.int64), table) / largest, 0, 1), np.float32)
+
+
+def is_inverted(image: ImageDescription, *, invert: bool = False) -> bool:
+    """Whether low values are shown white.
+
+    MONOCHROME1 and Presentation LUT Shape INVERSE say the same thing twice (PS3.3 C.8.11.3): together they invert once.
+    """
+    by_file = image.pixel_format.photometric_interpretation == "MONOCHROME1" or image.presentation_inverse
+    return by_file != invert
+
+
+def drawn(
+    stored: Values, image: ImageDescription, frame_index: int, *, window: Window | None, invert: bool = False
+) -> Grey:
+    """One frame as grey, 0…255, in the shape of ``stored``.
+
+    ``window`` None takes the file's VOI LUT, which must then be there. Padding is black.
+    """
+    values = modality_values(stored, image, frame_index)
+    part = looked_up_grey(values, image.voi_luts[0]) if window is None else windowed(values, window)
+    if is_inverted(image, invert=invert):
+        part = 1 - part
+    grey: Grey = np.rint(part * 255).astype(np.uint8)
+    padding = is_padding(stored, image.pixel_format)
+    if padding is not None:
+        grey[padding] = 0
+    return grey
+
+
+def grey_table(image: ImageDescription, frame_index: int, *, window: Window | None, invert: bool = False) -> Grey:
+    """The grey of every stored value, (65536,), by ``table_index``; for formats that ``has_table``."""
+    stored = table_values(is_signed=image.pixel_format.is_signed)
+    return drawn(stored, image, frame_index, window=window, invert=invert)
+
+
+def palette_table(image: ImageDescription) -> Grey:
+    """The colour of every stored value, (65536, 3), of a PALETTE COLOR image (PS3.3 C.7.6.3.1.5)."""
+    assert image.palette is not None
+    stored = table_values(is_signed=image.pixel_format.is_signed)
+    return np.stack([_palette_channel(stored, channel) for channel in image.palette], axis=-1)
+
+
+def chosen_window(stored: Values, image: ImageDescription, frame_index: int, asked: Window | None) -> Window | None:
+    """The window to draw a frame with: the one asked for, the file's first, or one found from the values.
+
+    None means the file's VOI LUT: it has no window, and one is not found better than what the file wants.
+    """
+    if asked is not None:
+        return asked
+    for window in image.frames[frame_index].windows:
+        if window.width > 0 and np.isfinite([window.center, window.width]).all():
+            return window
+    if image.voi_luts:
+        return None
+    return default_window(modality_values(_sample(stored, image), image, frame_index), image.modality, image.value_unit)
+
+
+def default_window(values: Values, modality: str, unit: str = "") -> Window:
+    """A window in which ``values``, after the modality LUT and without padding, show what they hold.
+
+    CT in Hounsfield units shows soft tissue where there is any; PET and NM run from zero to their high end; all others
+    between robust percentiles, leaving the empty background out of the count.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return Window(0.5, 1.0, "linear-exact")
+    if modality == "CT" and unit in {"HU", ""} and _has_soft_tissue(finite):
+        return Window(40.0, 400.0, explanation="Soft tissue")
+    if modality in {"PT", "NM"} and finite.min() >= 0:
+        positive = finite[finite > 0]
+        high = float(np.percentile(positive, 99.5)) if positive.size else 1.0
+        return _between(0.0, high)
+    content = _without_background(finite)
+    low, high = (float(value) for value in np.percentile(content, (0.5, 99.5)))
+    if high - low <= 0:  # nearly everything has one value: show what is left of the range
+        low, high = float(content.min()), float(content.max())
+    return _between(low, high)
+
+
+def _between(low: float, high: float) -> Window:
+    width = high - low
+    if width <= 0:
+        low, width = low - 0.5, 1.0
+    return Window(low + width / 2, width, "linear-exact")
+
+
+def _has_soft_tissue(values: Values) -> bool:
+    low, high = _CT_SOFT_TISSUE_HU
+    return float(np.mean((values > low) & (values < high))) >= _CT_SOFT_TISSUE_SHARE
+
+
+def _without_background(values: Values) -> Values:
+    """``values`` without the lowest one and the highest one, where that alone fills much of the picture."""
+    for extreme in (values.min(), values.max()):
+        others = values[values != extreme]
+        if 0 < others.size < (1 - _BACKGROUND_SHARE) * values.size:
+            values = others
+    return values
+
+
+def _sample(stored: Values, image: ImageDescription) -> Values:
+    """At most about 65,000 stored values spread over the frame, without padding."""
+    flat = stored.reshape(-1)
+    flat = flat[:: max(1, flat.size // _MOST_SAMPLES) | 1]  # odd: an even step can run along a column
+    padding = is_padding(flat, image.pixel_format)
+    if padding is not None and not padding.all():
+        flat = flat[~padding]
+    return flat
+
+
+def _looked_up(values: Values, table: LookUpTable) -> NDArray[np.uint16]:
+    """Entries of a table; below its first value the first, above its last the last (PS3.3 C.11.1.1.1)."""
+    entries = np.frombuffer(table.values, "<u2")
+    return np.asarray(entries[np.clip(values.astype(np.int64) - table.first_mapped, 0, len(entries) - 1)])
+
+
+def _palette_channel(stored: Values, table: LookUpTable) -> Grey:
+    colours = _looked_up(stored, table)
+    # Tables that say 16 bits and hold 8 are common; a true 16-bit table has a colour above 255.
+    bits = 8 if int(np.frombuffer(table.values, "<u2").max(initial=0)) <= 255 else max(table.bits, 8)
+    return np.asarray(colours >> (bits - 8), np.uint8)
