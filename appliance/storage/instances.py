@@ -1,0 +1,311 @@
+"""The bytes of instances, unchanged, one file each, under the SHA-256 of their content.
+
+Two ways to keep them, the same behind one interface: as they are, for a directory that is encrypted itself (a ZFS data
+set), or sealed (``storage.sealing``). A file comes to be in a spool on the same file system and is renamed into its place
+when it is complete and durable; so whatever has a place is whole. No path holds anything that stands in a file.
+
+    directory/spool/<random>            being received
+    directory/instances/ab/cd/<name>    kept; the name is a hash of the key, with a secret of the store where it is sealed
+    directory/naming                    that secret, sealed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import hmac
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+from appliance.domain.errors import Damaged, NotFound, StoreFull
+from appliance.storage.sealing import MasterKeys, SealedReader, SealedWriter, read_exactly_at
+
+_CHECK_FLOOR_EVERY_BYTES = 64 * 1024 * 1024
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where and how instances are kept."""
+
+    directory: Path
+    """Made if it is not there. One file system, since files are renamed in it."""
+    key_file: Path | None = None
+    """Master keys (``sealing.create_key``). None keeps plain files: for a directory that is encrypted itself."""
+    floor_bytes: int = 1024**3
+    """Free space that is never used: a file system that is quite full can neither delete nor repair."""
+
+
+class InstanceReader(AbstractContextManager["InstanceReader"], Protocol):
+    """The bytes of one instance; may be read from several threads at once, until it is closed."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """``length`` bytes from ``offset``, fewer at the end. Raises Damaged if they are not what was written."""
+
+    def read_all(self) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolReference:
+    """How another process reads a spooled file that has ended: enough for this file and for no other."""
+
+    path: str
+    size_bytes: int
+    data_key: bytes | None = field(repr=False)
+
+
+class Spool:
+    """One instance on its way in. Ends by ``commit`` or ``abandon``; nothing of it is visible before the first.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, store: InstanceStore) -> None:
+        self._store = store
+        self._path = store.spool_directory / secrets.token_hex(16)
+        store.check_floor()
+        with _room_or_full():
+            self._file: BinaryIO = open(self._path, "xb", opener=_private)  # noqa: SIM115  # closed at the end
+            self._writer = SealedWriter(self._file, store.keys) if store.keys else None
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)  # lineage with older indexes, proves nothing
+        self.size_bytes = 0
+        self._ended = False
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of what was written so far, in hexadecimal."""
+        return self._sha256.hexdigest()
+
+    @property
+    def md5(self) -> str:
+        return self._md5.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Raises StoreFull when the file system has no room, or less than the floor."""
+        before, self.size_bytes = self.size_bytes, self.size_bytes + len(data)
+        if before // _CHECK_FLOOR_EVERY_BYTES != self.size_bytes // _CHECK_FLOOR_EVERY_BYTES:
+            self._store.check_floor()
+        self._sha256.update(data)
+        self._md5.update(data)
+        with _room_or_full():
+            if self._writer:
+                self._writer.write(data)
+            else:
+                self._file.write(data)
+
+    def end(self) -> SpoolReference:
+        """All is written; what another process needs to read it."""
+        if not self._ended:
+            with _room_or_full():
+                if self._writer:
+                    self._writer.end()
+                self._file.flush()
+        self._ended = True
+        return SpoolReference(str(self._path), self.size_bytes, self._writer.data_key if self._writer else None)
+
+    def commit(self) -> str:
+        """The key; from now on the instance is kept, and stays so through a power cut."""
+        self.end()
+        place = self._store.place_of(self.key)
+        with _room_or_full():
+            if self._writer:
+                self._writer.seal(bytes.fromhex(self.key))
+                self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if self._store.is_whole(self.key):
+                self._path.unlink()
+            else:
+                _make_directories(place.parent)
+                self._path.replace(place)
+            # also where the file was there: whoever put it may not have come to this line yet
+            _sync_directory(place.parent)
+        return self.key
+
+    def abandon(self) -> None:
+        """Nothing remains. Does nothing after a commit."""
+        with contextlib.suppress(OSError):  # a full disk refuses once more what could not be written
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+class InstanceStore:
+    """Instances in a directory, sealed if there are keys. For any thread and any number of processes."""
+
+    def __init__(self, directory: Path, keys: MasterKeys | None, floor_bytes: int) -> None:
+        self.keys = keys
+        self.spool_directory = directory / "spool"
+        self._instances = directory / "instances"
+        self._floor_bytes = floor_bytes
+        _make_directories(self.spool_directory)
+        _make_directories(self._instances)
+        self._naming = _naming_secret(directory / "naming", keys) if keys else b""
+
+    def begin(self) -> Spool:
+        """An empty spooled file. Raises StoreFull below the floor."""
+        return Spool(self)
+
+    def open(self, key: str) -> InstanceReader:
+        """The bytes of an instance. Raises NotFound and Damaged."""
+        try:
+            descriptor = os.open(self.place_of(key), os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise NotFound("no such instance is stored", instance_key=key) from error
+        try:
+            if self.keys is None:
+                return _Reader(descriptor, None)
+            return _Reader(descriptor, SealedReader.opened(descriptor, self.keys, bytes.fromhex(key)))
+        except Damaged as error:
+            os.close(descriptor)
+            raise Damaged(error.message, instance_key=key) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def contains(self, key: str) -> bool:
+        return self.place_of(key).exists()
+
+    def delete(self, key: str) -> None:
+        """The instance is gone. Readers that are open read on. Does nothing if there is none."""
+        place = self.place_of(key)
+        try:
+            place.unlink()
+        except FileNotFoundError:
+            return
+        _sync_directory(place.parent)
+
+    def sweep_spool(self, older_than_s: float) -> int:
+        """Removes what others began and never ended; how many files that were."""
+        oldest = time.time() - older_than_s
+        swept = 0
+        for path in self.spool_directory.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime <= oldest:
+                    path.unlink()
+                    swept += 1
+        return swept
+
+    def check_floor(self) -> None:
+        """Raises StoreFull if less than the floor is free."""
+        free_bytes = shutil.disk_usage(self.spool_directory).free
+        if free_bytes < self._floor_bytes:
+            raise StoreFull("the store is full", free_bytes=free_bytes, floor_bytes=self._floor_bytes)
+
+    def is_whole(self, key: str) -> bool:
+        """Whether the instance is kept, complete."""
+        try:
+            self.open(key).close()
+        except (NotFound, Damaged):
+            return False
+        return True
+
+    def place_of(self, key: str) -> Path:
+        """Where the instance of a key is or would be."""
+        # Without a secret the name of a file would tell whoever holds the disk that a file he knows is on it.
+        name = hmac.digest(self._naming, bytes.fromhex(key), "sha256").hex() if self.keys else key
+        return self._instances / name[:2] / name[2:4] / name
+
+
+def open_store(settings: StoreSettings) -> InstanceStore:
+    """The store of these settings; its directories are made. Raises SettingsError for a key file that cannot be used."""
+    keys = MasterKeys.from_file(settings.key_file) if settings.key_file else None
+    return InstanceStore(settings.directory, keys, settings.floor_bytes)
+
+
+def open_spooled(reference: SpoolReference) -> InstanceReader:
+    """The bytes of a spooled file that has ended, in this or another process."""
+    descriptor = os.open(reference.path, os.O_RDONLY)
+    if reference.data_key is None:
+        return _Reader(descriptor, None)
+    return _Reader(descriptor, SealedReader(descriptor, reference.data_key, reference.size_bytes))
+
+
+class _Reader:
+    """A file descriptor, read as it is or through the seal."""
+
+    def __init__(self, descriptor: int, sealed: SealedReader | None) -> None:
+        self._descriptor = descriptor
+        self._sealed = sealed
+        self.size_bytes = sealed.size_bytes if sealed else os.fstat(descriptor).st_size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        if self._descriptor < 0:
+            raise ValueError("the instance is closed")
+        if self._sealed:
+            return self._sealed.read_at(offset, length)
+        return read_exactly_at(self._descriptor, length, offset)
+
+    def read_all(self) -> bytes:
+        return self.read_at(0, self.size_bytes)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _naming_secret(path: Path, keys: MasterKeys) -> bytes:
+    if not path.exists():
+        draft = path.with_name(f"naming.{secrets.token_hex(8)}")
+        with open(draft, "xb", opener=_private) as file:
+            file.write(keys.new_head()[0])
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, unlike a rename, does not replace what another process put there a moment ago.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+        _sync_directory(path.parent)
+    return keys.opened_head(path.read_bytes())[0]
+
+
+@contextlib.contextmanager
+def _room_or_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StoreFull("the store is full") from error
+        raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _make_directories(path: Path) -> None:
+    """The directory is there and stays there, and so do those above it that were missing."""
+    if path.is_dir():
+        return
+    _make_directories(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

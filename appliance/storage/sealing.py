@@ -1,0 +1,225 @@
+"""Files that read as noise without the key, and say so when a bit of them was changed.
+
+    file   = head, chunk 0, chunk 1, …, seal
+    head   = magic (8), id of the master key (8), log2 of the chunk size (1), nonce (12), data key wrapped by it (32 + 16)
+    chunk  = AES-256-GCM of up to ``CHUNK_BYTES`` of the content, and its tag (16)
+    seal   = the tag (16) of nothing, over the name and the size of the content
+
+Every file has a random data key of its own, so counting up from zero gives each chunk a nonce that is never used twice,
+and a chunk of another file or place does not verify. The rest of the head is authenticated by the wrapping. The seal is
+written last: a file that was cut, put under another name or never finished has no valid one, and it is checked whenever
+a file is opened. A range needs only the chunks that it touches.
+
+Changing the master key means adding a line at the top of the key file: new files are wrapped by the first key, old
+ones name theirs, and none is rewritten.
+
+References: NIST SP 800-38D (GCM; §8.2.1 for the nonce by construction).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import secrets
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from appliance.domain.errors import Damaged, SettingsError
+
+CHUNK_BYTES = 1 << 17
+"""A frame of CT spans five; a header read of a few kilobytes costs the decryption of one, about 40 µs."""
+TAG_BYTES = 16
+KEY_BYTES = 32
+
+_MAGIC = b"sealed\x00\x01"
+_KEY_ID_BYTES = 8
+_START = struct.Struct(f">8s{_KEY_ID_BYTES}sB")
+_NONCE_BYTES = 12
+HEAD_BYTES = _START.size + _NONCE_BYTES + KEY_BYTES + TAG_BYTES
+_SEAL_NONCE = b"\xff" * _NONCE_BYTES
+"""No chunk has this number."""
+
+
+class MasterKeys:
+    """The keys that wrap the data keys: the first for new files, all of them for old ones."""
+
+    def __init__(self, keys: list[bytes]) -> None:
+        self._current = _key_id(keys[0])
+        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+
+    @classmethod
+    def from_file(cls, path: Path) -> MasterKeys:
+        """The keys of a file: one a line, 32 bytes in hexadecimal or Base64; ``#`` begins a comment.
+
+        Refused (SettingsError) if others than the owner may read it.
+        """
+        try:
+            mode = path.stat().st_mode
+            lines = path.read_text("ascii").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"the key file {path} cannot be read") from error
+        if mode & 0o077:
+            raise SettingsError(f"the key file {path} may be read by others: chmod 600 {path}")
+        keys = [_decoded_key(line, path) for line in map(str.strip, lines) if line and not line.startswith("#")]
+        if not keys:
+            raise SettingsError(f"the key file {path} holds no key")
+        return cls(keys)
+
+    def new_head(self) -> tuple[bytes, bytes]:
+        """A head for a new file, and the data key that it wraps."""
+        data_key = secrets.token_bytes(KEY_BYTES)
+        start = _START.pack(_MAGIC, self._current, CHUNK_BYTES.bit_length() - 1)
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return start + nonce + self._ciphers[self._current].encrypt(nonce, data_key, start), data_key
+
+    def opened_head(self, head: bytes) -> tuple[bytes, int]:
+        """The data key that a head wraps, and the size of a chunk in bytes. Raises Damaged."""
+        if len(head) < HEAD_BYTES:
+            raise Damaged("a stored file is shorter than its head")
+        start, rest = head[: _START.size], head[_START.size : HEAD_BYTES]
+        magic, key_id, chunk_bits = _START.unpack(start)
+        cipher = self._ciphers.get(key_id)
+        if magic != _MAGIC or cipher is None:
+            raise Damaged("a stored file is not sealed by a key of the key file", key_id=key_id.hex())
+        try:
+            return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], start), 1 << chunk_bits
+        except InvalidTag as error:
+            raise Damaged("the head of a stored file does not verify") from error
+
+
+def create_key(path: Path) -> None:
+    """A new key file with one random key, readable by its owner alone. Raises FileExistsError rather than replace one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        file.flush()
+        os.fsync(descriptor)
+
+
+class SealedWriter:
+    """Writes one sealed file, from the start to the seal."""
+
+    def __init__(self, file: BinaryIO, keys: MasterKeys) -> None:
+        head, self.data_key = keys.new_head()
+        self._cipher = AESGCM(self.data_key)
+        self._file = file
+        self._rest = bytearray()
+        self._chunks = 0
+        self._size_bytes = 0
+        file.write(head)
+
+    def write(self, data: bytes) -> None:
+        self._size_bytes += len(data)
+        self._rest += data
+        whole = len(self._rest) - len(self._rest) % CHUNK_BYTES
+        for start in range(0, whole, CHUNK_BYTES):
+            self._write_chunk(bytes(self._rest[start : start + CHUNK_BYTES]))
+        del self._rest[:whole]
+
+    def end(self) -> None:
+        """All content is in the file; nothing more may be written but the seal."""
+        if self._rest:
+            self._write_chunk(bytes(self._rest))
+            self._rest.clear()
+
+    def seal(self, name: bytes) -> None:
+        """The file is complete, under this name."""
+        self._file.write(self._cipher.encrypt(_SEAL_NONCE, b"", _sealed(name, self._size_bytes)))
+
+    def _write_chunk(self, chunk: bytes) -> None:
+        self._file.write(self._cipher.encrypt(_chunk_nonce(self._chunks), chunk, None))
+        self._chunks += 1
+
+
+class SealedReader:
+    """Reads a sealed file at any offset; from several threads at once, since it keeps no position."""
+
+    def __init__(self, descriptor: int, data_key: bytes, size_bytes: int, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self._descriptor = descriptor
+        self._cipher = AESGCM(data_key)
+        self._chunk_bytes = chunk_bytes
+        self.size_bytes = size_bytes
+
+    @classmethod
+    def opened(cls, descriptor: int, keys: MasterKeys, name: bytes) -> SealedReader:
+        """The reader of a complete file. Raises Damaged if it is not complete, or not the file of that name."""
+        data_key, chunk_bytes = keys.opened_head(os.pread(descriptor, HEAD_BYTES, 0))
+        body_bytes = os.fstat(descriptor).st_size - HEAD_BYTES - TAG_BYTES
+        size_bytes = body_bytes - -(-body_bytes // (chunk_bytes + TAG_BYTES)) * TAG_BYTES
+        reader = cls(descriptor, data_key, size_bytes, chunk_bytes)
+        reader._check_seal(name, HEAD_BYTES + body_bytes)
+        return reader
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """``length`` bytes from ``offset``; fewer at the end of the content. Raises Damaged."""
+        end = min(offset + length, self.size_bytes)
+        if offset < 0 or end <= offset:
+            return b""
+        first, last = offset // self._chunk_bytes, (end - 1) // self._chunk_bytes
+        chunks = self._chunks(first, last)
+        skipped = offset - first * self._chunk_bytes
+        return b"".join(chunks)[skipped : skipped + end - offset]
+
+    def _chunks(self, first: int, last: int) -> list[bytes]:
+        stride = self._chunk_bytes + TAG_BYTES
+        content_end = self.size_bytes + -(-self.size_bytes // self._chunk_bytes) * TAG_BYTES
+        start, end = first * stride, min((last + 1) * stride, content_end)
+        sealed = memoryview(read_exactly_at(self._descriptor, end - start, HEAD_BYTES + start))
+        if len(sealed) != end - start:
+            raise Damaged("a stored file became shorter while it was read")
+        try:
+            return [
+                self._cipher.decrypt(_chunk_nonce(first + n), sealed[at : at + stride], None)
+                for n, at in enumerate(range(0, len(sealed), stride))
+            ]
+        except InvalidTag as error:
+            raise Damaged("a stored file does not verify") from error
+
+    def _check_seal(self, name: bytes, offset: int) -> None:
+        if self.size_bytes < 0:
+            raise Damaged("a stored file is shorter than its head and seal")
+        try:
+            seal = os.pread(self._descriptor, TAG_BYTES, offset)
+            self._cipher.decrypt(_SEAL_NONCE, seal, _sealed(name, self.size_bytes))
+        except InvalidTag as error:
+            raise Damaged("a stored file has no valid seal") from error
+
+
+def read_exactly_at(descriptor: int, length: int, offset: int) -> bytes:
+    """``length`` bytes of a file from ``offset``, fewer only where it ends: one ``pread`` gives at most 2 GiB."""
+    first = os.pread(descriptor, length, offset)
+    if len(first) in (0, length):
+        return first
+    pieces = [first]
+    while piece := os.pread(descriptor, length - sum(map(len, pieces)), offset + sum(map(len, pieces))):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _decoded_key(line: str, path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(line) if len(line) == 2 * KEY_BYTES else base64.b64decode(line, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise SettingsError(f"a line of the key file {path} is neither hexadecimal nor Base64") from error
+    if len(key) != KEY_BYTES:
+        raise SettingsError(f"a key in {path} has {len(key)} bytes: expected {KEY_BYTES}")
+    return key
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(b"id of a master key" + key).digest()[:_KEY_ID_BYTES]
+
+
+def _chunk_nonce(number: int) -> bytes:
+    return number.to_bytes(_NONCE_BYTES, "big")
+
+
+def _sealed(name: bytes, size_bytes: int) -> bytes:
+    return size_bytes.to_bytes(8, "big") + name
