@@ -12,9 +12,11 @@ from pathlib import Path
 
 from provisioning.progress import Refusal, Step
 
-_BUILT_HERE = "glumpy"
-"""It comes as source only and its setup.py fails in an isolated build: it is built without isolation, when the Cython,
-setuptools, wheel and NumPy of the lock are installed."""
+_BUILT_HERE = ("glumpy", "pyvips")
+"""Those that come as source only. They are built without isolation, when the Cython, setuptools, wheel, cffi and NumPy of the
+lock are installed: glumpy's setup.py fails in an isolated build, and an isolated build would fetch packages that no hash
+vouches for. pyvips is then pure Python and uses the libvips that pyvips-binary brings."""
+_HASHED = ("--require-hashes", "--no-deps")
 _MEND = "look at the lines above and at your pip configuration (network, proxy, index), then run this again"
 
 
@@ -74,10 +76,9 @@ class Environment:
         requirements = read_lock((self._root / "requirements.lock").read_text())
         self._make()
         with Step(f"Python packages ({len(requirements)})", self._log) as step:
-            packages = self._write("packages", [r for r in requirements if r.name != _BUILT_HERE])
-            hashed = ("--require-hashes", "--no-deps", "--only-binary", ":all:")
-            step.run(self._pip("install", *hashed, "-r", packages), mend=_MEND)
-        self._install_glumpy(next(r for r in requirements if r.name == _BUILT_HERE), requirements)
+            wheels = self._write("wheels", [r for r in requirements if r.name not in _BUILT_HERE])
+            step.run(self._pip("install", *_HASHED, "--only-binary", ":all:", "-r", wheels), mend=_MEND)
+        self._build(requirements)
         with Step("The appliance itself", self._log) as step:
             step.run(
                 self._pip("install", "--editable", str(self._root), "--no-build-isolation", "--no-deps"), mend=_MEND
@@ -92,22 +93,19 @@ class Environment:
             if not self.works():
                 raise Refusal(f"{self.python} does not run", f"remove {self._folder} and run this again")
 
-    def _install_glumpy(self, glumpy: Requirement, requirements: list[Requirement]) -> None:
-        """Installs glumpy from a wheel that is built once and kept."""
-        numpy = next(r.version for r in requirements if r.name == "numpy")
-        folder = self._cache / "wheels" / f"glumpy-{glumpy.version}-numpy-{numpy}-python-{_version()}"
-        if not any(folder.glob("*.whl")):
-            with Step("Building glumpy", self._log) as step:
-                source = self._write("glumpy", [glumpy])
-                build = self._pip(
-                    "wheel", "--require-hashes", "--no-deps", "--no-build-isolation", "-r", source, "-w", str(folder)
-                )
-                step.run(
-                    build, mend="look at the lines above; a compiler is needed: sudo apt-get install gcc python3-dev"
-                )
-        with Step("Installing glumpy", self._log) as step:
-            wheel = next(folder.glob("*.whl"))
-            step.run(self._pip("install", "--no-index", "--no-deps", "--force-reinstall", str(wheel)), mend=_MEND)
+    def _build(self, requirements: list[Requirement]) -> None:
+        """Installs what comes as source only from wheels that are built once and kept."""
+        sources = [r for r in requirements if r.name in _BUILT_HERE]
+        against = [r.version for r in requirements if r.name == "numpy"]
+        key = hashlib.sha256(repr((sources, against, _version())).encode()).hexdigest()[:16]
+        folder = self._cache / "wheels" / key
+        with Step(f"Building {' and '.join(_BUILT_HERE)}", self._log) as step:
+            if len(list(folder.glob("*.whl"))) < len(sources):
+                build = self._pip("wheel", *_HASHED, "--no-build-isolation", "-r", self._write("sources", sources))
+                mend = "look at the lines above; a compiler is needed: sudo apt-get install gcc python3-dev"
+                step.run([*build, "--wheel-dir", str(folder)], mend=mend)
+            wheels = sorted(str(wheel) for wheel in folder.glob("*.whl"))
+            step.run(self._pip("install", "--no-index", "--no-deps", "--force-reinstall", *wheels), mend=_MEND)
 
     def _pip(self, *arguments: str) -> list[str]:
         return [str(self.python), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
