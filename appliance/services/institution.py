@@ -1,0 +1,96 @@
+"""What an institution knows of its patients: the studies that its nodes hold, and its reports."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from appliance.domain.accounts import Account, Right
+from appliance.domain.changes import (
+    Acknowledgement,
+    Delivery,
+    InstitutionHere,
+    NodeHere,
+    NumberedChange,
+    PatientHeld,
+    StudyGone,
+    StudyHeld,
+)
+from appliance.domain.errors import BadRequest, NotAllowed
+from appliance.domain.identifiers import InstitutionId, PatientId, ReportId, StudyUid, patient_id_for
+from appliance.domain.reports import Report, ReportText
+from appliance.services.database_threads import DatabaseThreads
+from appliance.storage import institution
+from appliance.storage.database import Transaction
+
+_LONGEST_TEXT = 100_000
+"""Characters of one part of a report."""
+
+
+class Institution:
+    """Studies and reports of one institution."""
+
+    def __init__(self, database: DatabaseThreads, here: InstitutionHere) -> None:
+        self.id = InstitutionId(here.institution_id)
+        self._here = here
+        self._database = database
+
+    async def announce(self) -> None:
+        """The toplevel will be told that this institution is here."""
+        await self._database.run(self._announce)
+
+    async def studies(self, account: Account, patient_id: PatientId) -> tuple[StudyHeld, ...]:
+        """The patient's studies at this institution, newest first; none of a patient who was never here."""
+        account.require(Right.VIEW)
+        return await self._database.read(lambda tx: institution.studies_of(tx, patient_id))
+
+    async def reports(self, account: Account, patient_id: PatientId) -> tuple[Report, ...]:
+        """The patient's reports at this institution, newest first."""
+        account.require(Right.VIEW)
+        return await self._database.read(lambda tx: institution.reports_of(tx, patient_id))
+
+    async def write_report(
+        self, account: Account, patient_id: PatientId, study_uid: StudyUid | None, text: ReportText
+    ) -> Report:
+        account.require(Right.REPORT, at=self.id)
+        parts = (text.description, text.findings, text.conclusion, text.recommendation)
+        if not any(part.strip() for part in parts):
+            raise BadRequest("The report is empty", key="empty-report")
+        if max(map(len, parts)) > _LONGEST_TEXT:
+            raise BadRequest(f"A part of the report has more than {_LONGEST_TEXT} characters", key="report-too-long")
+        report = Report(ReportId(uuid4()), patient_id, study_uid, institution.now(), account.id, account.name, text)
+        await self._database.run(lambda tx: institution.keep_report(tx, report))
+        return report
+
+    async def take_delivery(self, delivery: Delivery) -> Acknowledgement:
+        """All changes of ``delivery`` are kept, those that were heard before left out; from a node known by its key."""
+        return await self._database.run(lambda tx: self._take(tx, delivery))
+
+    def _take(self, tx: Transaction, delivery: Delivery) -> Acknowledgement:
+        last = institution.delivered(tx, delivery.child_id)
+        for numbered in delivery.changes:
+            if numbered.sequence > last:
+                self._keep(tx, delivery.child_id, numbered)
+                last = numbered.sequence
+        institution.keep_delivered(tx, delivery.child_id, last)
+        return Acknowledgement(last)
+
+    def _keep(self, tx: Transaction, child_id: UUID, numbered: NumberedChange) -> None:
+        change = numbered.change
+        if not isinstance(change, NodeHere | StudyHeld | StudyGone):
+            raise BadRequest("An institution takes no such change", key="unknown-change", change=type(change).__name__)
+        if change.node_id != child_id:
+            raise NotAllowed("A node speaks only of itself", key="other-node")
+        if isinstance(change, NodeHere):
+            institution.keep_node(tx, change)
+            self._announce(tx)
+        elif isinstance(change, StudyGone):
+            institution.forget_study(tx, change.study_uid, change.node_id)
+        else:
+            patient = change.patient
+            institution.keep_study(tx, change, patient_id_for(self.id, patient.issuer, patient.value))
+            institution.put_in_outbox(tx, PatientHeld(self.id, patient))
+
+    def _announce(self, tx: Transaction) -> None:
+        here = self._here
+        nodes = institution.nodes(tx)
+        institution.put_in_outbox(tx, InstitutionHere(here.institution_id, here.name, here.base_url, nodes))

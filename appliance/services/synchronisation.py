@@ -1,0 +1,216 @@
+"""How what a child knows reaches the appliance above it, and how the keys of the tokens come down.
+
+The child dials: node → institution → toplevel; nobody needs a way into a clinic's network. Changes wait in an outbox that is
+written in the same transaction as the rows that they speak of, and go up in order, in batches, until the parent
+acknowledges them. A parent that hears a change twice leaves it out. While the parent is away the child works on and
+asks again, slower each time.
+
+A parent in the same process is called; a remote one is sent what the child signs with its own key: a JWT that names the child and
+the SHA-256 of the body, good for a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from appliance.domain.changes import Acknowledgement, Delivery, NumberedChange
+from appliance.domain.errors import ApplianceError, NotAuthenticated, Unavailable
+from appliance.services.metrics import Metrics
+from appliance.services.tokens import PublicKey, TokenVerifier
+
+log = logging.getLogger(__name__)
+
+CHANGES_PATH = "/api/sync/changes"
+KEYS_PATH = "/api/sync/keys"
+_AUDIENCE = "appliance-sync"
+_SIGNATURE_LIFETIME_S = 60
+_BATCH = 500
+_PAUSE_S = 1.0
+"""Between two looks into an outbox that nobody woke; another process (an import) may have written to it."""
+_FIRST_DELAY_S = 1.0
+_LONGEST_DELAY_S = 60.0
+_KEYS_EVERY_S = 300.0
+_TIMEOUT_S = 30.0
+
+
+class Outbox(Protocol):
+    """What waits for the parent."""
+
+    async def waiting(self, limit: int) -> tuple[NumberedChange, ...]:
+        """The oldest changes that were not acknowledged, in order."""
+
+    async def acknowledge(self, sequence: int) -> None:
+        """Changes up to ``sequence`` need not be kept any longer."""
+
+    async def length(self) -> int:
+        """How many changes wait."""
+
+
+class Parent(Protocol):
+    """The appliance above."""
+
+    async def deliver(self, delivery: Delivery) -> Acknowledgement:
+        """The parent keeps the changes. Unavailable if it cannot be reached."""
+
+    async def token_keys(self) -> tuple[PublicKey, ...]:
+        """The keys that sign access tokens now."""
+
+
+class LocalParent:
+    """A parent in the same process."""
+
+    def __init__(
+        self, take: Callable[[Delivery], Awaitable[Acknowledgement]], keys: Callable[[], tuple[PublicKey, ...]]
+    ) -> None:
+        self._take = take
+        self._keys = keys
+
+    async def deliver(self, delivery: Delivery) -> Acknowledgement:
+        return await self._take(delivery)
+
+    async def token_keys(self) -> tuple[PublicKey, ...]:
+        return self._keys()
+
+
+class RemoteParent:
+    """A parent on another machine, or in a process of its own."""
+
+    def __init__(self, base_url: str, child_id: UUID, key: Ed25519PrivateKey, authorities: Path | None) -> None:
+        self._child_id = child_id
+        self._key = key
+        trust = ssl.create_default_context(cafile=str(authorities) if authorities else None)
+        self._client = httpx.AsyncClient(base_url=base_url, verify=trust, timeout=_TIMEOUT_S)
+
+    async def deliver(self, delivery: Delivery) -> Acknowledgement:
+        body = msgspec.json.encode(delivery)
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._signature(body)}"}
+        return msgspec.json.decode(
+            await self._answer("POST", CHANGES_PATH, content=body, headers=headers), type=Acknowledgement
+        )
+
+    async def token_keys(self) -> tuple[PublicKey, ...]:
+        return msgspec.json.decode(await self._answer("GET", KEYS_PATH), type=tuple[PublicKey, ...])
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    def _signature(self, body: bytes) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": str(self._child_id),
+            "aud": _AUDIENCE,
+            "iat": now,
+            "exp": now + _SIGNATURE_LIFETIME_S,
+            "jti": str(uuid4()),
+            "body_sha256": hashlib.sha256(body).hexdigest(),
+        }
+        return jwt.encode(claims, self._key, algorithm="EdDSA")
+
+    async def _answer(
+        self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        try:
+            response = await self._client.request(method, path, content=content, headers=headers)
+            response.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            raise Unavailable(f"the parent answered {status}", key="parent-refuses", status=status) from error
+        except httpx.HTTPError as error:
+            raise Unavailable(f"the parent cannot be reached: {error!r}", key="parent-away") from error
+        return response.content
+
+
+class Children:
+    """The parent's side: who may deliver."""
+
+    def __init__(self, keys: Mapping[UUID, Ed25519PublicKey]) -> None:
+        self._keys = dict(keys)
+
+    def verify(self, signature: str, body: bytes) -> UUID:
+        """The child that signed ``body``; NotAuthenticated if none of those known did, or not now."""
+        try:
+            child_id = UUID(jwt.decode(signature, options={"verify_signature": False})["iss"])
+            claims = jwt.decode(
+                signature, self._keys[child_id], algorithms=["EdDSA"], audience=_AUDIENCE, leeway=_SIGNATURE_LIFETIME_S
+            )
+        except (jwt.InvalidTokenError, KeyError, ValueError) as error:
+            raise NotAuthenticated("The signature is not of a child of this appliance", key="unknown-child") from error
+        if claims.get("body_sha256") != hashlib.sha256(body).hexdigest():
+            raise NotAuthenticated("The signature is of another body", key="wrong-signature")
+        return child_id
+
+
+class Uplink:
+    """Carries an outbox up and the token keys down, until it is stopped."""
+
+    def __init__(
+        self, role: str, child_id: UUID, outbox: Outbox, parent: Parent, *, verifier: TokenVerifier, metrics: Metrics
+    ) -> None:
+        self.last_error: str | None = None
+        self._role = role
+        self._child_id = child_id
+        self._outbox = outbox
+        self._parent = parent
+        self._verifier = verifier
+        self._metrics = metrics
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._keep(self._carry_up, self._wake), name=f"{self._role} uplink"),
+            asyncio.create_task(self._keep(self._fetch_keys, asyncio.Event()), name=f"{self._role} token keys"),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def wake(self) -> None:
+        """Something was put into the outbox."""
+        self._wake.set()
+
+    async def _keep(self, step: Callable[[], Awaitable[float]], wake: asyncio.Event) -> None:
+        """Repeats ``step``, when it is woken or after the seconds that it says; slower while the parent is away."""
+        delay_s = _FIRST_DELAY_S
+        while True:
+            try:
+                pause_s = await step()
+                self.last_error = None
+                delay_s = _FIRST_DELAY_S
+            except ApplianceError as error:
+                self.last_error = error.message
+                log.warning("%s: %s; next attempt in %.0f s", self._role, error.message, delay_s)
+                pause_s, delay_s = delay_s, min(2 * delay_s, _LONGEST_DELAY_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), pause_s)
+            wake.clear()
+
+    async def _carry_up(self) -> float:
+        while changes := await self._outbox.waiting(_BATCH):
+            self._metrics.outbox_length.labels(self._role).set(await self._outbox.length())
+            acknowledgement = await self._parent.deliver(Delivery(self._child_id, changes))
+            await self._outbox.acknowledge(acknowledgement.sequence)
+        self._metrics.outbox_length.labels(self._role).set(0)
+        return _PAUSE_S
+
+    async def _fetch_keys(self) -> float:
+        self._verifier.replace_keys(await self._parent.token_keys())
+        return _KEYS_EVERY_S

@@ -1,0 +1,285 @@
+"""The YAML file of an appliance, made into frozen typed values.
+
+Unknown keys, wrong types, missing files and settings that contradict each other are refused with one line that says where.
+Paths are relative to the file that names them. Every field has its unit in its name and its reason beside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+import yaml
+
+from appliance.domain.errors import SettingsError
+
+Role = Literal["web", "toplevel", "institution", "node"]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=50)]
+
+MEBIBYTE = 1 << 20
+GIBIBYTE = 1 << 30
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every settings block has in common: frozen, and no key that is not known."""
+
+
+class SelfMadeCertificate(Settings, frozen=True):
+    """A certificate of the appliance's own making, for a demonstration or a closed network.
+
+    Browsers must be told to trust its root, and even then refuse HTTP/3 under a private root: they use HTTP/2.
+    """
+
+    directory: Path
+    """Where the root, the certificate and their keys are kept."""
+    names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
+    """Host names and addresses that it is valid for."""
+
+
+class CertificateFiles(Settings, frozen=True):
+    """A certificate that was supplied: the chain and its key, PEM."""
+
+    file: Path
+    key: Path
+
+
+class Listen(Settings, frozen=True):
+    """Where browsers come in: TCP for HTTP/1.1 and HTTP/2, UDP of the same port for HTTP/3."""
+
+    certificate: CertificateFiles | None = None
+    self_made: SelfMadeCertificate | None = None
+    address: str = "127.0.0.1"
+    """0.0.0.0 for every IPv4 address of the machine, :: for IPv6 and IPv4."""
+    port: Port = 443
+    drain_s: Positive = 10
+    """How long requests in flight may go on after a stop was asked for."""
+
+
+class Log(Settings, frozen=True):
+    """What is written to standard error, one JSON object a line."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """From info upwards nothing names a patient."""
+
+
+class Web(Settings, frozen=True):
+    """The page."""
+
+    directory: Path | None = None
+    """The built page; without it the one that the set-up builds beside the program."""
+
+
+class Child(Settings, frozen=True):
+    """An appliance below this one that may deliver what it holds."""
+
+    id: UUID
+    public_key: Path
+    """Its Ed25519 public key, PEM; ``appliance create-key`` makes the pair."""
+
+
+class Parent(Settings, frozen=True):
+    """The appliance above this one, when it is not in the same process."""
+
+    base_url: str
+    key: Path
+    """This appliance's own Ed25519 private key, PEM."""
+    authorities: Path | None = None
+    """Certificates that the parent's is checked against, PEM; without it the system's."""
+
+
+class Toplevel(Settings, frozen=True):
+    """Accounts, patients, institutions and the keys that sign tokens."""
+
+    base_url: str
+    """Under which browsers reach it."""
+    database: str
+    """sqlite:///FILE."""
+    signing_key: Path
+    """Ed25519 private key of the access tokens, PEM; made at the first start."""
+    access_token_s: Positive = 600
+    """How long an access token is good; revoking an account takes effect after that at the latest."""
+    session_days: Positive = 7
+    """How long a session is renewed without a password."""
+    children: tuple[Child, ...] = ()
+    """Institutions in processes of their own."""
+
+
+class Institution(Settings, frozen=True):
+    """Reports, and the studies that the institution's nodes hold."""
+
+    id: UUID
+    name: str
+    base_url: str
+    database: str
+    parent: Parent | None = None
+    """The toplevel; none when it is in the same process."""
+    children: tuple[Child, ...] = ()
+    """Nodes in processes of their own."""
+
+
+class Instances(Settings, frozen=True):
+    """Where DICOM is kept."""
+
+    directory: Path
+    key: Path | None = None
+    """File with the master key (32 bytes in hexadecimal), made at the first start. ``plain`` must be set to do without."""
+    plain: bool = False
+    """Bytes as they are, for a directory that is encrypted already (an OpenZFS data set)."""
+    free_floor_bytes: int = GIBIBYTE
+    """Nothing more is taken in when less than this is free."""
+    instance_limit_bytes: Positive = 4 * GIBIBYTE
+    """The largest single instance that is taken in."""
+
+
+class Drawing(Settings, frozen=True):
+    """The render processes."""
+
+    processes: Positive = 1
+    decoder_threads: Positive = 2
+    encoder_threads: Positive = 2
+    frame_cache_bytes: Positive = GIBIBYTE
+    """Decoded frames, in each process."""
+    texture_cache_bytes: Positive = 2 * GIBIBYTE
+    """Volumes on the GPU, or in memory where software draws, in each process."""
+    picture_cache_bytes: Positive = 64 * MEBIBYTE
+    """Encoded pictures, in each process."""
+
+
+class Node(Settings, frozen=True):
+    """DICOM instances, their index, and the pictures of them."""
+
+    id: UUID
+    name: str
+    base_url: str
+    database: str
+    instances: Instances
+    institution_id: UUID | None = None
+    """The institution that it belongs to; none when that is in the same process."""
+    drawing: Drawing = Drawing()
+    parent: Parent | None = None
+    """The institution; none when it is in the same process."""
+
+
+class Appliance(Settings, frozen=True):
+    """One process: the roles it plays and what each needs."""
+
+    roles: tuple[Role, ...]
+    listen: Listen
+    log: Log = Log()
+    allowed_origins: tuple[str, ...] = ()
+    """Pages of other origins that may ask this appliance: the toplevel's, for a clinic's box."""
+    web: Web | None = None
+    toplevel: Toplevel | None = None
+    institution: Institution | None = None
+    node: Node | None = None
+
+
+def load(file: Path) -> Appliance:
+    """The settings in ``file``, checked; SettingsError with one line that names the file and the place."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file}: is not UTF-8 text") from error
+    try:
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{file}{where}: is not YAML: {getattr(error, 'problem', error)}") from error
+    base = file.absolute().parent
+    try:
+        settings = msgspec.convert(plain, Appliance, dec_hook=lambda kind, value: _decode_path(kind, value, base))
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{file}: {_in_words(str(error))}") from error
+    complaint = _contradiction(settings)
+    if complaint:
+        raise SettingsError(f"{file}: {complaint}")
+    return settings
+
+
+def _decode_path(kind: type, value: Any, base: Path) -> Path:  # Any: whatever YAML holds there
+    if kind is Path and isinstance(value, str):
+        return base / Path(value).expanduser()
+    raise TypeError(f"expected a path, found {type(value).__name__}")
+
+
+def _in_words(message: str) -> str:
+    """msgspec's message with the place first and YAML's words for types."""
+    text, _, place = message.partition(" - at `")
+    place = place.rstrip("`").removeprefix("$").removeprefix(".")
+    for json_word, yaml_word in (("Object", "It"), ("`object`", "a block"), ("`array`", "a list"), ("`str`", "text")):
+        text = text.replace(json_word, yaml_word)
+    return f"{place}: {text}" if place else text
+
+
+def _contradiction(settings: Appliance) -> str | None:
+    """What contradicts itself in ``settings``, or None."""
+    roles = settings.roles
+    if not roles:
+        return "roles: names no role; choose from web, toplevel, institution, node"
+    if len(set(roles)) != len(roles):
+        return "roles: names a role twice"
+    if (settings.listen.certificate is None) == (settings.listen.self_made is None):
+        return "listen: needs exactly one of certificate and self_made"
+    for role in ("toplevel", "institution", "node"):
+        if role in roles and getattr(settings, role) is None:
+            return f"{role}: is missing, and roles names it"
+    for role in ("web", "toplevel", "institution", "node"):
+        if role not in roles and getattr(settings, role) is not None:
+            return f"{role}: is here, and roles does not name it"
+    return (
+        _wrong_parent("institution", "toplevel", settings.institution, roles)
+        or _wrong_parent("node", "institution", settings.node, roles)
+        or _wrong_node(settings)
+        or _missing_file(settings)
+    )
+
+
+def _wrong_parent(role: str, parent_role: str, block: Institution | Node | None, roles: tuple[Role, ...]) -> str | None:
+    if block is None:
+        return None
+    if block.parent is None and parent_role not in roles:
+        return f"{role}.parent: is missing, and no {parent_role} is in this process"
+    if block.parent is not None and parent_role in roles:
+        return f"{role}.parent: is here, and a {parent_role} is in this process"
+    return None
+
+
+def _wrong_node(settings: Appliance) -> str | None:
+    node = settings.node
+    if node is None:
+        return None
+    if node.instances.key is None and not node.instances.plain:
+        return "node.instances: needs a key, or plain: true where the directory is encrypted already"
+    if node.instances.key is not None and node.instances.plain:
+        return "node.instances: has a key and plain: true; choose one"
+    if node.institution_id is None and settings.institution is None:
+        return "node.institution_id: is missing, and no institution is in this process"
+    return None
+
+
+def _missing_file(settings: Appliance) -> str | None:
+    """The first file that must be there and is not."""
+    needed: list[tuple[str, Path | None]] = []
+    if settings.listen.certificate:
+        needed += [("listen.certificate.file", settings.listen.certificate.file)]
+        needed += [("listen.certificate.key", settings.listen.certificate.key)]
+    for role, block in (("institution", settings.institution), ("node", settings.node)):
+        if block is not None and block.parent is not None:
+            needed += [
+                (f"{role}.parent.key", block.parent.key),
+                (f"{role}.parent.authorities", block.parent.authorities),
+            ]
+    for role, above in (("toplevel", settings.toplevel), ("institution", settings.institution)):
+        for child in above.children if above else ():
+            needed += [(f"{role}.children.public_key", child.public_key)]
+    for place, path in needed:
+        if path is not None and not path.is_file():
+            return f"{place}: there is no file {path}"
+    return None

@@ -1,0 +1,399 @@
+"""The tables that only the toplevel writes: institutions, nodes, accounts, sessions, patients and their identities.
+
+Functions here take a ``Transaction`` and return values of ``domain``. A search by name is a range over a folded column
+(index-ordered, the same on every engine), never LIKE, which is a scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from peewee import BlobField, CharField, CompositeKey, DateField, DateTimeField, IntegerField, TextField, UUIDField, fn
+
+from appliance.domain.accounts import Account, Role
+from appliance.domain.errors import Conflict
+from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
+from appliance.domain.people import Gender, Patient, PatientIdentity, folded
+from appliance.storage.database import Migration, Table, Transaction
+
+_LAST_CHARACTER = "\U0010ffff"
+"""Greater than anything that follows a prefix."""
+
+
+class InstitutionRow(Table):
+    id = UUIDField(primary_key=True)
+    name = TextField()
+    base_url = TextField()
+    seen_at = DateTimeField()
+
+    class Meta:
+        table_name = "institution"
+
+
+class NodeRow(Table):
+    id = UUIDField(primary_key=True)
+    institution_id = UUIDField(index=True)
+    name = TextField()
+    base_url = TextField()
+
+    class Meta:
+        table_name = "institution_node"
+
+
+class AccountRow(Table):
+    id = UUIDField(primary_key=True)
+    username = CharField(max_length=64, unique=True)
+    password_hash = TextField()
+    given_name = TextField()
+    family_name = TextField()
+    roles = TextField()
+    institution_id = UUIDField(null=True)
+
+    class Meta:
+        table_name = "account"
+
+
+class SessionRow(Table):
+    """A logged-in browser. The secret of its refresh cookie is kept as a hash, and spent at each renewal."""
+
+    secret_sha256 = BlobField(primary_key=True)
+    account_id = UUIDField(index=True)
+    ends_at = DateTimeField()
+
+    class Meta:
+        table_name = "session"
+
+
+class FailureRow(Table):
+    """Failed attempts to log in, by username or by address."""
+
+    subject = CharField(max_length=128, primary_key=True)
+    count = IntegerField()
+    last_at = DateTimeField()
+
+    class Meta:
+        table_name = "login_failure"
+
+
+class PatientRow(Table):
+    id = UUIDField(primary_key=True)
+    family_name = TextField()
+    given_name = TextField()
+    birth_date = DateField(null=True, index=True)
+    gender = CharField(max_length=1, null=True)
+
+    class Meta:
+        table_name = "patient"
+
+
+class PatientWordRow(Table):
+    """Each folded word of a patient's names, so that any word is found by its beginning."""
+
+    word = CharField(max_length=64)
+    patient_id = UUIDField(index=True)
+
+    class Meta:
+        table_name = "patient_word"
+        primary_key = CompositeKey("word", "patient_id")
+
+
+class PatientIdentityRow(Table):
+    institution_id = UUIDField()
+    issuer = CharField(max_length=64)
+    value = CharField(max_length=64, index=True)
+    patient_id = UUIDField(index=True)
+
+    class Meta:
+        table_name = "patient_identity"
+        primary_key = CompositeKey("institution_id", "issuer", "value")
+
+
+class DeliveredRow(Table):
+    """The last change that was taken from each child."""
+
+    child_id = UUIDField(primary_key=True)
+    sequence = IntegerField()
+
+    class Meta:
+        table_name = "toplevel_delivered"
+
+
+def _create(tx: Transaction) -> None:
+    tx.create_tables(
+        InstitutionRow,
+        NodeRow,
+        AccountRow,
+        SessionRow,
+        FailureRow,
+        PatientRow,
+        PatientWordRow,
+        PatientIdentityRow,
+        DeliveredRow,
+    )
+
+
+MIGRATIONS = (Migration(1, "accounts, sessions, patients, institutions", _create),)
+
+
+# Times are kept in UTC without a zone, which every engine stores alike.
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+# Accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    account: Account
+    password_hash: str
+
+
+def create_account(tx: Transaction, account: Account, password_hash: str) -> None:
+    """Conflict if the username is taken; it is compared without case."""
+    if tx.exists(AccountRow.select(AccountRow.id).where(AccountRow.username == account.username.casefold())):
+        raise Conflict(f"There is an account {account.username} already", key="username-taken")
+    tx.insert(
+        AccountRow,
+        id=account.id,
+        username=account.username.casefold(),
+        password_hash=password_hash,
+        given_name=account.given_name,
+        family_name=account.family_name,
+        roles=" ".join(sorted(account.roles)),
+        institution_id=account.institution_id,
+    )
+
+
+def credentials(tx: Transaction, username: str) -> Credentials | None:
+    row = tx.first(AccountRow.select().where(AccountRow.username == username.casefold()))
+    return Credentials(_account(row), row.password_hash) if row else None
+
+
+def account(tx: Transaction, account_id: AccountId) -> Account | None:
+    row = tx.first(AccountRow.select().where(AccountRow.id == account_id))
+    return _account(row) if row else None
+
+
+def _account(row: Any) -> Account:
+    return Account(
+        id=AccountId(row.id),
+        username=row.username,
+        given_name=row.given_name,
+        family_name=row.family_name,
+        roles=frozenset(Role(role) for role in row.roles.split()),
+        institution_id=InstitutionId(row.institution_id) if row.institution_id else None,
+    )
+
+
+# Sessions
+
+
+def begin_session(tx: Transaction, secret_sha256: bytes, account_id: AccountId, lifetime: timedelta) -> None:
+    tx.execute(SessionRow.delete().where(SessionRow.ends_at < _now()))
+    tx.insert(SessionRow, secret_sha256=secret_sha256, account_id=account_id, ends_at=_now() + lifetime)
+
+
+def spend_session(tx: Transaction, secret_sha256: bytes) -> AccountId | None:
+    """The account of a session that had not ended, which is over now; None if there is no such session."""
+    this = SessionRow.secret_sha256 == secret_sha256
+    row = tx.first(SessionRow.select().where(this & (SessionRow.ends_at >= _now())))
+    tx.execute(SessionRow.delete().where(this))
+    return AccountId(row.account_id) if row else None
+
+
+# Failed attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    count: int
+    age: timedelta
+    """Since the last of them."""
+
+
+def failures(tx: Transaction, subject: str) -> Failures:
+    row = tx.first(FailureRow.select().where(FailureRow.subject == subject))
+    return Failures(row.count, _now() - row.last_at) if row else Failures(0, timedelta.max)
+
+
+def count_failure(tx: Transaction, subject: str, *, forget_after: timedelta) -> None:
+    tx.execute(FailureRow.delete().where(FailureRow.last_at < _now() - forget_after))
+    this = FailureRow.subject == subject
+    if not tx.execute(FailureRow.update(count=FailureRow.count + 1, last_at=_now()).where(this)):
+        tx.insert(FailureRow, subject=subject, count=1, last_at=_now())
+
+
+def forget_failures(tx: Transaction, subject: str) -> None:
+    tx.execute(FailureRow.delete().where(FailureRow.subject == subject))
+
+
+# Institutions and nodes
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEntry:
+    id: UUID
+    name: str
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstitutionEntry:
+    """An institution as the directory names it."""
+
+    id: UUID
+    name: str
+    base_url: str
+    nodes: tuple[NodeEntry, ...]
+
+
+def directory(tx: Transaction) -> tuple[InstitutionEntry, ...]:
+    """All institutions and their nodes, by name."""
+    nodes: dict[UUID, list[NodeEntry]] = {}
+    for row in tx.rows(NodeRow.select().order_by(NodeRow.name, NodeRow.id)):
+        nodes.setdefault(row.institution_id, []).append(NodeEntry(row.id, row.name, row.base_url))
+    rows = tx.rows(InstitutionRow.select().order_by(InstitutionRow.name, InstitutionRow.id))
+    return tuple(InstitutionEntry(row.id, row.name, row.base_url, tuple(nodes.get(row.id, ()))) for row in rows)
+
+
+def keep_institution(tx: Transaction, entry: InstitutionEntry) -> None:
+    values = {"name": entry.name, "base_url": entry.base_url, "seen_at": _now()}
+    if not tx.execute(InstitutionRow.update(**values).where(InstitutionRow.id == entry.id)):
+        tx.insert(InstitutionRow, id=entry.id, **values)
+    tx.execute(NodeRow.delete().where(NodeRow.institution_id == entry.id))
+    for node in entry.nodes:
+        tx.insert(NodeRow, id=node.id, institution_id=entry.id, name=node.name, base_url=node.base_url)
+
+
+# Patients
+
+
+def keep_patient(tx: Transaction, patient: Patient) -> None:
+    """``patient`` and its identities are as given; identities of other institutions stay."""
+    values = {
+        "family_name": patient.family_name,
+        "given_name": patient.given_name,
+        "birth_date": patient.birth_date,
+        "gender": patient.gender,
+    }
+    if not tx.execute(PatientRow.update(**values).where(PatientRow.id == patient.id)):
+        tx.insert(PatientRow, id=patient.id, **values)
+    tx.execute(PatientWordRow.delete().where(PatientWordRow.patient_id == patient.id))
+    for word in sorted(_words(patient)):
+        tx.insert(PatientWordRow, word=word, patient_id=patient.id)
+    for identity in patient.identities:
+        this = (
+            (PatientIdentityRow.institution_id == identity.institution_id)
+            & (PatientIdentityRow.issuer == identity.issuer)
+            & (PatientIdentityRow.value == identity.value)
+        )
+        tx.execute(PatientIdentityRow.delete().where(this))
+        tx.insert(
+            PatientIdentityRow,
+            institution_id=identity.institution_id,
+            issuer=identity.issuer,
+            value=identity.value,
+            patient_id=patient.id,
+        )
+
+
+def _words(patient: Patient) -> set[str]:
+    return {word[:64] for word in folded(f"{patient.family_name} {patient.given_name}").split()}
+
+
+def patient(tx: Transaction, patient_id: PatientId) -> Patient | None:
+    row = tx.first(PatientRow.select().where(PatientRow.id == patient_id))
+    return _patients(tx, [row])[0] if row else None
+
+
+def search_patients(tx: Transaction, search: str, *, limit: int, offset: int) -> tuple[tuple[Patient, ...], int]:
+    """Patients whom every word of ``search`` fits, by name; and how many there are in all.
+
+    A word fits by beginning a name; one that begins with a digit by beginning the birth date (1970, 1970-01) or by being
+    the Patient ID. An empty search fits everybody.
+    """
+    query = PatientRow.select()
+    for word in folded(search).split():
+        query = query.where(PatientRow.id.in_(_having(word)))
+    total = tx.count(query)
+    ordered = query.order_by(PatientRow.family_name, PatientRow.given_name, PatientRow.id)
+    return tuple(_patients(tx, tx.rows(ordered.limit(limit).offset(offset)))), total
+
+
+def _having(word: str) -> Any:
+    """Query of the ids of patients whom one folded word fits."""
+    by_name = PatientWordRow.select(PatientWordRow.patient_id).where(
+        (PatientWordRow.word >= word) & (PatientWordRow.word < word + _LAST_CHARACTER)
+    )
+    by_identity = PatientIdentityRow.select(PatientIdentityRow.patient_id).where(
+        fn.LOWER(PatientIdentityRow.value) == word
+    )
+    born = _birth_dates(word)
+    if born is None:
+        return by_name | by_identity
+    by_birth = PatientRow.select(PatientRow.id).where(
+        (PatientRow.birth_date >= born[0]) & (PatientRow.birth_date <= born[1])
+    )
+    return by_name | by_identity | by_birth
+
+
+def _birth_dates(word: str) -> tuple[date, date] | None:
+    """First and last day that ``word`` can mean: a year, a month (1970-01) or a day (1970-01-31, 19700131)."""
+    digits = word.replace("-", "")
+    if not digits.isascii() or not digits.isdigit() or len(digits) not in (4, 6, 8):
+        return None
+    try:
+        first = date(int(digits[:4]), int(digits[4:6] or 1), int(digits[6:8] or 1))
+    except ValueError:
+        return None
+    if len(digits) == 4:
+        return first, date(first.year, 12, 31)
+    if len(digits) == 6:
+        return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    return first, first
+
+
+def _patients(tx: Transaction, rows: Iterable[Any]) -> list[Patient]:
+    rows = list(rows)
+    identities: dict[UUID, list[PatientIdentity]] = {}
+    wanted = PatientIdentityRow.select().where(PatientIdentityRow.patient_id.in_([row.id for row in rows]))
+    for row in tx.rows(wanted.order_by(PatientIdentityRow.institution_id, PatientIdentityRow.value)):
+        identity = PatientIdentity(InstitutionId(row.institution_id), row.issuer, row.value)
+        identities.setdefault(row.patient_id, []).append(identity)
+    return [
+        Patient(
+            PatientId(row.id),
+            row.family_name,
+            row.given_name,
+            row.birth_date,
+            _gender(row.gender),
+            tuple(identities.get(row.id, ())),
+        )
+        for row in rows
+    ]
+
+
+def _gender(value: str | None) -> Gender | None:
+    return value if value in ("F", "M", "O") else None  # type: ignore[return-value]
+
+
+# What children delivered
+
+
+def delivered(tx: Transaction, child_id: UUID) -> int:
+    """The last sequence number that was taken from a child; 0 before the first."""
+    return int(tx.value(DeliveredRow.select(DeliveredRow.sequence).where(DeliveredRow.child_id == child_id)) or 0)
+
+
+def keep_delivered(tx: Transaction, child_id: UUID, sequence: int) -> None:
+    if not tx.execute(DeliveredRow.update(sequence=sequence).where(DeliveredRow.child_id == child_id)):
+        tx.insert(DeliveredRow, child_id=child_id, sequence=sequence)
+
+
+def new_account_id() -> AccountId:
+    return AccountId(uuid4())
