@@ -1,0 +1,193 @@
+"""Slices by NumPy and by shader, against one another and against means worked out in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from appliance.domain.errors import NotDrawable
+from appliance.domain.grayscale import drawn, windowed
+from appliance.domain.identifiers import InstanceUid
+from appliance.domain.image import FrameDescription, ImageDescription, LookUpTable, PixelFormat, Window
+from appliance.domain.views import Encoding, Region, SliceView, Viewport
+from appliance.rendering.context import Context
+from appliance.rendering.gloo import Canvases
+from appliance.rendering.slices import SlicePainter, drawn_plainly, planned
+
+WINDOW = Window(40, 400)
+PNG = Encoding("image/png")
+
+
+def image_of(stored: NDArray[Any], **changes: Any) -> ImageDescription:
+    bits = stored.dtype.itemsize * 8
+    is_colour = stored.ndim == 3
+    pixel_format = PixelFormat(
+        *stored.shape[:2],
+        3 if is_colour else 1,
+        bits,
+        bits,
+        bits - 1,
+        stored.dtype.kind == "i",
+        "RGB" if is_colour else "MONOCHROME2",
+        kind="float" if stored.dtype.kind == "f" else "integer",
+    )
+    plain = ImageDescription(
+        InstanceUid("1.2"), "1.2", "1.2.840.10008.1.2.1", "CT", pixel_format, (FrameDescription(((0, 1),)),)
+    )
+    return replace(plain, **changes)
+
+
+def view(viewport: Viewport | None = None, *, window: Window | None = WINDOW, invert: bool = False) -> SliceView:
+    return SliceView(InstanceUid("1.2"), 0, PNG, window, viewport, invert)
+
+
+@pytest.fixture(scope="module")
+def painter(context: Context, canvases: Canvases) -> SlicePainter:
+    return SlicePainter(canvases, context.info.largest_texture_side)
+
+
+@pytest.fixture(params=["numpy", "shader"])
+def draw(request: pytest.FixtureRequest, painter: SlicePainter) -> Any:
+    def by_numpy(stored: NDArray[Any], image: ImageDescription, asked: SliceView) -> NDArray[np.uint8]:
+        return drawn_plainly(stored, image, 0, asked, planned(image, asked))
+
+    def by_shader(stored: NDArray[Any], image: ImageDescription, asked: SliceView) -> NDArray[np.uint8]:
+        return painter.draw(stored, image, 0, asked, planned(image, asked))
+
+    return by_numpy if request.param == "numpy" else by_shader
+
+
+def noise(dtype: Any, shape: tuple[int, ...] = (67, 131)) -> NDArray[Any]:
+    info = np.iinfo(dtype)
+    return np.random.default_rng(1).integers(max(info.min, -2000), min(info.max, 3000), shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.int32])
+@pytest.mark.parametrize("function", ["linear", "linear-exact", "sigmoid"])
+def test_unresampled_slices_are_exact(draw: Any, dtype: Any, function: Any) -> None:
+    stored, window = noise(dtype), Window(40, 400, function)
+    image = image_of(stored)
+
+    pixels = draw(stored, image, view(window=window))
+
+    difference = np.abs(pixels.astype(int) - drawn(stored, image, 0, window=window))
+    assert difference.max() <= (1 if dtype == np.int32 else 0)  # 32 bits are spread over 16 for the card
+
+
+def test_every_signed_value_is_drawn_as_itself(draw: Any) -> None:
+    stored = np.arange(1 << 16).reshape(256, 256).astype(np.uint16).view(np.int16)
+    image = image_of(stored)
+
+    assert np.array_equal(draw(stored, image, view()), drawn(stored, image, 0, window=WINDOW))
+
+
+def test_inverted_padded_and_looked_up_slices_are_exact(draw: Any) -> None:
+    stored = noise(np.int16)
+    table = LookUpTable(-500, 12, np.linspace(0, 4095, 1500).astype("<u2").tobytes())
+    image = image_of(stored, voi_luts=(table,))
+    image = replace(image, pixel_format=replace(image.pixel_format, padding=(-1000, -900)))
+
+    pixels = draw(stored, image, view(window=None, invert=True))
+
+    assert np.array_equal(pixels, drawn(stored, image, 0, window=None, invert=True))
+
+
+def test_float_slices_are_drawn_within_a_grey(draw: Any) -> None:
+    stored = np.random.default_rng(2).normal(0.5, 0.2, (40, 30)).astype(np.float32)
+    image, window = image_of(stored), Window(0.5, 0.4)
+
+    pixels = draw(stored, image, view(window=window))
+
+    assert np.abs(pixels - windowed(stored, window) * 255).max() <= 1
+
+
+def test_colours_come_through_unchanged(draw: Any) -> None:
+    stored = noise(np.uint8, (33, 21, 3))
+
+    assert np.array_equal(draw(stored, image_of(stored), view()), stored)
+    assert np.array_equal(draw(stored, image_of(stored), view(invert=True)), 255 - stored)
+
+
+def test_palettes_are_looked_up(draw: Any) -> None:
+    stored = noise(np.uint8)
+    red = LookUpTable(0, 16, (np.arange(256) * 256).astype("<u2").tobytes())
+    none = LookUpTable(0, 16, np.zeros(256, "<u2").tobytes())
+
+    pixels = draw(stored, image_of(stored, palette=(red, none, none)), view())
+
+    assert np.array_equal(pixels[..., 0], stored)
+    assert not pixels[..., 1:].any()
+
+
+def test_a_region_beside_the_frame_is_black(draw: Any) -> None:
+    stored = np.full((20, 30), 1000, np.int16)
+
+    pixels = draw(stored, image_of(stored), view(Viewport(30, 20, Region(-10, 5, 30, 20))))
+
+    assert (pixels[:15, 10:] == 255).all()
+    assert not pixels[15:].any()
+    assert not pixels[:, :10].any()
+
+
+def test_a_shrunk_slice_is_the_mean_of_what_lies_under_each_pixel(painter: SlicePainter) -> None:
+    stored = noise(np.int16, (60, 90))
+    image, asked = image_of(stored), view(Viewport(30, 20), window=Window(500, 6000, "linear-exact"))
+
+    pixels = painter.draw(stored, image, 0, asked, planned(image, asked))
+
+    means = stored.reshape(20, 3, 30, 3).mean(axis=(1, 3))
+    assert pixels.shape == (20, 30)
+    assert np.abs(pixels - (means - 500 + 3000) / 6000 * 255).max() <= 1
+
+
+def test_an_enlarged_slice_passes_through_its_pixels_and_is_smooth_between(painter: SlicePainter) -> None:
+    stored = np.tile(np.arange(0, 200, 20, dtype=np.int16), (10, 1))
+    image, asked = image_of(stored), view(Viewport(80, 80), window=Window(100, 200, "linear-exact"))
+
+    row = painter.draw(stored, image, 0, asked, planned(image, asked))[40].astype(int)
+
+    expected = np.interp((np.arange(80) + 0.5) / 8 - 0.5, np.arange(10), np.arange(0, 200, 20)) / 200 * 255
+    assert np.abs(row - expected).max() <= 1
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_frames_larger_than_a_texture_are_drawn_all_the_same(
+    canvases: Canvases, painter: SlicePainter, step: int
+) -> None:
+    ramp = np.add.outer(np.arange(120), np.arange(180)).astype(np.int16)
+    image, asked = image_of(ramp), view(Viewport(30, 20), window=Window(150, 300))
+    small = SlicePainter(canvases, largest_texture_side=180 // step)
+
+    pixels = small.draw(ramp, image, 0, asked, planned(image, asked)).astype(int)
+
+    assert np.abs(pixels - painter.draw(ramp, image, 0, asked, planned(image, asked))).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("aspect", "viewport", "size"),
+    [
+        (1.0, None, (90, 60)),
+        (2.0, None, (90, 120)),
+        (0.5, None, (180, 60)),
+        (1.0, Viewport(45, 100), (45, 30)),
+        (2.0, Viewport(300, 60), (45, 60)),
+        (1.0, Viewport(100, 100, Region(0, 0, 10, 20)), (50, 100)),
+    ],
+)
+def test_pictures_keep_their_aspect(aspect: float, viewport: Viewport | None, size: tuple[int, int]) -> None:
+    image = image_of(np.zeros((60, 90), np.uint8), pixel_aspect_ratio=aspect)
+
+    assert planned(image, view(viewport)).size == size
+
+
+def test_empty_and_endless_pictures_are_refused() -> None:
+    image = image_of(np.zeros((60, 90), np.uint8))
+
+    with pytest.raises(NotDrawable):
+        planned(image, view(Viewport(10, 10, Region(0, 0, 0, 5))))
+    with pytest.raises(NotDrawable):
+        planned(image, view(Viewport(100_000, 100_000)))
