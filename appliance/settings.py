@@ -22,6 +22,7 @@ Percent = Annotated[float, msgspec.Meta(ge=0, le=50)]
 
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
+_SQLITE = "sqlite:///"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -191,7 +192,8 @@ def load(file: Path) -> Appliance:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise SettingsError(f"{file}{where}: is not YAML: {getattr(error, 'problem', error)}") from error
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise SettingsError(f"{file}{where}: is not YAML: {problem}") from error
     base = file.absolute().parent
     try:
         settings = msgspec.convert(plain, Appliance, dec_hook=lambda kind, value: _decode_path(kind, value, base))
@@ -200,7 +202,18 @@ def load(file: Path) -> Appliance:
     complaint = _contradiction(settings)
     if complaint:
         raise SettingsError(f"{file}: {complaint}")
-    return settings
+    return _with_whole_urls(settings, base)
+
+
+def _with_whole_urls(settings: Appliance, base: Path) -> Appliance:
+    """``settings`` with SQLite files relative to ``base`` made absolute, as paths are."""
+    blocks = {}
+    for role in ("toplevel", "institution", "node"):
+        block = getattr(settings, role)
+        if block is not None and block.database.startswith(_SQLITE):
+            file = base / block.database.removeprefix(_SQLITE)
+            blocks[role] = msgspec.structs.replace(block, database=f"{_SQLITE}{file}")
+    return msgspec.structs.replace(settings, **blocks)
 
 
 def _decode_path(kind: type, value: Any, base: Path) -> Path:  # Any: whatever YAML holds there

@@ -1,0 +1,180 @@
+"""The commands of the appliance. Exit status: 0 done, 1 not all could be done, 2 the settings or the command are wrong."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import uvloop
+from tqdm import tqdm
+
+from appliance import __version__, assembly
+from appliance.domain.accounts import Role
+from appliance.domain.errors import ApplianceError, BadRequest, SettingsError
+from appliance.domain.identifiers import InstitutionId
+from appliance.services import journal, tokens
+from appliance.services.accounts import account_to_create
+from appliance.settings import Appliance, load
+
+_WRONG = 2
+_FAILED = 1
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status of a command line; says in one line what was wrong with it."""
+    parsed = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = parsed.command
+    try:
+        return command(parsed)
+    except (SettingsError, BadRequest) as error:
+        print(f"appliance: {error.message}", file=sys.stderr)
+        return _WRONG
+    except ApplianceError as error:
+        print(f"appliance: {error.message}", file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="appliance", description=sys.modules["appliance"].__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=run)
+        return added
+
+    serve = command("serve", _serve, "Play the roles that the settings name, until stopped by SIGTERM or Ctrl-C")
+    serve.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+
+    check = command("check-config", _check, "Say whether the settings are right")
+    check.add_argument("file", type=Path, metavar="FILE.yaml")
+
+    bring = command("import", _import, "Take in a folder of DICOM: any nesting, ZIP files too")
+    bring.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    bring.add_argument("directory", type=Path, metavar="DIR")
+    bring.add_argument("--refused", type=int, default=20, metavar="N", help="name at most N refused files (20)")
+
+    account = command("create-account", _create_account, "Make an account at the toplevel")
+    account.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    account.add_argument("--username", required=True)
+    account.add_argument("--given-name", default="")
+    account.add_argument("--family-name", default="")
+    account.add_argument("--roles", default=Role.PHYSICIAN.value, help=f"of {', '.join(Role)}, divided by commas")
+    account.add_argument(
+        "--institution", type=UUID, metavar="UUID", help="where they work; default: the one in this file"
+    )
+    account.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+
+    key = command("create-key", _create_key, "Make the key by which this appliance is known to the one above it")
+    key.add_argument("file", type=Path, metavar="FILE.pem")
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    journal.set_up(settings.log.level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve_until_stopped(settings))
+    return 0
+
+
+async def _serve_until_stopped(settings: Appliance) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await assembly.serve(settings, stop)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.file)
+    print(f"{arguments.file}: right; roles: {', '.join(settings.roles)}")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    journal.set_up("warning")
+    if not arguments.directory.exists():
+        raise BadRequest(f"{arguments.directory}: is not there")
+    return asyncio.run(_import_with_bar(settings, arguments.directory, arguments.refused))
+
+
+async def _import_with_bar(settings: Appliance, directory: Path, named: int) -> int:
+    with tqdm(unit=" files", disable=None if sys.stderr.isatty() else True) as bar:
+        async with assembly.importing(settings) as imports:
+            async for progress in imports.folder(directory):
+                bar.total = progress.found
+                bar.update(progress.done - bar.n)
+            summary = imports.summary
+    print(
+        f"{summary.stored} imported, {summary.already_there} already there, {len(summary.refused)} refused",
+        flush=True,
+    )
+    for refusal in summary.refused[:named]:
+        print(f"  {refusal.name}: {refusal.reason}")
+    if len(summary.refused) > named:
+        print(f"  and {len(summary.refused) - named} more")
+    return 0
+
+
+def _create_account(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    account = account_to_create(
+        arguments.username,
+        given_name=arguments.given_name,
+        family_name=arguments.family_name,
+        roles=[_role(name.strip()) for name in arguments.roles.split(",")],
+        institution_id=_institution(arguments.institution, settings),
+    )
+    password = sys.stdin.readline().rstrip("\n") if arguments.password_stdin else _asked_password()
+    created = asyncio.run(assembly.create_account(settings, account, password))
+    print(f"account {created.username} made")
+    return 0
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role(name)
+    except ValueError:
+        raise BadRequest(f"{name!r} is not one of {', '.join(Role)}", parameter="roles") from None
+
+
+def _institution(wanted: UUID | None, settings: Appliance) -> InstitutionId | None:
+    if wanted is None and settings.institution:
+        wanted = settings.institution.id
+    return InstitutionId(wanted) if wanted else None
+
+
+def _asked_password() -> str:
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != password:
+        raise BadRequest("The two passwords differ")
+    return password
+
+
+def _create_key(arguments: argparse.Namespace) -> int:
+    file: Path = arguments.file
+    if file.exists():
+        raise BadRequest(f"{file}: is there already, and is left as it is")
+    tokens.make_private_key(file)
+    public = file.with_name(f"{file.name}.pub")
+    public.write_bytes(tokens.public_pem(tokens.load_private_key(file)))
+    print(f"{file} made; give {public} to the appliance above")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

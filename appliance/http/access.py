@@ -1,0 +1,76 @@
+"""Who asks: the bearer token of a request, or the access cookie that the token was traded for.
+
+A GET with ``Authorization`` to another origin costs a preflight for every URL; one with a cookie costs none. So a page trades
+its token once with each institution and node. The cookie is good for GETs only: what changes something needs the token itself.
+"""
+
+from __future__ import annotations
+
+import time
+
+from quart import Request, Response, request
+
+from appliance.domain.accounts import Account
+from appliance.domain.errors import NotAuthenticated
+from appliance.http.asgi import Scope, header
+from appliance.services.tokens import TokenVerifier
+
+ACCESS_COOKIE = "__Host-access"
+"""RFC 6265bis §4.1.3.2: the prefix makes browsers insist on Secure, Path=/ and no Domain."""
+_BEARER = "Bearer "
+
+
+class Access:
+    """Reads accounts from requests."""
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self._verifier = verifier
+
+    def writer(self) -> Account:
+        """The account of the bearer token of the current request; NotAuthenticated without one."""
+        return self._verifier.verify(_bearer(request))[0]
+
+    def reader(self) -> Account:
+        """The account of the bearer token or, failing that, of the access cookie."""
+        cookie = request.cookies.get(ACCESS_COOKIE)
+        if "Authorization" not in request.headers and cookie:
+            return self._verifier.verify(cookie)[0]
+        return self.writer()
+
+    def writer_of(self, scope: Scope) -> Account:
+        """The same as ``writer`` for an ASGI scope."""
+        return self._verifier.verify(_token(header(scope, b"authorization")))[0]
+
+    def set_cookie(self, response: Response) -> None:
+        """The answer carries the access cookie of the bearer token, which ends when the token does."""
+        token = _bearer(request)
+        _, ends_at = self._verifier.verify(token)
+        _cookie(response, token, max_age_s=max(0, ends_at - int(time.time())))
+
+    def clear_cookie(self, response: Response) -> None:
+        _cookie(response, "", max_age_s=0)
+
+
+def _cookie(response: Response, value: str, *, max_age_s: int) -> None:
+    # A page of another site can have cookies here only partitioned (CHIPS); one of the same site keeps them strict.
+    is_other_site = request.headers.get("Sec-Fetch-Site") == "cross-site"
+    response.set_cookie(
+        ACCESS_COOKIE,
+        value,
+        max_age=max_age_s,
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="None" if is_other_site else "Strict",
+        partitioned=is_other_site,
+    )
+
+
+def _bearer(asked: Request) -> str:
+    return _token(asked.headers.get("Authorization"))
+
+
+def _token(authorization: str | None) -> str:
+    if not authorization or not authorization.startswith(_BEARER):
+        raise NotAuthenticated("The request carries no access token", key="no-token")
+    return authorization.removeprefix(_BEARER)

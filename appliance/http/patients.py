@@ -1,0 +1,51 @@
+"""Patients and the directory, at the toplevel."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response, request
+
+from appliance.domain.identifiers import PatientId
+from appliance.domain.people import Patient
+from appliance.http.access import Access
+from appliance.http.bodies import integer_parameter, json_response, uuid_in_path
+from appliance.services.toplevel import Toplevel
+
+
+def patients(toplevel: Toplevel, access: Access) -> Blueprint:
+    blueprint = Blueprint("patients", __name__)
+
+    @blueprint.get("/api/directory")
+    async def directory() -> Response:
+        return json_response({"institutions": await toplevel.directory(access.writer())})
+
+    @blueprint.get("/api/patients")
+    async def search() -> Response:
+        account = access.writer()
+        found, total = await toplevel.search_patients(
+            account,
+            request.args.get("search", ""),
+            limit=integer_parameter("limit", 50),
+            offset=integer_parameter("offset", 0),
+        )
+        return json_response({"patients": [_patient(patient) for patient in found], "total": total})
+
+    @blueprint.get("/api/patients/<patient_id>")
+    async def one(patient_id: str) -> Response:
+        account = access.writer()
+        return json_response(
+            _patient(await toplevel.patient(account, PatientId(uuid_in_path(patient_id, "patient_id"))))
+        )
+
+    return blueprint
+
+
+def _patient(patient: Patient) -> dict[str, object]:
+    return {
+        "id": patient.id,
+        "family_name": patient.family_name,
+        "given_name": patient.given_name,
+        "birth_date": patient.birth_date,
+        "gender": patient.gender,
+        "identities": patient.identities,
+        "institution_ids": patient.institution_ids,
+    }

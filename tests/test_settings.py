@@ -1,0 +1,127 @@
+"""Settings: the examples are right, and what is wrong is said in one line that names the place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from appliance.domain.errors import SettingsError
+from appliance.settings import load
+
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+ALL_IN_ONE = CONFIG / "all-in-one.yaml"
+
+
+def changed(tmp_path: Path, change: object) -> Path:
+    """The all-in-one example with one change made to its parsed values."""
+    values = yaml.safe_load(ALL_IN_ONE.read_text())
+    change(values)  # type: ignore[operator]
+    file = tmp_path / "appliance.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+def refusal(file: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+    assert "\n" not in caught.value.message
+    assert str(file) in caught.value.message
+    return caught.value.message
+
+
+@pytest.mark.parametrize("name", ["all-in-one", "central", "clinic", "node"])
+def test_each_example_is_right_once_the_files_that_it_names_are_there(name: str, tmp_path: Path) -> None:
+    text = (CONFIG / f"{name}.yaml").read_text()
+    for path in re.findall(r"(/(?:etc|var)/\S+\.(?:pem|key))", text):
+        there = tmp_path / path.lstrip("/")
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.touch()
+        text = text.replace(path, str(there))
+    file = tmp_path / "example.yaml"
+    file.write_text(text)
+
+    assert load(file).roles
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    settings = load(changed(tmp_path, lambda values: None))
+
+    assert settings.node is not None
+    assert settings.node.instances.directory == tmp_path / "instances"
+    assert settings.node.database == f"sqlite:///{tmp_path}/node.sqlite"
+
+
+def test_an_unknown_key_is_named(tmp_path: Path) -> None:
+    message = refusal(changed(tmp_path, lambda values: values["node"].update(colour="blue")))
+
+    assert "node" in message
+    assert "colour" in message
+
+
+def test_a_wrong_type_is_named_with_its_place(tmp_path: Path) -> None:
+    message = refusal(changed(tmp_path, lambda values: values["listen"].update(port="eight")))
+
+    assert "listen.port" in message
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    assert "database" in refusal(changed(tmp_path, lambda values: values["toplevel"].pop("database")))
+
+
+def test_a_port_beyond_65535_is_refused(tmp_path: Path) -> None:
+    assert "listen.port" in refusal(changed(tmp_path, lambda values: values["listen"].update(port=70000)))
+
+
+def test_a_role_without_its_block_is_refused(tmp_path: Path) -> None:
+    assert "node" in refusal(changed(tmp_path, lambda values: values.pop("node")))
+
+
+def test_a_block_without_its_role_is_refused(tmp_path: Path) -> None:
+    assert "toplevel" in refusal(changed(tmp_path, lambda values: values.update(roles=["institution", "node"])))
+
+
+def test_an_unknown_role_is_refused(tmp_path: Path) -> None:
+    assert "roles" in refusal(changed(tmp_path, lambda values: values.update(roles=["wizard"])))
+
+
+def test_a_child_alone_needs_a_parent(tmp_path: Path) -> None:
+    def alone(values: dict) -> None:  # type: ignore[type-arg]
+        values["roles"] = ["institution", "node"]
+        del values["toplevel"]
+
+    assert "institution.parent" in refusal(changed(tmp_path, alone))
+
+
+def test_a_store_without_key_must_be_said_to_be_plain(tmp_path: Path) -> None:
+    assert "plain" in refusal(changed(tmp_path, lambda values: values["node"]["instances"].pop("key")))
+
+
+def test_a_file_that_is_named_and_not_there_is_refused(tmp_path: Path) -> None:
+    def supplied(values: dict) -> None:  # type: ignore[type-arg]
+        del values["listen"]["self_made"]
+        values["listen"]["certificate"] = {"file": "missing.pem", "key": "missing.key"}
+
+    assert "missing.pem" in refusal(changed(tmp_path, supplied))
+
+
+def test_a_settings_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert "cannot be read" in refusal(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize("text", ["roles: [web", "\x00", "a: b: c"])
+def test_what_is_not_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(text)
+
+    refusal(file)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "just words"])
+def test_yaml_that_is_no_block_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "other.yaml"
+    file.write_text(text)
+
+    refusal(file)
