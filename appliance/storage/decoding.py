@@ -1,0 +1,308 @@
+"""From the stored bytes of a frame to its values.
+
+*Stored values* are meant here: before the modality LUT, the palette not applied, but bits that are no pixels removed,
+the sign extended and colours turned to RGB, so that whoever draws knows no encoding.
+
+Decoding is done by imagecodecs, which releases the GIL. A stream of hostile bytes says itself how large its picture is;
+it is asked before a decoder is let at it, so that nothing is allocated for a picture that is not the one described.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.domain.errors import NotDrawable
+from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat
+from appliance.storage.stream import InMemory, Readable, inflated
+from appliance.storage.transfer_syntaxes import (
+    CODECS,
+    DEFLATED_EXPLICIT_LITTLE_ENDIAN,
+    Codec,
+    reason_without_codec,
+)
+
+Pixels = NDArray[np.generic]
+
+_LONGEST_INFLATED_BYTES = 512 * 1024 * 1024
+_RLE_HEADER = struct.Struct("<16L")
+
+# Markers of a JPEG or JPEG-LS stream (ISO/IEC 10918-1 table B.1, 14495-1 C.1.1) that stand alone, without a length.
+_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+# Start of frame: all but DHT (C4), JPG (C8) and DAC (CC); F7 is that of JPEG-LS.
+_START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
+_START_OF_SCAN = 0xDA
+_APP0, _APP14 = 0xE0, 0xEE
+
+# PS3.3 C.7.6.3.1.2, YBR_FULL: the inverse of the matrix there, as JFIF has it.
+_YBR_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32).T
+
+
+def decode_frame(description: ImageDescription, frame_index: int, reader: Readable) -> Pixels:
+    """The stored values of a frame, counted from 0: (rows, columns), or (rows, columns, 3) in RGB.
+
+    The type is signed where the pixels are, and as wide as Bits Allocated (1 bit as 8). Raises NotDrawable for an encoding
+    without a decoder, and for bytes that are not the frame described.
+    """
+    syntax = description.transfer_syntax_uid
+    if reason := reason_without_codec(syntax):
+        raise NotDrawable(reason, key="no-decoder")
+    if not 0 <= frame_index < len(description.frames):
+        raise NotDrawable(f"frame {frame_index + 1} of {len(description.frames)}", key="no-such-frame")
+    if syntax == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
+        reader = inflated_object(reader)
+    codec, frame, form = CODECS[syntax], description.frames[frame_index], description.pixel_format
+    data = b"".join(reader.read_at(offset, length) for offset, length in frame.fragments)
+    if len(data) != sum(length for _, length in frame.fragments):
+        raise _broken(codec, "the object is shorter than its description")
+    return _in_rgb(codec, form, data, _masked(form, _decoded(codec, form, frame, data)))
+
+
+def inflated_object(reader: Readable) -> InMemory:
+    """A deflated object with its data set inflated, in which the places of its frames count (PS3.5 A.5)."""
+    return inflated(reader, _data_set_offset(reader), _LONGEST_INFLATED_BYTES)
+
+
+def _decoded(codec: Codec, form: PixelFormat, frame: FrameDescription, data: bytes) -> Pixels:
+    if codec in (Codec.NATIVE, Codec.NATIVE_BIG_ENDIAN):
+        return _native(form, data, frame.first_bit, ">" if codec is Codec.NATIVE_BIG_ENDIAN else "<")
+    try:
+        values = _DECODERS[codec](form, data)
+    except NotDrawable:
+        raise
+    except Exception as error:  # every codec of imagecodecs has an error class of its own, and ValueError besides
+        raise _broken(codec, type(error).__name__) from error
+    return _shaped(codec, form, values)
+
+
+def _shaped(codec: Codec, form: PixelFormat, values: Pixels) -> Pixels:
+    expected = (form.rows, form.columns) if form.samples_per_pixel == 1 else (form.rows, form.columns, 3)
+    if values.shape != expected:
+        raise _broken(
+            codec, f"a picture of {'x'.join(map(str, values.shape))}, expected {'x'.join(map(str, expected))}"
+        )
+    return values
+
+
+def _native(form: PixelFormat, data: bytes, first_bit: int, order: Literal["<", ">"]) -> Pixels:
+    rows, columns, samples = form.rows, form.columns, form.samples_per_pixel
+    if form.bits_allocated == 1:
+        bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+        return bits[first_bit : first_bit + rows * columns].reshape(rows, columns)
+    values = np.frombuffer(data, _dtype(form).newbyteorder(order)).astype(_dtype(form), copy=False)
+    if samples == 1:
+        return values.reshape(rows, columns)
+    if form.photometric_interpretation == "YBR_FULL_422":
+        return _upsampled(values.reshape(rows, columns // 2, 4))
+    if form.planar_configuration == 1:
+        return values.reshape(samples, rows, columns).transpose(1, 2, 0)
+    return values.reshape(rows, columns, samples)
+
+
+def _upsampled(pairs: Pixels) -> Pixels:
+    """(rows, pairs, [Y1, Y2, B, R]) as (rows, columns, [Y, B, R]) (PS3.3 C.7.6.3.1.2, YBR_FULL_422)."""
+    rows, count, _ = pairs.shape
+    whole = np.empty((rows, count, 2, 3), pairs.dtype)
+    whole[..., 0] = pairs[..., :2]
+    whole[..., 1:] = pairs[..., np.newaxis, 2:]
+    return whole.reshape(rows, 2 * count, 3)
+
+
+def _deflated_frame(form: PixelFormat, data: bytes) -> Pixels:
+    bits = form.rows * form.columns * form.samples_per_pixel * form.bits_allocated
+    values = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, (bits + 7) // 8)
+    return _native(form, values, 0, "<")
+
+
+def _rle(form: PixelFormat, data: bytes) -> Pixels:
+    """Byte planes, the most significant first, samples apart (PS3.5 annex G)."""
+    width = max(1, form.bits_allocated // 8)
+    count, *offsets = _RLE_HEADER.unpack_from(data)
+    if count != form.samples_per_pixel * width:
+        raise _broken(Codec.RLE, f"{count} segments, expected {form.samples_per_pixel * width}")
+    area = form.rows * form.columns
+    if form.bits_allocated == 1:
+        area = (area + 7) // 8
+    planes = np.empty((form.samples_per_pixel, area, width), np.uint8)
+    for number, (start, end) in enumerate(zip(offsets[:count], [*offsets[1:count], len(data)], strict=True)):
+        sample, byte = divmod(number, width)
+        planes[sample, :, width - 1 - byte] = _unpacked(data[start:end], area)
+    if form.bits_allocated == 1:
+        return _native(form, planes.tobytes(), 0, "<")
+    values = planes.view(_dtype(form).newbyteorder("<"))[..., 0].astype(_dtype(form), copy=False)
+    values = values.reshape(form.samples_per_pixel, form.rows, form.columns)
+    return values[0] if form.samples_per_pixel == 1 else values.transpose(1, 2, 0)
+
+
+def _unpacked(segment: bytes, length: int) -> Pixels:
+    out = bytearray(length + 128)  # a last run may overshoot: pad bytes of the segment read as one
+    values = np.frombuffer(imagecodecs.packbits_decode(segment, out=out), np.uint8)
+    if len(values) < length:
+        raise _broken(Codec.RLE, f"a segment of {len(values)} bytes, expected {length}")
+    return values[:length]
+
+
+def _jpeg(form: PixelFormat, data: bytes) -> Pixels:
+    stream = _checked_jpeg(form, data)
+    if form.samples_per_pixel == 1:
+        return _one_channel(imagecodecs.jpeg8_decode(data))
+    space = "YCbCr" if stream.is_ybr(form) else "RGB"
+    return _any_array(imagecodecs.jpeg8_decode(data, colorspace=space, outcolorspace="RGB"))
+
+
+def _jpeg_lossless(form: PixelFormat, data: bytes) -> Pixels:
+    _checked_jpeg(form, data)
+    return _one_channel(imagecodecs.jpegsof3_decode(data))
+
+
+def _jpeg_ls(form: PixelFormat, data: bytes) -> Pixels:
+    _checked_jpeg(form, data)
+    return _one_channel(imagecodecs.jpegls_decode(data))
+
+
+def _jpeg_2000(form: PixelFormat, data: bytes, decode: Callable[[bytes], Pixels]) -> Pixels:
+    start = data.find(b"\xff\x4f\xff\x51")
+    if start < 0 or start + 24 > len(data):
+        raise _broken(Codec.JPEG_2000, "no codestream")
+    # SIZ (ISO/IEC 15444-1 A.5.1): width and height of the grid, then the offset of the image in it.
+    width, height, x, y = struct.unpack_from(">4L", data, start + 8)
+    _check_size(Codec.JPEG_2000, form, height - y, width - x)
+    return _one_channel(decode(data))
+
+
+def _jpeg_xl(form: PixelFormat, data: bytes) -> Pixels:
+    return _one_channel(imagecodecs.jpegxl_decode(data))
+
+
+def _one_channel(values: Pixels) -> Pixels:
+    values = _any_array(values)
+    return values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+
+
+def _any_array(values: object) -> Pixels:
+    return np.asarray(values)
+
+
+_DECODERS: dict[Codec, Callable[[PixelFormat, bytes], Pixels]] = {
+    Codec.RLE: _rle,
+    Codec.DEFLATED_FRAME: _deflated_frame,
+    Codec.JPEG: _jpeg,
+    Codec.JPEG_LOSSLESS: _jpeg_lossless,
+    Codec.JPEG_LS: _jpeg_ls,
+    Codec.JPEG_2000: partial(_jpeg_2000, decode=imagecodecs.jpeg2k_decode),
+    Codec.HTJ2K: partial(_jpeg_2000, decode=imagecodecs.htj2k_decode),
+    Codec.JPEG_XL: _jpeg_xl,
+}
+
+
+class _JpegStream:
+    """What the markers before the first scan say."""
+
+    def __init__(self, data: bytes) -> None:
+        self.rows = self.columns = 0
+        self.adobe_transform: int | None = None
+        self.is_jfif = False
+        self.component_ids: tuple[int, ...] = ()
+        at = 2
+        while at + 4 <= len(data):
+            if data[at] != 0xFF:
+                break
+            marker = data[at + 1]
+            if marker == 0xFF or marker in _ALONE:
+                at += 1 if marker == 0xFF else 2
+                continue
+            (length,) = struct.unpack_from(">H", data, at + 2)
+            self._take(marker, data[at + 4 : at + 2 + length])
+            if marker == _START_OF_SCAN:
+                break
+            at += 2 + length
+
+    def is_ybr(self, form: PixelFormat) -> bool:
+        """Whether its three components are luminance and chrominances.
+
+        The stream knows if it has a JFIF or an Adobe marker; only where it has none the data set decides.
+        """
+        if self.adobe_transform is not None:
+            return self.adobe_transform == 1
+        if self.component_ids == tuple(b"RGB"):
+            return False
+        return self.is_jfif or form.photometric_interpretation != "RGB"
+
+    def _take(self, marker: int, body: bytes) -> None:
+        if marker in _START_OF_FRAME and len(body) >= 6:
+            self.rows, self.columns, count = struct.unpack_from(">HHB", body, 1)
+            self.component_ids = tuple(body[6 : 6 + 3 * count : 3])
+        elif marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
+            self.adobe_transform = body[11]
+        elif marker == _APP0 and body.startswith(b"JFIF"):
+            self.is_jfif = True
+
+
+def _checked_jpeg(form: PixelFormat, data: bytes) -> _JpegStream:
+    stream = _JpegStream(data)
+    _check_size(Codec.JPEG, form, stream.rows, stream.columns)
+    if len(stream.component_ids) != form.samples_per_pixel:
+        raise _broken(Codec.JPEG, f"{len(stream.component_ids)} components, expected {form.samples_per_pixel}")
+    return stream
+
+
+def _check_size(codec: Codec, form: PixelFormat, rows: int, columns: int) -> None:
+    if (rows, columns) != (form.rows, form.columns):
+        raise _broken(codec, f"a stream of {rows}x{columns}, expected {form.rows}x{form.columns}")
+
+
+def _dtype(form: PixelFormat) -> np.dtype[np.generic]:
+    letter = "f" if form.kind != "integer" else "i" if form.is_signed else "u"
+    return np.dtype(f"{letter}{max(1, form.bits_allocated // 8)}")
+
+
+def _masked(form: PixelFormat, values: Pixels) -> Pixels:
+    """Values of the right type, of Bits Stored bits below High Bit; what lies beside them is no pixel (PS3.5 §8.1.1)."""
+    dtype = _dtype(form)
+    if form.kind != "integer" or form.bits_allocated == 1:
+        return values.astype(dtype, copy=False)
+    width = 8 * dtype.itemsize
+    left = width - 1 - form.high_bit
+    right = width - form.bits_stored
+    values = values.astype(dtype, copy=False)
+    if not right:
+        return values
+    shifted: Pixels = np.right_shift(np.left_shift(values, left), right)
+    return shifted
+
+
+def _in_rgb(codec: Codec, form: PixelFormat, data: bytes, values: Pixels) -> Pixels:
+    """RGB of YBR values; decoders of JPEG and JPEG 2000 have undone the transform of their stream already."""
+    if form.samples_per_pixel != 3 or not form.photometric_interpretation.startswith("YBR_FULL"):
+        return values
+    if codec is Codec.JPEG or (codec in (Codec.JPEG_2000, Codec.HTJ2K) and _has_colour_transform(data)):
+        return values
+    largest = (1 << form.bits_stored) - 1
+    ybr = values.astype(np.float32) - np.array([0, (largest + 1) / 2, (largest + 1) / 2], np.float32)
+    rgb: Pixels = np.clip(np.floor(ybr @ _YBR_TO_RGB + 0.5), 0, largest).astype(values.dtype)
+    return rgb
+
+
+def _has_colour_transform(data: bytes) -> bool:
+    """Whether a JPEG 2000 codestream transforms its components (COD, ISO/IEC 15444-1 A.6.1)."""
+    at = data.find(b"\xff\x52")
+    return 0 <= at < len(data) - 8 and data[at + 8] == 1
+
+
+def _data_set_offset(reader: Readable) -> int:
+    """Where the data set begins: after the meta information, whose first element tells its length (PS3.10 §7.1)."""
+    start = reader.read_at(0, 144)
+    if start[128:136] != b"DICM\x02\x00\x00\x00":
+        raise NotDrawable("a deflated object without a length of its meta information", key="pixel-data-damaged")
+    return int(144 + struct.unpack_from("<L", start, 140)[0])
+
+
+def _broken(codec: Codec, found: str) -> NotDrawable:
+    return NotDrawable(f"{codec} pixel data cannot be decoded: {found}", key="pixel-data-damaged", codec=str(codec))

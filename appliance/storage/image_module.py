@@ -1,0 +1,346 @@
+"""The attributes of an image as a description that can be drawn from (PS3.3 C.7.6, C.8, C.11)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydicom.dataset import Dataset
+
+from appliance.domain.errors import NotDrawable
+from appliance.domain.image import FramePlane, LookUpTable, PixelFormat, PixelKind, Window
+from appliance.storage.attributes import (
+    bytes_of,
+    integer_of,
+    items_of,
+    number_of,
+    numbers_of,
+    text_of,
+    texts_of,
+    value_of,
+    words_of,
+)
+
+_PHOTOMETRICS: dict[str, int] = {
+    "MONOCHROME1": 1,
+    "MONOCHROME2": 1,
+    "PALETTE COLOR": 1,
+    "RGB": 3,
+    "YBR_FULL": 3,
+    "YBR_FULL_422": 3,
+    "YBR_ICT": 3,
+    "YBR_RCT": 3,
+    "XYB": 3,
+}
+"""Samples per pixel of every photometric interpretation that is drawn (PS3.3 C.7.6.3.1.2)."""
+_BITS: dict[PixelKind, tuple[int, ...]] = {"integer": (1, 8, 16, 32), "float": (32,), "double": (64,)}
+_FUNCTIONS: dict[str, Literal["linear", "linear-exact", "sigmoid"]] = {
+    "": "linear",
+    "LINEAR": "linear",
+    "LINEAR_EXACT": "linear-exact",
+    "SIGMOID": "sigmoid",
+}
+_MOST_TABLE_ENTRIES = 65536
+_SQUARE_TOLERANCE = 0.01
+"""Direction cosines of a header are rounded; beyond this they are not perpendicular and mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAttributes:
+    """What may differ from frame to frame."""
+
+    plane: FramePlane
+    rescale_slope: float
+    rescale_intercept: float
+    windows: tuple[Window, ...]
+
+
+def pixel_format(ds: Dataset, kind: PixelKind) -> PixelFormat:
+    """How pixels are stored. Raises NotDrawable, naming the attribute, where that contradicts itself."""
+    rows, columns = _side(ds, "Rows"), _side(ds, "Columns")
+    samples = _integer_or(ds, "SamplesPerPixel", 1)
+    photometric = text_of(ds, "PhotometricInterpretation").upper() or ("MONOCHROME2" if samples == 1 else "")
+    if _PHOTOMETRICS.get(photometric) != samples:
+        raise _contradiction(
+            "PhotometricInterpretation", f"{photometric or 'nothing'} with {samples} samples per pixel"
+        )
+    allocated = _integer_or(ds, "BitsAllocated", {"integer": None, "float": 32, "double": 64}[kind])
+    if allocated not in _BITS[kind]:
+        raise _contradiction("BitsAllocated", f"{allocated}")
+    stored = _integer_or(ds, "BitsStored", allocated) if kind == "integer" else allocated
+    if not 1 <= stored <= allocated:
+        raise _contradiction("BitsStored", f"{stored} of {allocated}")
+    high_bit = integer_of(ds, "HighBit")
+    if high_bit is None or not stored - 1 <= high_bit < allocated:
+        high_bit = stored - 1  # the standard knows no other since 2006
+    is_signed = kind == "integer" and integer_of(ds, "PixelRepresentation") == 1
+    return PixelFormat(
+        rows,
+        columns,
+        samples,
+        allocated,
+        stored,
+        high_bit,
+        is_signed,
+        photometric,
+        integer_of(ds, "PlanarConfiguration") or 0,
+        kind,
+        _padding(ds, stored, is_signed) if kind == "integer" else None,
+    )
+
+
+def frame_attributes(ds: Dataset, frame_count: int) -> list[FrameAttributes]:
+    """Plane, rescale and windows of each frame: of its functional groups (C.7.6.16), or of the data set for all."""
+    shared = next(iter(items_of(ds, "SharedFunctionalGroupsSequence")), Dataset())
+    per_frame = items_of(ds, "PerFrameFunctionalGroupsSequence")
+    if not per_frame and not len(shared):
+        return _of_data_set(ds, frame_count)
+    if len(per_frame) < frame_count:
+        per_frame = [*per_frame, *[Dataset()] * (frame_count - len(per_frame))]
+    return [_of_groups(ds, shared, own) for own in per_frame[:frame_count]]
+
+
+def pixel_aspect_ratio(ds: Dataset, plane: FramePlane) -> float:
+    """Height of a pixel over its width (C.7.6.3.1.7); 1 where nothing says."""
+    if plane.pixel_spacing_mm:
+        return plane.pixel_spacing_mm[0] / plane.pixel_spacing_mm[1]
+    for keyword in ("ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
+        pair = numbers_of(ds, keyword)
+        if len(pair) == 2 and min(pair) > 0:
+            return pair[0] / pair[1]
+    return 1.0
+
+
+def value_unit(ds: Dataset, modality: str) -> str:
+    """Rescale Type (C.11.1.1.2) or Units of PET (C.8.9.1.1.3); HU where CT does not say (C.8.2.1)."""
+    transformation = next(iter(_functional(ds, "PixelValueTransformationSequence")), ds)
+    unit = text_of(ds, "Units") or text_of(transformation, "RescaleType") or text_of(ds, "DoseUnits")
+    if not unit and modality == "CT":
+        return "HU"
+    return "" if unit == "US" else unit
+
+
+def modality_lut(ds: Dataset) -> LookUpTable | None:
+    """The table of the Modality LUT Sequence, None if there is none that can be used."""
+    return next((table for item in items_of(ds, "ModalityLUTSequence") if (table := _table(item))), None)
+
+
+def voi_luts(ds: Dataset) -> tuple[LookUpTable, ...]:
+    """The usable tables of the VOI LUT Sequence."""
+    return tuple(table for item in items_of(ds, "VOILUTSequence") if (table := _table(item)))
+
+
+def palette(ds: Dataset) -> tuple[LookUpTable, LookUpTable, LookUpTable]:
+    """The three tables of Palette Color (C.7.6.3.1.5, segmented ones C.7.9.2). Raises NotDrawable if one is missing."""
+    red, green, blue = (_palette_table(ds, colour) for colour in ("Red", "Green", "Blue"))
+    return red, green, blue
+
+
+def _side(ds: Dataset, keyword: str) -> int:
+    length = integer_of(ds, keyword)
+    if length is None or not 1 <= length <= 65535:
+        raise _contradiction(keyword, "missing" if length is None else str(length))
+    return length
+
+
+def _integer_or(ds: Dataset, keyword: str, default: int | None) -> int:
+    number = integer_of(ds, keyword)
+    number = default if number is None else number
+    if number is None:
+        raise _contradiction(keyword, "missing")
+    return number
+
+
+def _contradiction(keyword: str, found: str) -> NotDrawable:
+    return NotDrawable(f"{keyword} is {found}", key="pixel-attributes-wrong", attribute=keyword)
+
+
+def _padding(ds: Dataset, stored: int, is_signed: bool) -> tuple[int, int] | None:
+    first = words_of(ds, "PixelPaddingValue")
+    if not first:
+        return None
+    limit = words_of(ds, "PixelPaddingRangeLimit") or first
+    low, high = sorted(_meant(word, is_signed) for word in (first[0], limit[0]))
+    return low, high
+
+
+def _meant(word: int, is_signed: bool) -> int:
+    return word - 0x10000 if is_signed and word > 0x7FFF else word
+
+
+def _of_data_set(ds: Dataset, frame_count: int) -> list[FrameAttributes]:
+    plane = FramePlane(
+        _vector(ds, "ImagePositionPatient"),
+        _orientation(ds),
+        _spacing(ds),
+        _positive(ds, "SliceThickness"),
+    )
+    slope, intercept = _rescale(ds)
+    windows = _windows(ds)
+    offsets = numbers_of(ds, "GridFrameOffsetVector")
+    planes = _offset_planes(plane, offsets) if len(offsets) == frame_count > 1 else [plane] * frame_count
+    return [FrameAttributes(one, slope, intercept, windows) for one in planes]
+
+
+def _offset_planes(plane: FramePlane, offsets: Sequence[float]) -> list[FramePlane]:
+    """The planes of a dose grid (C.8.8.3.2): offsets along the normal from the first; else positions along z."""
+    position, orientation = plane.position_mm, plane.orientation
+    if position is None or orientation is None:
+        return [plane] * len(offsets)
+    (a, b, c), (d, e, f) = orientation[:3], orientation[3:]
+    x, y, z = (b * f - c * e, c * d - a * f, a * e - b * d)
+    start = offsets[0] if offsets[0] == 0 else position[2] * z
+    return [
+        FramePlane(
+            (position[0] + (o - start) * x, position[1] + (o - start) * y, position[2] + (o - start) * z),
+            orientation,
+            plane.pixel_spacing_mm,
+            plane.slice_thickness_mm,
+        )
+        for o in offsets
+    ]
+
+
+def _of_groups(ds: Dataset, shared: Dataset, own: Dataset) -> FrameAttributes:
+    def group(keyword: str) -> Dataset:
+        for item in (*items_of(own, keyword), *items_of(shared, keyword)):
+            return item
+        return ds
+
+    measures = group("PixelMeasuresSequence")
+    plane = FramePlane(
+        _vector(group("PlanePositionSequence"), "ImagePositionPatient"),
+        _orientation(group("PlaneOrientationSequence")),
+        _spacing(measures),
+        _positive(measures, "SliceThickness"),
+    )
+    slope, intercept = _rescale(group("PixelValueTransformationSequence"))
+    return FrameAttributes(plane, slope, intercept, _windows(group("FrameVOILUTSequence")))
+
+
+def _functional(ds: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a functional group that are shared, or else of the first frame."""
+    groups = (*items_of(ds, "SharedFunctionalGroupsSequence"), *items_of(ds, "PerFrameFunctionalGroupsSequence")[:1])
+    return [item for group in groups for item in items_of(group, keyword)]
+
+
+def _vector(ds: Dataset, keyword: str) -> tuple[float, float, float] | None:
+    numbers = numbers_of(ds, keyword)
+    return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
+
+
+def _orientation(ds: Dataset) -> tuple[float, float, float, float, float, float] | None:
+    numbers = numbers_of(ds, "ImageOrientationPatient")
+    if len(numbers) != 6:
+        return None
+    row, column = numbers[:3], numbers[3:]
+    row_length, column_length = math.hypot(*row), math.hypot(*column)
+    if min(row_length, column_length) < 0.5:
+        return None
+    a, b, c = (cosine / row_length for cosine in row)
+    d, e, f = (cosine / column_length for cosine in column)
+    return (a, b, c, d, e, f) if abs(a * d + b * e + c * f) < _SQUARE_TOLERANCE else None
+
+
+def _spacing(ds: Dataset) -> tuple[float, float] | None:
+    numbers = numbers_of(ds, "PixelSpacing")
+    return (numbers[0], numbers[1]) if len(numbers) == 2 and min(numbers) > 0 else None
+
+
+def _positive(ds: Dataset, keyword: str) -> float | None:
+    number = number_of(ds, keyword)
+    return number if number is not None and number > 0 else None
+
+
+def _rescale(ds: Dataset) -> tuple[float, float]:
+    slope, intercept = number_of(ds, "RescaleSlope"), number_of(ds, "RescaleIntercept")
+    # A slope of zero would make every value the same: it is an omission that some writers make.
+    return slope or 1.0, intercept or 0.0
+
+
+def _windows(ds: Dataset) -> tuple[Window, ...]:
+    """Windows with a width that their function allows (C.11.2.1.2, C.11.2.1.3)."""
+    function = _FUNCTIONS.get(text_of(ds, "VOILUTFunction").upper(), "linear")
+    explanations = texts_of(ds, "WindowCenterWidthExplanation")
+    least = 1.0 if function == "linear" else math.nextafter(0, 1)
+    pairs = zip(numbers_of(ds, "WindowCenter"), numbers_of(ds, "WindowWidth"), strict=False)
+    return tuple(
+        Window(center, width, function, explanations[n][:64] if n < len(explanations) else "")
+        for n, (center, width) in enumerate(pairs)
+        if width >= least
+    )
+
+
+def _table(item: Dataset) -> LookUpTable | None:
+    descriptor = words_of(item, "LUTDescriptor")
+    if len(descriptor) != 3:
+        return None
+    count = descriptor[0] or _MOST_TABLE_ENTRIES
+    data = words_of(item, "LUTData")
+    bits = descriptor[2] & 0xFF
+    if not 1 <= bits <= 16 or len(data) < count:
+        return None
+    values = b"".join(word.to_bytes(2, "little") for word in data[:count])
+    return LookUpTable(
+        _first_mapped(item, "LUTDescriptor", descriptor[1]), bits, values, text_of(item, "LUTExplanation")
+    )
+
+
+def _first_mapped(ds: Dataset, keyword: str, word: int) -> int:
+    """The second value of a descriptor, signed where the representation SS says so."""
+    value = value_of(ds, keyword)
+    second = int(value[1]) if value is not None and not isinstance(value, bytes) else word
+    return second if second < 0 else word
+
+
+def _palette_table(ds: Dataset, colour: str) -> LookUpTable:
+    keyword = f"{colour}PaletteColorLookupTableDescriptor"
+    descriptor = words_of(ds, keyword)
+    if len(descriptor) != 3 or descriptor[2] not in (8, 16):
+        raise _contradiction(keyword, "missing or wrong")
+    count = descriptor[0] or _MOST_TABLE_ENTRIES
+    segmented = words_of(ds, f"Segmented{colour}PaletteColorLookupTableData")
+    if segmented:
+        words = _expanded(segmented)
+    elif len(packed := bytes_of(ds, f"{colour}PaletteColorLookupTableData")) in (count, count + 1):
+        words = list(packed)  # 8 bit entries, two in each word: low byte first (C.7.6.3.1.6)
+    else:
+        words = words_of(ds, f"{colour}PaletteColorLookupTableData")
+    if len(words) < count:
+        raise _contradiction(f"{colour}PaletteColorLookupTableData", f"{len(words)} entries, expected {count}")
+    values = b"".join(word.to_bytes(2, "little") for word in words[:count])
+    return LookUpTable(_first_mapped(ds, keyword, descriptor[1]), descriptor[2], values)
+
+
+def _expanded(segments: Sequence[int]) -> list[int]:
+    """Segmented palette data as plain entries (C.7.9.2): discrete, linear and indirect segments of 16 bit."""
+    words: list[int] = []
+    at = 0
+    while at + 1 < len(segments) and len(words) < _MOST_TABLE_ENTRIES:
+        kind, length = segments[at], segments[at + 1]
+        if kind == 0:
+            words.extend(segments[at + 2 : at + 2 + length])
+            at += 2 + length
+        elif kind == 1 and words and at + 2 < len(segments):
+            first, last = words[-1], segments[at + 2]
+            words.extend(round(first + (last - first) * step / length) for step in range(1, length + 1))
+            at += 3
+        elif kind == 2 and at + 3 < len(segments):
+            target = (segments[at + 2] | segments[at + 3] << 16) // 2
+            words.extend(_expanded(_repeated(segments[:at], target, length)))
+            at += 4
+        else:
+            raise _contradiction("SegmentedPaletteColorLookupTableData", "no segment that the standard knows")
+    return words
+
+
+def _repeated(segments: Sequence[int], start: int, count: int) -> Sequence[int]:
+    """``count`` discrete or linear segments from ``start`` on."""
+    at = start
+    for _ in range(count):
+        if at + 1 >= len(segments) or segments[at] not in (0, 1):
+            raise _contradiction("SegmentedPaletteColorLookupTableData", "an indirect segment that points nowhere")
+        at += 2 + segments[at + 1] if segments[at] == 0 else 3
+    return segments[start:at]
