@@ -1,0 +1,154 @@
+/** What the servers say, word for word as docs/api.md writes it. */
+
+export type Role = 'physician' | 'administrator' | 'technician'
+
+export interface Account {
+  id: string
+  username: string
+  given_name: string
+  family_name: string
+  roles: Role[]
+  institution_id: string | null
+}
+
+export interface SessionGrant {
+  access_token: string
+  expires_in_s: number
+  account: Account
+}
+
+export interface NodeEntry {
+  id: string
+  name: string
+  base_url: string
+}
+
+export interface InstitutionEntry extends NodeEntry {
+  nodes: NodeEntry[]
+}
+
+export interface Directory {
+  institutions: InstitutionEntry[]
+}
+
+export type Gender = 'F' | 'M' | 'O'
+
+export interface Patient {
+  id: string
+  family_name: string
+  given_name: string
+  birth_date: string | null
+  gender: Gender | null
+  identities: { institution_id: string; issuer: string; value: string }[]
+  institution_ids: string[]
+}
+
+export interface PatientList {
+  patients: Patient[]
+  total: number
+}
+
+export interface Study {
+  study_uid: string
+  node_id: string
+  date: string | null
+  time: string | null
+  description: string
+  accession_number: string
+  modalities: string[]
+  series_count: number
+  instance_count: number
+}
+
+export interface ReportText {
+  description: string
+  findings: string
+  conclusion: string
+  recommendation: string
+}
+
+export interface NewReport extends ReportText {
+  study_uid?: string
+}
+
+export interface Report extends ReportText {
+  id: string
+  study_uid: string | null
+  created_at: string
+  author: { id: string; name: string }
+}
+
+export interface SeriesSummary {
+  series_uid: string
+  number: number | null
+  modality: string
+  description: string
+  body_part: string
+  laterality: string
+  instance_count: number
+  frame_count: number
+  drawable: boolean
+  not_drawable_reason: string | null
+}
+
+export interface StudyAtNode {
+  study_uid: string
+  date: string | null
+  time: string | null
+  description: string
+  patient: { name: string; id: string; birth_date: string | null; sex: string | null }
+  institution_name: string
+  series: SeriesSummary[]
+}
+
+/** Patient coordinates (LPS), millimetres; or a direction in them. */
+export type Vector = [number, number, number]
+
+export interface SliceEntry {
+  instance_uid: string
+  /** Counts from 1. */
+  frame: number
+  number: number | null
+  rows: number
+  columns: number
+  /** Centre of the first pixel. */
+  position: Vector | null
+  /** Direction in which the column index grows, then that in which the row index grows. */
+  orientation: [number, number, number, number, number, number] | null
+  /** Distance between rows first, then between columns, mm. */
+  pixel_spacing: [number, number] | null
+  /** Centre and width, in values after the modality LUT. */
+  window: [number, number] | null
+  /** Height of a pixel over its width, where there is no spacing that says it. */
+  pixel_aspect_ratio?: number
+  /** The stored pixels went through a lossy encoding. */
+  is_lossy?: boolean
+}
+
+export interface WindowPreset {
+  name: string
+  center: number
+  width: number
+}
+
+export type VolumeEntry =
+  | { ok: true; center: Vector; size_mm: Vector; warnings: string[] }
+  | { ok: false; reason: string }
+
+export interface Series extends SeriesSummary {
+  frame_of_reference_uid: string | null
+  rows: number
+  columns: number
+  is_colour: boolean
+  presets: WindowPreset[]
+  value_unit: string
+  slices: SliceEntry[]
+  volume: VolumeEntry
+}
+
+export interface UploadAnswer {
+  outcome: 'stored' | 'already-there'
+  study_uid: string
+  series_uid: string
+  instance_uid: string
+}

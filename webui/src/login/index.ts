@@ -1,0 +1,2 @@
+export { default as LoginPage } from './LoginPage.svelte'
+export { Session } from './session.svelte'

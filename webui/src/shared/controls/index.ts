@@ -1,0 +1,2 @@
+export { default as Centered } from './Centered.svelte'
+export { default as FailureNote } from './FailureNote.svelte'

@@ -1,0 +1,2 @@
+export { Navigation } from './navigation.svelte'
+export { addressOf, routeAt, type Route } from './routes'

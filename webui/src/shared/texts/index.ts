@@ -1,0 +1,5 @@
+/** The texts of the language of the page. */
+
+import { en, type Texts } from './en'
+
+export const texts: Texts = en

@@ -1,0 +1,182 @@
+/**
+ * Under which address the picture of a view is asked for (PS3.18 §10.4, Supplement 228; docs/api.md).
+ *
+ * No pixel is asked for that holds no information: where the pane is finer than the source, the picture comes in the
+ * size of the source and the canvas enlarges it. It is smaller on the line, and the same for every zoom and every pane.
+ */
+
+import type { SliceEntry, Vector } from '../../api'
+import { scaleOf, shared, visible, type Rect, type Size } from '../geometry/framing'
+import { facingOfPlane, finestSpacingMm, planeOffsetMm, pointInPlane } from '../geometry/planes'
+import { pointBeside, towardsEye, upOf } from '../geometry/turntable'
+import { added, lookOf, scaled } from '../geometry/vectors'
+import { extentOf, pixelAspect, type Scene, type Subject, type View } from '../view'
+
+/** A draft is shown while the hand moves; the final one at rest. */
+export type Grade = 'draft' | 'final'
+
+export interface PictureRequest {
+  /** Tells it from all others, of all grades. */
+  readonly key: string
+  readonly nodeUrl: string
+  readonly path: string
+  readonly accept: string
+  /** What the picture shows, in view space. */
+  readonly footprint: Rect
+  readonly grade: Grade
+  readonly isLossy: boolean
+}
+
+const DRAFT_QUALITY = 60
+/** Of the lit volume at rest, whose shading has no true values to lose: a quarter of the lossless bytes. */
+const VOLUME_QUALITY = 90
+/** Longer side of a draft, pixels. */
+const DRAFT_SIDE = 768
+const VOLUME_DRAFT_SIDE = 288
+const VOLUME_SIDE = 1024
+/** A frame up to this many pixels comes whole and lossless; a larger one in the part and size that is seen. */
+const WHOLE_FRAME_PIXELS = 1536 * 1536
+/** From the eye to the plane it looks at, mm; parallel projection, so any distance is as good. */
+const EYE_DISTANCE_MM = 1000
+
+export function pictureRequest(view: View, subject: Subject, grade: Grade): PictureRequest {
+  const { path, query, footprint } = parts(view, subject, grade)
+  const encoding = encodingOf(view.scene, subject, grade)
+  if (encoding.quality) query.set('quality', String(encoding.quality))
+  if (view.window && view.scene.kind !== 'volume') query.set('window', `${number(view.window.center)},${number(view.window.width)},linear`)
+  if (view.invert) query.set('invert', '1')
+  // Commas are part of the standard's values and need no escape in a query (RFC 3986 §3.4).
+  const address = `${path}?${query.toString().replaceAll('%2C', ',')}`
+  return {
+    key: `${subject.nodeUrl} ${address} ${encoding.accept}`,
+    nodeUrl: subject.nodeUrl,
+    path: address,
+    accept: encoding.accept,
+    footprint,
+    grade,
+    isLossy: encoding.isLossy,
+  }
+}
+
+interface Parts {
+  path: string
+  query: URLSearchParams
+  footprint: Rect
+}
+
+function parts(view: View, subject: Subject, grade: Grade): Parts {
+  const { scene } = view
+  if (scene.kind === 'frame') return frameParts(view, scene.index, subject, grade)
+  if (scene.kind === 'plane') return planeParts(view, scene, subject, grade)
+  return volumeParts(view, scene, subject, grade)
+}
+
+const seriesPath = ({ studyUid, series }: Subject): string => `/dicom-web/studies/${studyUid}/series/${series.series_uid}`
+
+function encodingOf(scene: Scene, { series }: Subject, grade: Grade): { accept: string; quality: number | null; isLossy: boolean } {
+  if (grade === 'draft') return { accept: 'image/webp', quality: DRAFT_QUALITY, isLossy: true }
+  if (scene.kind === 'volume') return { accept: 'image/webp', quality: VOLUME_QUALITY, isLossy: true }
+  if (series.is_colour) return { accept: 'image/webp', quality: 100, isLossy: false }
+  return { accept: 'image/png', quality: null, isLossy: false }
+}
+
+function frameParts(view: View, index: number, subject: Subject, grade: Grade): Parts {
+  const slice = subject.series.slices[index]
+  if (!slice) throw new RangeError(`there is no slice ${index}`)
+  const extent = extentOf(view.scene, subject)
+  const footprint = grade === 'draft' ? extent : seenOfFrame(view, slice, extent)
+  const scale = grade === 'draft' ? draftScale(extent, view.pane) : finalScale(view, extent, footprint)
+  const { width, height } = pixels(footprint, scale)
+  const aspect = pixelAspect(slice)
+  const region = footprint === extent ? [] : [footprint.x, footprint.y / aspect, footprint.width, footprint.height / aspect]
+  return {
+    path: `${seriesPath(subject)}/instances/${slice.instance_uid}/frames/${slice.frame}/rendered`,
+    query: new URLSearchParams({ viewport: [width, height, ...region.map(number)].join(',') }),
+    footprint,
+  }
+}
+
+const isSmall = ({ width, height }: Size): boolean => width * height <= WHOLE_FRAME_PIXELS
+
+const draftScale = (extent: Rect, pane: Size): number =>
+  Math.min(1, scaleOf({ center: { x: 0, y: 0 }, zoom: 1 }, extent, pane), DRAFT_SIDE / Math.max(extent.width, extent.height))
+
+const finalScale = (view: View, extent: Rect, footprint: Rect): number =>
+  footprint === extent && isSmall(extent) ? 1 : Math.min(1, scaleOf(view.framing, extent, view.pane))
+
+/** The part of a large frame that is seen, on whole pixels of the source; the extent itself if that is all. */
+function seenOfFrame(view: View, slice: SliceEntry, extent: Rect): Rect {
+  if (isSmall(extent)) return extent
+  const seen = shared(visible(view.framing, scaleOf(view.framing, extent, view.pane), view.pane), extent)
+  if (!seen) return extent
+  const aspect = pixelAspect(slice)
+  const left = Math.floor(seen.x)
+  const top = Math.floor(seen.y / aspect)
+  const right = Math.min(slice.columns, Math.ceil(seen.x + seen.width))
+  const bottom = Math.min(slice.rows, Math.ceil((seen.y + seen.height) / aspect))
+  if (left === 0 && top === 0 && right === slice.columns && bottom === slice.rows) return extent
+  return { x: left, y: top * aspect, width: right - left, height: (bottom - top) * aspect }
+}
+
+function planeParts(view: View, scene: Extract<Scene, { kind: 'plane' }>, subject: Subject, grade: Grade): Parts {
+  const volume = wholeVolume(subject)
+  const { footprint, scale } = seenOfSpace(view, subject)
+  const useful = Math.min(scale, 1 / finestSpacingMm(subject.grid))
+  const size = pixels(footprint, grade === 'draft' ? Math.min(useful / 1.5, DRAFT_SIDE / Math.max(footprint.width, footprint.height)) : useful)
+  const middle = { x: footprint.x + footprint.width / 2, y: footprint.y + footprint.height / 2 }
+  const offset = planeOffsetMm(scene.axis, scene.index, volume.size_mm, subject.grid)
+  const facing = facingOfPlane(scene.axis)
+  const lookAt = pointInPlane(scene.axis, volume.center, offset, middle.x, middle.y)
+  const query = cameraQuery(lookAt, scaled(lookOf(facing), -1), scaled(facing.down, -1), footprint, size)
+  if (scene.slab.mm > 0) {
+    query.set('mprslab', number(scene.slab.mm))
+    query.set('renderingmethod', scene.slab.method)
+  }
+  return { path: `${seriesPath(subject)}/renderedmpr`, query, footprint }
+}
+
+function volumeParts(view: View, scene: Extract<Scene, { turn: unknown }>, subject: Subject, grade: Grade): Parts {
+  const volume = wholeVolume(subject)
+  const { footprint, scale } = seenOfSpace(view, subject)
+  const side = grade === 'draft' ? VOLUME_DRAFT_SIDE : VOLUME_SIDE
+  const size = pixels(footprint, Math.min(scale, side / Math.max(footprint.width, footprint.height)))
+  const middle = { x: footprint.x + footprint.width / 2, y: footprint.y + footprint.height / 2 }
+  const lookAt = pointBeside(scene.turn, volume.center, middle.x, middle.y)
+  const query = cameraQuery(lookAt, towardsEye(scene.turn), upOf(scene.turn), footprint, size)
+  query.set('renderingmethod', scene.kind === 'mip' ? 'maximum_ip' : 'volume_rendered')
+  if (scene.kind === 'volume') query.set('preset', scene.material)
+  if (grade === 'draft') query.set('interactive', '1')
+  return { path: `${seriesPath(subject)}/rendered3d`, query, footprint }
+}
+
+function wholeVolume({ series }: Subject) {
+  if (!series.volume.ok) throw new RangeError('the series has no volume')
+  return series.volume
+}
+
+/** Planes and volumes fill the pane: what is seen is what is asked for. */
+function seenOfSpace(view: View, subject: Subject): { footprint: Rect; scale: number } {
+  const scale = scaleOf(view.framing, extentOf(view.scene, subject), view.pane)
+  return { footprint: visible(view.framing, scale, view.pane), scale }
+}
+
+function cameraQuery(lookAt: Vector, towards: Vector, up: Vector, footprint: Rect, size: Size): URLSearchParams {
+  const position = added(lookAt, scaled(towards, EYE_DISTANCE_MM))
+  return new URLSearchParams({
+    viewport: `${size.width},${size.height}`,
+    viewpointposition: vector(position),
+    viewpointlookat: vector(lookAt),
+    viewpointup: vector(up),
+    fieldofview: number(footprint.height),
+  })
+}
+
+const pixels = ({ width, height }: Size, scale: number): Size => ({
+  width: Math.max(1, Math.round(width * scale)),
+  height: Math.max(1, Math.round(height * scale)),
+})
+
+/** Thousandths are finer than any voxel; no exponent and no negative zero. */
+const number = (value: number): string => String(Math.round(value * 1000) / 1000 || 0)
+
+const vector = (value: Vector): string => value.map((part) => String(Math.round(part * 1e5) / 1e5 || 0)).join(',')

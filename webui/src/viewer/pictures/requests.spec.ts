@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest'
+import { LIMITS, NOTHING_WANTED, step, type RequestEvent, type RequestState, type Wish } from './requests'
+
+const draft = (key: string): Wish => ({ key, purpose: 'draft' })
+const final = (key: string): Wish => ({ key, purpose: 'final' })
+const ahead = (key: string): Wish => ({ key, purpose: 'ahead' })
+const wanted = (...wishes: Wish[]): RequestEvent => ({ kind: 'wanted', wishes })
+const ended = (key: string): RequestEvent => ({ kind: 'ended', key })
+const keys = (wishes: readonly Wish[]) => wishes.map(({ key }) => key)
+
+function after(...events: RequestEvent[]) {
+  let result = { state: NOTHING_WANTED as RequestState, start: [] as readonly Wish[], abort: [] as readonly Wish[] }
+  for (const event of events) result = step(result.state, event)
+  return { start: keys(result.start), abort: keys(result.abort), underWay: keys(result.state.underWay) }
+}
+
+describe('what is wanted', () => {
+  it('is asked for at once', () => expect(after(wanted(draft('a'), final('A')))).toMatchObject({ start: ['a', 'A'] }))
+
+  it('is not asked for twice', () => expect(after(wanted(draft('a')), wanted(draft('a'), final('A'))).start).toEqual(['A']))
+
+  it('never exceeds the limit', () => {
+    expect(after(wanted(...'abcdefg'.split('').map(draft))).underWay).toHaveLength(LIMITS.underWay)
+  })
+
+  it('follows when a place is free', () => {
+    expect(after(wanted(...'abcde'.split('').map(draft)), ended('b'))).toMatchObject({ start: ['e'] })
+  })
+})
+
+describe('what is wanted no more', () => {
+  it('is taken back if it is a final picture', () => {
+    expect(after(wanted(final('A')), wanted(draft('b')))).toMatchObject({ abort: ['A'], start: ['b'] })
+  })
+
+  it('is let finish if it is one of the oldest drafts, so that a hand that never rests sees something', () => {
+    const moving = after(wanted(draft('a')), wanted(draft('b')), wanted(draft('c')), wanted(draft('d')))
+
+    expect(moving).toEqual({ underWay: ['a', 'b', 'd'], abort: ['c'], start: ['d'] })
+  })
+
+  it('is taken back with everything else when nothing is wanted', () => {
+    expect(after(wanted(final('A'), ahead('x')), wanted()).abort).toEqual(['A'])
+    expect(after(wanted(ahead('x')), wanted()).abort).toEqual(['x'])
+  })
+})
+
+describe('pictures for later', () => {
+  it('wait until nothing else is under way', () => {
+    expect(after(wanted(final('A'), ahead('x'))).start).toEqual(['A'])
+    expect(after(wanted(final('A'), ahead('x')), ended('A')).start).toEqual(['x'])
+  })
+
+  it('are few at once', () => {
+    expect(after(wanted(...'uvwxyz'.split('').map(ahead))).start).toHaveLength(LIMITS.ahead)
+  })
+
+  it('come one after the other', () => {
+    expect(after(wanted(ahead('x'), ahead('y'), ahead('z')), ended('x'))).toMatchObject({ underWay: ['y', 'z'] })
+  })
+
+  it('give way to the first picture that is wanted', () => {
+    expect(after(wanted(ahead('x'), ahead('y')), wanted(draft('a'), ahead('x')))).toMatchObject({ start: ['a'], underWay: ['a'] })
+  })
+
+  it('are not asked for again when they become wanted on the way', () => {
+    expect(after(wanted(ahead('x')), wanted(draft('x')))).toEqual({ start: [], abort: [], underWay: ['x'] })
+  })
+})

@@ -1,0 +1,81 @@
+/** What can be looked at: complete and frozen, so that the address of its picture follows from it alone. */
+
+import type { Series, SliceEntry } from '../api'
+import type { Framing, Rect, Size } from './geometry/framing'
+import { gridOf, planeSizeMm, type Axis, type Grid } from './geometry/planes'
+import { volumeSideMm, type Turn } from './geometry/turntable'
+
+export type SlabMethod = 'average_ip' | 'maximum_ip' | 'minimum_ip'
+export type Material = 'bone' | 'vessels' | 'lung' | 'soft-tissue' | 'skin' | 'mr'
+
+export interface WindowSetting {
+  center: number
+  width: number
+}
+
+export interface Slab {
+  /** 0 is one voxel. */
+  mm: number
+  method: SlabMethod
+}
+
+export type Scene =
+  /** One frame of the stack; `index` counts from 0 in the order of the series. */
+  | { kind: 'frame'; index: number }
+  /** A plane through the volume; `index` counts from 0 along its way of travel. */
+  | { kind: 'plane'; axis: Axis; index: number; slab: Slab }
+  | { kind: 'mip'; turn: Turn }
+  | { kind: 'volume'; turn: Turn; material: Material }
+
+/** How a series is looked at: the choices of the tool bar. */
+export type Mode = 'stack' | Axis | 'mip' | 'volume'
+
+export interface View {
+  readonly scene: Scene
+  /** null: what the file says, or the server finds. */
+  readonly window: WindowSetting | null
+  readonly invert: boolean
+  readonly framing: Framing
+  readonly pane: Size
+}
+
+/** A series, where it is kept, and what follows from both. */
+export interface Subject {
+  readonly nodeUrl: string
+  readonly studyUid: string
+  readonly series: Series
+  readonly grid: Grid
+}
+
+export const subjectOf = (nodeUrl: string, studyUid: string, series: Series): Subject => ({
+  nodeUrl,
+  studyUid,
+  series,
+  grid: gridOf(series),
+})
+
+export const modeOf = (scene: Scene): Mode =>
+  scene.kind === 'frame' ? 'stack' : scene.kind === 'plane' ? scene.axis : scene.kind
+
+/** Height of a pixel over its width. */
+export function pixelAspect({ pixel_spacing, pixel_aspect_ratio }: SliceEntry): number {
+  if (pixel_spacing && pixel_spacing[0] > 0 && pixel_spacing[1] > 0) return pixel_spacing[0] / pixel_spacing[1]
+  return pixel_aspect_ratio ?? 1
+}
+
+/** The whole of a scene in view space. */
+export function extentOf(scene: Scene, { series }: Subject): Rect {
+  if (scene.kind === 'frame') {
+    const slice = series.slices[scene.index]
+    return slice ? { x: 0, y: 0, width: slice.columns, height: slice.rows * pixelAspect(slice) } : UNIT
+  }
+  if (!series.volume.ok) return UNIT
+  const side = volumeSideMm(series.volume.size_mm)
+  const size = scene.kind === 'plane' ? planeSizeMm(scene.axis, series.volume.size_mm) : { width: side, height: side }
+  return { x: -size.width / 2, y: -size.height / 2, ...size }
+}
+
+const UNIT: Rect = { x: 0, y: 0, width: 1, height: 1 }
+
+/** Whether grey of a picture stands for a value through a window, so that another window can be foretold from it. */
+export const isWindowed = (scene: Scene, { series }: Subject): boolean => !series.is_colour && scene.kind !== 'volume'
