@@ -21,7 +21,7 @@ import sys
 import types
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, cast
 
@@ -49,6 +49,8 @@ __all__ = ["Canvases", "Program", "Texture", "VolumeTexture", "gl", "prepare", "
 
 _GLSL_VERSION = "430"
 _MOST_CANVASES = 16
+_STRIP_PIXELS = 128 * 1024
+"""Of a long drawing between two looks at whether it is still wanted."""
 _CHANNELS = {1: gl.GL_RED, 2: gl.GL_RG, 3: gl.GL_RGB, 4: gl.GL_RGBA}
 
 
@@ -169,23 +171,40 @@ class Canvases:
         self._kept: OrderedDict[tuple[int, int, int], FrameBuffer] = OrderedDict()
 
     def painted(
-        self, program: Program, size: tuple[int, int], uniforms: Mapping[str, Any], *, is_colour: bool
-    ) -> NDArray[np.uint8]:
+        self,
+        program: Program,
+        size: tuple[int, int],
+        uniforms: Mapping[str, Any],
+        *,
+        is_colour: bool,
+        keep_going: Callable[[], bool] | None = None,
+    ) -> NDArray[np.uint8] | None:
         """What ``program`` paints at ``size`` (width, height): (rows, columns), or (rows, columns, 3) in colour.
 
         The first row that is read is the first that is painted: shaders take y downwards, as pictures do.
+
+        With ``keep_going`` it is painted in strips, since a draw cannot be interrupted: after each, ``keep_going`` may use the
+        context for something else, and None comes back as soon as it says no.
         """
         width, height = size
         frame_buffer = self._frame_buffer(width, height, gl.GL_RGBA8 if is_colour else gl.GL_R8)
-        frame_buffer.activate()
-        try:
+        strip = height if keep_going is None else max(1, _STRIP_PIXELS // width)
+        for top in range(0, height, strip):
+            if top and keep_going is not None and not keep_going():
+                return None
+            frame_buffer.activate()
             gl.glViewport(0, 0, width, height)
+            gl.glEnable(gl.GL_SCISSOR_TEST)
+            gl.glScissor(0, top, width, strip)
             program.paint(uniforms)
-            pixels = np.empty((height, width, 3) if is_colour else (height, width), np.uint8)
-            kind = gl.GL_RGB if is_colour else gl.GL_RED
-            gl.glReadPixels(0, 0, width, height, kind, gl.GL_UNSIGNED_BYTE, array=pixels)
-        finally:
+            gl.glDisable(gl.GL_SCISSOR_TEST)
+            if strip < height:
+                gl.glFinish()
             frame_buffer.deactivate()
+        pixels = np.empty((height, width, 3) if is_colour else (height, width), np.uint8)
+        frame_buffer.activate()
+        gl.glReadPixels(0, 0, width, height, gl.GL_RGB if is_colour else gl.GL_RED, gl.GL_UNSIGNED_BYTE, array=pixels)
+        frame_buffer.deactivate()
         return pixels
 
     def _frame_buffer(self, width: int, height: int, kind: int) -> FrameBuffer:

@@ -148,9 +148,11 @@ class SlicePainter:
                 "is_colour": int(image.is_colour),
                 "is_inverted": inverted,
             }
-            return self._canvases.painted(self._program, plan.size, uniforms, is_colour=image.is_colour)
+            pixels = self._canvases.painted(self._program, plan.size, uniforms, is_colour=image.is_colour)
         finally:
             frame.free()
+        assert pixels is not None
+        return pixels
 
     def _texture(self, texels: NDArray[Any]) -> Texture:
         if texels.ndim == 3:

@@ -1,0 +1,88 @@
+"""The largest, least or mean value along rays: planes and slabs through a volume, and projections of all of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from appliance.domain.image import Window
+from appliance.domain.views import PlaneView, RenderingMethod, VolumeView
+from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
+from appliance.rendering.rays import half_reach, ray_uniforms
+from appliance.rendering.slices import Pixels
+from appliance.rendering.texels import TexelScale
+from appliance.rendering.volume_textures import VolumeTextures
+
+_METHODS = {RenderingMethod.MAXIMUM_IP: 0, RenderingMethod.MINIMUM_IP: 1, RenderingMethod.AVERAGE_IP: 2}
+_EVERYWHERE = (-1e6, 1e6)
+
+
+class ProjectionPainter:
+    """Draws planes, slabs and projections in grey. Belongs to the thread of the context."""
+
+    def __init__(self, canvases: Canvases) -> None:
+        self._canvases = canvases
+        self._program = Program(shader("rays.glsl", "projection.glsl"))
+        self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
+
+    def draw_plane(self, textures: VolumeTextures, scale: TexelScale, view: PlaneView, window: Window) -> Pixels:
+        """A plane through ``look_at``, facing the camera, at true size; a slab is as thick on either side.
+
+        Between voxels values are interpolated along all three axes. Outside of the volume it is black.
+        """
+        step_mm = textures.layout.finest_mm
+        # An odd number of samples, the middle one in the plane itself, and no farther apart than voxels are.
+        beside = math.ceil(view.slab_mm / 2 / step_mm)
+        if beside:
+            step_mm = view.slab_mm / (2 * beside)
+        uniforms = {
+            **ray_uniforms(view.camera, view.size, textures.layout, step_mm),
+            "volume": textures.fine,
+            "reach": (1.0, 1.0, 1.0),
+            "steps": (float(-beside), float(beside)),
+            "method": _METHODS.get(view.method, _METHODS[RenderingMethod.AVERAGE_IP]),
+            "skips": 0,
+        }
+        self._set_window(uniforms, scale, window, invert=view.invert)
+        uniforms["blocks"] = textures.blocks
+        pixels = self._canvases.painted(self._program, view.size, uniforms, is_colour=False)
+        assert pixels is not None
+        return pixels
+
+    def draw_projection(
+        self,
+        textures: VolumeTextures,
+        scale: TexelScale,
+        view: VolumeView,
+        size: tuple[int, int],
+        window: Window,
+        *,
+        keep_going: Callable[[], bool] | None = None,
+    ) -> Pixels | None:
+        """The whole volume along the camera's direction, at ``size``; None when ``keep_going`` says that nobody waits.
+
+        Interactive views are cast through the half volume.
+        """
+        is_half = view.interactive and textures.has_half
+        step_mm = textures.layout.finest_mm * (max(textures.layout.half_factors) if is_half else 1)
+        uniforms = {
+            **ray_uniforms(view.camera, size, textures.layout, step_mm),
+            "volume": textures.half if is_half else textures.fine,
+            "reach": half_reach(textures.layout) if is_half else (1.0, 1.0, 1.0),
+            "blocks": textures.blocks,
+            "steps": _EVERYWHERE,
+            "method": _METHODS[view.method],
+            "skips": int(textures.has_half),
+        }
+        self._set_window(uniforms, scale, window, invert=view.invert)
+        return self._canvases.painted(self._program, size, uniforms, is_colour=False, keep_going=keep_going)
+
+    def _set_window(self, uniforms: dict[str, object], scale: TexelScale, window: Window, *, invert: bool) -> None:
+        self._table.upload(scale.grey_table(window, invert=invert).reshape(256, 256))
+        uniforms["table"] = self._table
+        # Sigmoid windows change grey far beyond their ends: they may not stop a ray.
+        reach = window.width / 2 if window.function != "sigmoid" else math.inf
+        low, high = scale.position(window.center - reach), scale.position(window.center + reach)
+        uniforms["ends"] = (min(max(low, 0.0), 1.0), max(min(high, 1.0), 0.0))

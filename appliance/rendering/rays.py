@@ -1,0 +1,66 @@
+"""Parallel rays through a volume: from a camera in the patient to numbers for the shaders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.domain.errors import NotDrawable
+from appliance.domain.views import Camera
+from appliance.rendering.volume_textures import BLOCK, VolumeLayout
+
+Vector3 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraAxes:
+    """The directions of a picture in the patient, unit vectors."""
+
+    right: Vector3
+    up: Vector3
+    ahead: Vector3
+    """From the eye into the picture."""
+
+
+def camera_axes(camera: Camera) -> CameraAxes:
+    """Raises NotDrawable for a camera that looks nowhere or along its own up."""
+    ahead = np.subtract(camera.look_at, camera.position).astype(float)
+    right = np.cross(ahead, camera.up)
+    if np.linalg.norm(ahead) < 1e-6 or np.linalg.norm(right) < 1e-6 * np.linalg.norm(ahead):
+        raise NotDrawable("The camera looks along its own up direction, or nowhere.", key="camera-direction")
+    if not camera.field_of_view_mm > 0:
+        raise NotDrawable("The field of view has no height.", key="camera-field-of-view")
+    ahead /= np.linalg.norm(ahead)
+    right /= np.linalg.norm(right)
+    return CameraAxes(right, np.cross(right, ahead), ahead)
+
+
+def ray_uniforms(camera: Camera, size: tuple[int, int], layout: VolumeLayout, step_mm: float) -> dict[str, Any]:
+    """Uniforms of ``rays.glsl`` for a picture of ``size`` (width, height), but for ``steps`` and ``reach``.
+
+    Step 0 lies in the plane of ``look_at``, the middle of the picture.
+    """
+    axes = camera_axes(camera)
+    height_mm = camera.field_of_view_mm
+    width_mm = height_mm * size[0] / size[1]
+    corner = np.array(camera.look_at) - axes.right * (width_mm / 2) + axes.up * (height_mm / 2)
+    to_texture = np.linalg.inv(layout.texture_to_patient)
+    turned = to_texture[:3, :3]
+    blocks = np.array(layout.shape[::-1]) / BLOCK
+    return {
+        "origin": turned @ corner + to_texture[:3, 3],
+        "across": turned @ (axes.right * width_mm),
+        "down": turned @ (axes.up * -height_mm),
+        "ahead": turned @ (axes.ahead * step_mm),
+        "blocks_in_volume": blocks,
+        "block_texels": np.array(layout.blocks_shape[::-1], float),
+    }
+
+
+def half_reach(layout: VolumeLayout) -> Vector3:
+    """The volume's share of the half texture's box along x, y, z."""
+    covered = np.array(layout.half_shape) * layout.half_factors
+    return (np.array(layout.shape) / covered)[::-1]

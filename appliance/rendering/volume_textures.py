@@ -1,0 +1,260 @@
+"""A volume made ready for rays: on the card, and what is prepared for the card.
+
+Four textures over the same box:
+
+- *fine*: every lattice slice, 16 bits, exact;
+- *half*: the mean of 2x2x2 texels (along axes that are fine enough), for pictures while the camera moves;
+- *gradient*: direction in the patient and steepness of the half volume, from which light is reckoned: one look-up instead of
+  six, and smoother than the noise of single voxels;
+- *blocks*: the least and the largest texel of each 16x16x16 texels and of those one beyond, which interpolation reaches, so
+  that rays skip what cannot be seen.
+
+Slices come coarse first: every 16th, then those between. A slice stands in for the following ones until they come, so the
+volume is whole from the first pass on and gains detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.domain.errors import NotDrawable
+from appliance.domain.geometry import VolumeGeometry
+from appliance.rendering.gloo import VolumeTexture, gl
+from appliance.rendering.texels import Texels
+
+BLOCK = 16
+_FIRST_STRIDE = 16
+_SMALL_VOXELS = 8 * 1024**2
+"""Volumes up to this size are quick enough as they are."""
+_COARSE_AXIS = 1.5
+"""An axis whose spacing is so many times the finest is not halved."""
+_MOST_REDUCTION = 16
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeLayout:
+    """How a volume lies in its textures."""
+
+    shape: tuple[int, int, int]
+    """(slices, rows, columns) of the fine texture."""
+    reduction: tuple[int, int, int]
+    """Lattice points along (slice, row, column) that one fine texel is the mean of; 1 unless the volume is too large."""
+    half_factors: tuple[int, int, int]
+    """Fine texels along (slice, row, column) that one half texel is the mean of."""
+    texture_to_patient: NDArray[np.float64]
+    """4x4: texture (x along columns, y along rows, z along slices, each 0…1, edges included) to LPS mm."""
+    finest_mm: float
+    """The least distance of two neighbouring texels."""
+
+    @property
+    def half_shape(self) -> tuple[int, int, int]:
+        return _divided(self.shape, self.half_factors)
+
+    @property
+    def blocks_shape(self) -> tuple[int, int, int]:
+        return _divided(self.shape, (BLOCK, BLOCK, BLOCK))
+
+    @property
+    def is_reduced(self) -> bool:
+        return self.reduction != (1, 1, 1)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all four textures."""
+        fine, half, blocks = (int(np.prod(s)) for s in (self.shape, self.half_shape, self.blocks_shape))
+        return 2 * fine + 6 * half + 5 * blocks
+
+
+def _divided(shape: tuple[int, int, int], factors: tuple[int, int, int]) -> tuple[int, int, int]:
+    slices, rows, columns = (-(-side // factor) for side, factor in zip(shape, factors, strict=True))
+    return slices, rows, columns
+
+
+def laid_out(geometry: VolumeGeometry, *, largest_side: int, largest_bytes: int) -> VolumeLayout:
+    """The layout of a volume within the limits of the card, reduced by whole factors where it is beyond them.
+
+    The axis with the finest spacing is reduced first. Raises NotDrawable for a volume that no reasonable factor helps.
+    """
+    reduction = [1, 1, 1]
+    spacing = np.array(geometry.spacing_mm)
+    while True:
+        shape = _divided(geometry.shape, (reduction[0], reduction[1], reduction[2]))
+        too_long = [axis for axis in range(3) if shape[axis] > largest_side]
+        if not too_long and 2 * int(np.prod(shape)) <= largest_bytes:
+            break
+        axis = too_long[0] if too_long else int(np.argmin(spacing * reduction))
+        reduction[axis] += 1
+        if reduction[axis] > _MOST_REDUCTION:
+            raise NotDrawable("The volume is too large to be drawn.", key="volume-too-large")
+    spacing = spacing * reduction
+    factors = (1, 1, 1)
+    if int(np.prod(shape)) > _SMALL_VOXELS:
+        slices, rows, columns = (1 if each > _COARSE_AXIS * spacing.min() else 2 for each in spacing)
+        factors = (slices, rows, columns)
+    return VolumeLayout(
+        shape=shape,
+        reduction=(reduction[0], reduction[1], reduction[2]),
+        half_factors=factors,
+        texture_to_patient=_texture_to_patient(geometry, shape, reduction),
+        finest_mm=float(spacing.min()),
+    )
+
+
+def _texture_to_patient(
+    geometry: VolumeGeometry, shape: tuple[int, int, int], reduction: list[int]
+) -> NDArray[np.float64]:
+    """Texture x, y, z are column, row, slice; 0 and 1 are the outer edges of the first and of the last texel."""
+    matrix = np.array(geometry.index_to_patient)
+    sides = np.array(shape) * reduction  # in lattice points; what a last, partly filled texel covers is part of it
+    to_patient = np.eye(4)
+    for axis, index_axis in enumerate((2, 1, 0)):
+        to_patient[:3, axis] = matrix[:3, index_axis] * sides[index_axis]
+    to_patient[:3, 3] = matrix[:3, 3] - 0.5 * matrix[:3, :3].sum(axis=1)
+    return to_patient
+
+
+def coarse_first(count: int) -> Iterator[tuple[int, int]]:
+    """(slice, how many slices it stands for, itself the first), every 16th first, then those halfway, to the last."""
+    stride = _FIRST_STRIDE
+    for first in range(0, count, stride):
+        yield first, min(stride, count - first)
+    while stride > 1:
+        stride //= 2
+        for first in range(stride, count, 2 * stride):
+            yield first, min(stride, count - first)
+
+
+class Preparation:
+    """Half volume, gradients and blocks, made of the slices as they come. For one thread; holds about a fifth of the volume."""
+
+    def __init__(self, layout: VolumeLayout) -> None:
+        self._layout = layout
+        slices = layout.shape[0]
+        _, rows, columns = layout.half_shape
+        self._thin = np.zeros((slices, rows, columns), np.uint16)
+        self._least = np.full(layout.blocks_shape, 0xFFFF, np.uint16)
+        self._largest = np.zeros(layout.blocks_shape, np.uint16)
+
+    def add(self, first: int, count: int, texels: Texels) -> None:
+        """``texels``, (rows, columns), are the slice ``first`` and stand for ``count`` slices."""
+        self._thin[first : first + count] = _thinned(texels, self._layout.half_factors[1:])
+        # Interpolation within a block reaches one slice before and behind it.
+        low = max(first - 1, 0) // BLOCK
+        high = min(first + count, self._layout.shape[0] - 1) // BLOCK + 1
+        np.minimum(self._least[low:high], _over_blocks(texels, np.minimum), out=self._least[low:high])
+        np.maximum(self._largest[low:high], _over_blocks(texels, np.maximum), out=self._largest[low:high])
+
+    def half(self) -> Texels:
+        """The half volume, (slices, rows, columns)."""
+        factor = self._layout.half_factors[0]
+        if factor == 1:
+            return self._thin
+        thin = self._thin
+        if thin.shape[0] % factor:
+            thin = np.concatenate([thin, thin[-1:]])
+        return np.asarray((thin[0::2].astype(np.uint32) + thin[1::2] + 1) >> 1, np.uint16)
+
+    def blocks(self) -> Texels:
+        """Least and largest texel of each block, (slices, rows, columns, 2)."""
+        return np.stack([self._least, self._largest], axis=-1)
+
+
+def _thinned(texels: Texels, factors: tuple[int, ...]) -> Texels:
+    if factors == (1, 1):
+        return texels
+    rows, columns = factors
+    padded = np.pad(texels, ((0, -texels.shape[0] % rows), (0, -texels.shape[1] % columns)), mode="edge")
+    sums = np.zeros((padded.shape[0] // rows, padded.shape[1] // columns), np.uint32)
+    for row in range(rows):
+        for column in range(columns):
+            sums += padded[row::rows, column::columns]
+    return np.asarray((sums + rows * columns // 2) // (rows * columns), np.uint16)
+
+
+def _over_blocks(texels: Texels, extreme: np.ufunc) -> Texels:
+    """``extreme`` over each block and the row and column beyond its edges."""
+    for axis in range(2):
+        texels = np.moveaxis(texels, axis, 0)
+        starts = np.arange(0, texels.shape[0], BLOCK)
+        over = extreme.reduceat(texels, starts, axis=0)
+        over[1:] = extreme(over[1:], texels[starts[1:] - 1])
+        over[:-1] = extreme(over[:-1], texels[starts[1:]])
+        texels = np.moveaxis(over, 0, axis)
+    return texels
+
+
+def gradients(half: Texels, layout: VolumeLayout) -> NDArray[np.int8]:
+    """Direction in the patient (x, y, z) and steepness of the half volume, (slices, rows, columns, 4), each -127…127.
+
+    Steepness is in parts of 1/16 of the volume's usual range per half texel, at most 1.
+    """
+    half_to_patient = layout.texture_to_patient[:3, :3] / np.array(half.shape[::-1])
+    to_patient = np.linalg.inv(half_to_patient).T.astype(np.float32) * np.float32(0.5)  # rows x, y, z; of x, y, z
+    full = _usual_range(half) / 16 / float(np.linalg.norm(half_to_patient, axis=0).min())
+    packed = np.empty((*half.shape, 4), np.int8)
+    last = len(half) - 1
+    for k in range(len(half)):
+        here = half[k].astype(np.float32)
+        along = np.stack(
+            [
+                _difference(here, axis=1).ravel(),
+                _difference(here, axis=0).ravel(),
+                (half[min(k + 1, last)].astype(np.float32) - half[max(k - 1, 0)]).ravel(),
+            ]
+        )
+        direction = to_patient @ along
+        steepness = np.sqrt(np.einsum("ij,ij->j", direction, direction))
+        direction *= 127 / np.maximum(steepness, 1e-12)
+        plane = packed[k].reshape(-1, 4)
+        plane[:, :3] = np.rint(direction).T
+        plane[:, 3] = np.minimum(steepness * (127 / full), 127)
+    return packed
+
+
+def _difference(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Next minus previous along ``axis``, the edge repeated."""
+    padded = np.pad(values, [(1, 1) if each == axis else (0, 0) for each in range(2)], mode="edge")
+    return padded[2:, :] - padded[:-2, :] if axis == 0 else padded[:, 2:] - padded[:, :-2]
+
+
+def _usual_range(half: Texels) -> float:
+    sample = half.reshape(-1)[:: max(1, half.size // 100_000) | 1]
+    low, high = np.percentile(sample, (1, 99))
+    return max(float(high - low), 1.0)
+
+
+class VolumeTextures:
+    """The four textures of a volume. Belongs to the thread of the context."""
+
+    def __init__(self, layout: VolumeLayout) -> None:
+        self.layout = layout
+        self.fine = VolumeTexture.of_shape((*layout.shape, 1), np.uint16, gl.GL_R16)
+        self.half = VolumeTexture.of_shape((*layout.half_shape, 1), np.uint16, gl.GL_R16)
+        self.gradient = VolumeTexture.of_shape((*layout.half_shape, 4), np.int8, gl.GL_RGBA8_SNORM)
+        self.blocks = VolumeTexture.of_shape((*layout.blocks_shape, 2), np.uint16, gl.GL_RG16, is_smooth=False)
+        self.occupancy = VolumeTexture.of_shape((*layout.blocks_shape, 1), np.uint8, gl.GL_R8, is_smooth=False)
+        self.block_ranges: Texels = np.zeros((*layout.blocks_shape, 2), np.uint16)
+        self.occupancy_of: object = None
+        """For which transfer function and which state of the blocks ``occupancy`` holds."""
+        self.has_half = False
+        self.fine.clear(0)
+
+    def upload_fine(self, first: int, count: int, texels: Texels) -> None:
+        """The slice ``first`` and the ones that it stands for."""
+        self.fine.upload(first, np.broadcast_to(texels, (count, *texels.shape)))
+
+    def upload_prepared(self, half: Texels, gradient: NDArray[np.int8], blocks: Texels) -> None:
+        self.half.upload(0, half)
+        self.gradient.upload(0, gradient)
+        self.blocks.upload(0, blocks)
+        self.block_ranges = blocks
+        self.occupancy_of = None
+        self.has_half = True
+
+    def free(self) -> None:
+        for texture in (self.fine, self.half, self.gradient, self.blocks, self.occupancy):
+            texture.free()
