@@ -1,0 +1,308 @@
+"""The listeners: one application on HTTP/1.1 and HTTP/2 over TCP and on HTTP/3 over UDP, on one port.
+
+hypercorn serves TCP, ``appliance.http.quic`` UDP, in the same event loop. The application's lifespan is run here, once, so
+that it starts before the first request of either and ends after the last:
+
+    bind both  →  lifespan startup  →  serve  →  stop is set  →  drain both  →  close both  →  lifespan shutdown
+
+References: RFC 7838 (Alt-Svc), RFC 8446 (TLS 1.3), the ASGI specification 2.4 (HTTP, lifespan).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.run import worker_serve
+from hypercorn.config import Config, Sockets
+
+from appliance.domain.errors import SettingsError, Unavailable
+from appliance.http import certificates
+from appliance.http.certificates import CertificateFiles
+from appliance.http.quic import Application, Message, QuicListener
+
+log = logging.getLogger(__name__)
+
+_ALT_SVC_MAX_AGE_S = 86400
+_BACKLOG = 1024
+_DRAIN_TIMEOUT_S = 10.0
+_CLOSE_TIMEOUT_S = 5.0
+"""For connections to end after their requests were cancelled."""
+_LIFESPAN_TIMEOUT_S = 60.0
+_KEEP_ALIVE_TIMEOUT_S = 75.0
+"""hypercorn's 5 s would cost a physician who reads a report a handshake with each next picture."""
+_ENDLESS = 10**9
+"""Requests on a connection. At its default of 1000 hypercorn sends a GOAWAY that loses requests of Chromium."""
+_PORT_ATTEMPTS = 20
+"""To find a port that is free for both TCP and UDP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the listeners listen."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundPair:
+    tcp: socket.socket
+    udp: socket.socket
+
+    @property
+    def address(self) -> Address:
+        return Address(*self.tcp.getsockname()[:2])
+
+    def close(self) -> None:
+        self.tcp.close()
+        self.udp.close()
+
+
+class _TcpConfig(Config):
+    """hypercorn's settings; TLS 1.3 and nothing older (hypercorn itself offers 1.2)."""
+
+    def create_ssl_context(self) -> ssl.SSLContext | None:
+        context = super().create_ssl_context()
+        assert context is not None
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        return context
+
+
+class _InFlight:
+    """The application as hypercorn sees it: without its lifespan, and with its requests known."""
+
+    def __init__(self, application: Application) -> None:
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._application = application
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await _acknowledge_lifespan(receive, send)
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            self.tasks.discard(task)
+
+    def cancel(self) -> None:
+        """Every request is cancelled, and with it the answer broken off."""
+        if self.tasks:
+            log.warning("%d requests over TCP are not finished and are cancelled", len(self.tasks))
+        for task in list(self.tasks):
+            task.cancel()
+
+
+async def serve(
+    application: Application,
+    *,
+    address: str,
+    port: int,
+    certificate: CertificateFiles,
+    stop: asyncio.Event,
+    ready: Callable[[Address], object] | None = None,
+    drain_timeout_s: float = _DRAIN_TIMEOUT_S,
+) -> None:
+    """Serves the application until ``stop`` is set and its last requests are answered, at most ``drain_timeout_s`` later.
+
+    ``port`` 0 is a free one. ``ready`` is called once, when requests are taken, with the address. Raises SettingsError where
+    the address or the certificate cannot be used, and Unavailable when the application refuses to start.
+    """
+    certificates.check(certificate)
+    bound = _bind(address, port)
+    stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
+    try:
+        async with _lifespan(application), _listening(application, bound, certificate, drain_timeout_s) as tcp:
+            log.info("listening on %s port %d (TCP and UDP)", bound.address.host, bound.address.port)
+            if ready is not None:
+                ready(bound.address)
+            await asyncio.wait({tcp, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        bound.close()
+
+
+@asynccontextmanager
+async def _listening(
+    application: Application, bound: _BoundPair, certificate: CertificateFiles, drain_timeout_s: float
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Both listeners serve; the task is hypercorn's. On leaving they are drained and closed."""
+    in_flight, stop = _InFlight(application), asyncio.Event()
+    quic = await QuicListener.start(application, bound.udp, certificate)
+    bound.tcp.listen(_BACKLOG)  # from here on the kernel takes connections, and hypercorn finds them waiting
+    tcp = asyncio.create_task(_serve_tcp(in_flight, bound, certificate, stop, drain_timeout_s), name="TCP listener")
+    try:
+        yield tcp
+        stop.set()
+        await asyncio.gather(quic.drain(drain_timeout_s), _drain_tcp(in_flight, tcp, drain_timeout_s))
+        quic.close()
+        await _end(tcp)
+    finally:
+        quic.close()
+        tcp.cancel()
+
+
+async def _serve_tcp(
+    in_flight: _InFlight, bound: _BoundPair, certificate: CertificateFiles, stop: asyncio.Event, drain_timeout_s: float
+) -> None:
+    sockets = Sockets([bound.tcp], [], [])
+    config = _tcp_config(certificate, bound.address.port, drain_timeout_s)
+    application = ASGIWrapper(cast(Any, in_flight))  # hypercorn's types of ASGI are its own
+    await worker_serve(application, config, sockets=sockets, shutdown_trigger=stop.wait)
+
+
+def _tcp_config(certificate: CertificateFiles, port: int, drain_timeout_s: float) -> _TcpConfig:
+    config = _TcpConfig()
+    config.certfile = str(certificate.certificate)
+    config.keyfile = str(certificate.key)
+    config.alt_svc_headers = [f'h3=":{port}"; ma={_ALT_SVC_MAX_AGE_S}']
+    config.backlog = _BACKLOG
+    config.keep_alive_timeout = _KEEP_ALIVE_TIMEOUT_S
+    config.keep_alive_max_requests = _ENDLESS
+    config.h2_max_concurrent_streams = 100
+    config.graceful_timeout = drain_timeout_s + _CLOSE_TIMEOUT_S  # the draining here comes first
+    config.include_server_header = False
+    config.accesslog = None  # it would write the queries down
+    config.errorlog = logging.getLogger(f"{__name__}.tcp")
+    return config
+
+
+async def _drain_tcp(in_flight: _InFlight, tcp: asyncio.Task[None], timeout_s: float) -> None:
+    """hypercorn ends its connections as their requests end; from Python 3.12 on it waits for them without a limit."""
+    await asyncio.wait({tcp}, timeout=timeout_s)
+    if not tcp.done():
+        in_flight.cancel()
+
+
+async def _end(tcp: asyncio.Task[None]) -> None:
+    await asyncio.wait({tcp}, timeout=_CLOSE_TIMEOUT_S)
+    if not tcp.done():
+        log.warning("connections over TCP did not end in %g s and are dropped", _CLOSE_TIMEOUT_S)
+        tcp.cancel()
+        await asyncio.wait({tcp}, timeout=_CLOSE_TIMEOUT_S)
+    if tcp.done() and not tcp.cancelled():
+        tcp.result()  # raises what hypercorn failed with
+
+
+def _bind(address: str, port: int) -> _BoundPair:
+    """A TCP and a UDP socket on the same address and port."""
+    family, host = _resolve(address)
+    for attempt in range(_PORT_ATTEMPTS):
+        tcp = _bind_one(family, socket.SOCK_STREAM, host, port)
+        try:
+            return _BoundPair(tcp, _bind_one(family, socket.SOCK_DGRAM, host, tcp.getsockname()[1]))
+        except SettingsError:
+            tcp.close()
+            if port != 0 or attempt == _PORT_ATTEMPTS - 1:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _resolve(address: str) -> tuple[socket.AddressFamily, str]:
+    try:
+        found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        raise SettingsError(f"{address!r} is no address to listen on: {error}", key="listen-address") from error
+    return found[0][0], str(found[0][4][0])
+
+
+def _bind_one(family: socket.AddressFamily, kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+    bound = socket.socket(family, kind)
+    if kind is socket.SOCK_STREAM:
+        # connections of a former process may still be ending
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # asyncio sets this only on sockets that name their protocol; without it an answer in two writes takes 40 ms
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if family is socket.AF_INET6:
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # "::" means IPv4 as well
+    try:
+        bound.bind((host, port))
+        if kind is socket.SOCK_STREAM:
+            bound.listen(1)  # two may bind to one port with SO_REUSEADDR; only one may listen
+    except OSError as error:
+        bound.close()
+        protocol = "TCP" if kind is socket.SOCK_STREAM else "UDP"
+        raise SettingsError(f"cannot listen on {host} port {port} ({protocol}): {_why(error)}", key="listen") from error
+    bound.setblocking(False)
+    return bound
+
+
+def _why(error: OSError) -> str:
+    reasons = {
+        errno.EADDRINUSE: "another process listens there",
+        errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE",
+        errno.EADDRNOTAVAIL: "this machine does not have the address",
+    }
+    return reasons.get(error.errno or 0, error.strerror or str(error))
+
+
+@asynccontextmanager
+async def _lifespan(application: Application) -> AsyncIterator[None]:
+    """The application is started; on leaving it is shut down. One that knows no lifespan is taken as it is."""
+    to_application: asyncio.Queue[Message] = asyncio.Queue()
+    from_application: asyncio.Queue[Message] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+    task = asyncio.create_task(
+        _run_lifespan(application, scope, to_application, from_application), name="application lifespan"
+    )
+    try:
+        await _lifespan_step("startup", task, to_application, from_application)
+        try:
+            yield
+        finally:
+            await _lifespan_step("shutdown", task, to_application, from_application)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _run_lifespan(
+    application: Application,
+    scope: Message,
+    to_application: asyncio.Queue[Message],
+    from_application: asyncio.Queue[Message],
+) -> None:
+    try:
+        await application(scope, to_application.get, from_application.put)
+    except Exception as error:  # the specification: an application that raises here has no lifespan
+        log.debug("the application has no lifespan: %s", error)
+
+
+async def _lifespan_step(
+    name: str,
+    task: asyncio.Task[None],
+    to_application: asyncio.Queue[Message],
+    from_application: asyncio.Queue[Message],
+) -> None:
+    if task.done():
+        return
+    await to_application.put({"type": f"lifespan.{name}"})
+    answering = asyncio.create_task(from_application.get())
+    done, _ = await asyncio.wait({answering, task}, timeout=_LIFESPAN_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+    if answering not in done:
+        answering.cancel()
+        if not done:
+            raise Unavailable(f"the application did not finish its {name} in {_LIFESPAN_TIMEOUT_S:g} s", key=name)
+        return
+    answer = answering.result()
+    if answer["type"] == f"lifespan.{name}.failed":
+        raise Unavailable(f"the application's {name} failed: {answer.get('message', '')}", key=f"{name}-failed")
+
+
+async def _acknowledge_lifespan(receive: Any, send: Any) -> None:
+    for _ in range(2):
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})

@@ -1,0 +1,346 @@
+"""Both listeners on one port, by clients of the standard library, httpx's kin and aioquic."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import httpx
+import pytest
+import uvloop
+
+from appliance.domain.errors import SettingsError, Unavailable
+from appliance.http.certificates import CertificateFiles, ensure_self_made
+from appliance.http.listeners import Address, serve
+from tests.http.quic_client import Client, connected
+from tests.http.scripted_application import CHUNK, ScriptedApplication
+
+
+class WithLifespan(ScriptedApplication):
+    """The scripted application, which notes its lifespan and when requests ended."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        super().__init__()
+        self.history: list[str] = []
+        self._fails = fails
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await super().__call__(scope, receive, send)
+            self.history.append(f"request over {scope['http_version']}")
+            return
+        for step in ("startup", "shutdown"):
+            assert (await receive())["type"] == f"lifespan.{step}"
+            self.history.append(step)
+            if self._fails:
+                await send({"type": f"lifespan.{step}.failed", "message": "no database"})
+                return
+            await send({"type": f"lifespan.{step}.complete"})
+
+
+@asynccontextmanager
+async def serving(
+    application: Any, certificate: CertificateFiles, **options: Any
+) -> AsyncIterator[tuple[Address, Any]]:
+    """Yields the address and the function that stops it and waits for the end."""
+    stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(
+        serve(
+            application,
+            address="127.0.0.1",
+            port=0,
+            certificate=certificate,
+            stop=stop,
+            ready=ready.set_result,
+            **options,
+        )
+    )
+
+    async def end() -> None:
+        stop.set()
+        await asyncio.wait_for(server, 20)
+
+    try:
+        await asyncio.wait({server, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if server.done():
+            server.result()
+        yield ready.result(), end
+    finally:
+        await end()
+
+
+def trusting(certificate: CertificateFiles, *protocols: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(certificate.authority))
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    return context
+
+
+async def get(address: Address, certificate: CertificateFiles, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(verify=trusting(certificate)) as client:
+        return await client.get(f"https://127.0.0.1:{address.port}{path}")
+
+
+class H2Client:
+    """The least of an HTTP/2 client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self._h2.initiate_connection()
+
+    def ask(self, path: str) -> int:
+        stream_id = self._h2.get_next_available_stream_id()
+        head = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        self._h2.send_headers(stream_id, head, end_stream=True)
+        self._writer.write(self._h2.data_to_send())
+        return stream_id
+
+    def cancel(self, stream_id: int) -> None:
+        self._h2.reset_stream(stream_id, error_code=8)
+        self._writer.write(self._h2.data_to_send())
+
+    async def answer(self, stream_id: int) -> tuple[dict[str, str], bytes]:
+        headers, body = {}, bytearray()
+        while data := await asyncio.wait_for(self._reader.read(65536), 10):
+            for event in self._h2.receive_data(data):
+                if isinstance(event, h2.events.ResponseReceived):
+                    headers = dict(event.headers)
+                elif isinstance(event, h2.events.DataReceived):
+                    body += event.data
+                    self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                elif isinstance(event, h2.events.StreamEnded) and event.stream_id == stream_id:
+                    return headers, bytes(body)
+            self._writer.write(self._h2.data_to_send())
+        raise ConnectionError("the server closed the connection")
+
+
+@asynccontextmanager
+async def over_h2(address: Address, certificate: CertificateFiles) -> AsyncIterator[H2Client]:
+    context = trusting(certificate, "h2")
+    reader, writer = await asyncio.open_connection(address.host, address.port, ssl=context, server_hostname="localhost")
+    assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+    try:
+        yield H2Client(reader, writer)
+    finally:
+        writer.close()
+
+
+def at(address: Address) -> Any:
+    """The address as the QUIC client wants it."""
+    return type("Listener", (), {"address": (address.host, address.port)})
+
+
+@asynccontextmanager
+async def both_connected(
+    application: Any, certificate: CertificateFiles, **options: Any
+) -> AsyncIterator[tuple[H2Client, Client, Any]]:
+    """A client over HTTP/2, one over HTTP/3, and the function that stops their server."""
+    async with (
+        serving(application, certificate, **options) as (address, end),
+        over_h2(address, certificate) as h2_client,
+        connected(at(address), certificate) as h3_client,
+    ):
+        yield h2_client, h3_client, end
+
+
+async def test_http_1_2_and_3_are_answered_on_one_port(certificate: CertificateFiles) -> None:
+    application = WithLifespan()
+    async with serving(application, certificate) as (address, _):
+        assert (await get(address, certificate, "/hello")).content == b"hello"
+        async with over_h2(address, certificate) as h2_client:
+            assert (await h2_client.answer(h2_client.ask("/hello")))[1] == b"hello"
+        async with connected(at(address), certificate) as h3_client:
+            assert (await h3_client.get("/hello")).body == b"hello"
+
+    assert [scope["http_version"] for scope in application.scopes] == ["1.1", "2", "3"]
+    assert application.history == ["startup", "request over 1.1", "request over 2", "request over 3", "shutdown"]
+
+
+async def test_answers_over_tcp_point_to_http_3(certificate: CertificateFiles) -> None:
+    async with serving(ScriptedApplication(), certificate) as (address, _):
+        alt_svc = f'h3=":{address.port}"; ma=86400'
+
+        assert (await get(address, certificate, "/hello")).headers["alt-svc"] == alt_svc
+        async with over_h2(address, certificate) as client:
+            assert (await client.answer(client.ask("/hello")))[0]["alt-svc"] == alt_svc
+
+
+async def test_nothing_older_than_tls_1_3_is_spoken(certificate: CertificateFiles) -> None:
+    old, new = trusting(certificate), trusting(certificate)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    async with serving(ScriptedApplication(), certificate) as (address, _):
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            await asyncio.open_connection(address.host, address.port, ssl=old)
+        _, writer = await asyncio.open_connection(address.host, address.port, ssl=new)
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+        writer.close()
+
+
+async def test_a_connection_over_tcp_is_good_for_more_than_a_thousand_requests(certificate: CertificateFiles) -> None:
+    async with serving(ScriptedApplication(), certificate) as (address, _), over_h2(address, certificate) as client:
+        for _ in range(1100):
+            assert (await client.answer(client.ask("/hello")))[1] == b"hello"
+
+
+async def test_small_answers_over_tcp_do_not_wait_for_acknowledgements(certificate: CertificateFiles) -> None:
+    async with serving(ScriptedApplication(), certificate) as (address, _), over_h2(address, certificate) as client:
+        started = time.monotonic()
+        for _ in range(50):
+            await client.answer(client.ask("/hello"))
+
+    assert time.monotonic() - started < 1  # 2 s at 40 ms each
+
+
+async def test_a_request_that_is_given_up_over_http_2_hurts_no_other(certificate: CertificateFiles) -> None:
+    application = ScriptedApplication()
+    async with serving(application, certificate) as (address, _), over_h2(address, certificate) as client:
+        stream_id = client.ask("/listen")
+        await asyncio.sleep(0.1)
+        client.cancel(stream_id)
+
+        await application.until("listen", "disconnected")
+        assert (await client.answer(client.ask("/hello")))[1] == b"hello"
+
+
+async def test_the_last_requests_are_answered_before_the_end(certificate: CertificateFiles) -> None:
+    application = WithLifespan()
+    async with both_connected(application, certificate) as (h2_client, h3_client, end):
+        h2_stream, h3_stream = h2_client.ask("/later"), h3_client.open("/later")
+        await asyncio.sleep(0.1)
+        ending = asyncio.create_task(end())
+
+        assert (await h2_client.answer(h2_stream))[1] == CHUNK
+        assert (await h3_client.wait_for(h3_stream)).body == CHUNK
+        await ending
+
+    assert application.history[-1] == "shutdown"
+    assert len(application.history) == 4
+
+
+async def test_new_connections_are_refused_while_the_last_requests_are_answered(certificate: CertificateFiles) -> None:
+    async with serving(ScriptedApplication(), certificate) as (address, end), over_h2(address, certificate) as client:
+        stream_id = client.ask("/later")
+        await asyncio.sleep(0.1)
+        ending = asyncio.create_task(end())
+        await asyncio.sleep(0.05)
+
+        with pytest.raises(httpx.ConnectError):
+            await get(address, certificate, "/hello")
+        assert (await client.answer(stream_id))[1] == CHUNK
+        await ending
+
+
+async def test_requests_that_do_not_end_are_cancelled_at_the_deadline(certificate: CertificateFiles) -> None:
+    application = WithLifespan()
+    async with both_connected(application, certificate, drain_timeout_s=0.2) as (h2_client, h3_client, end):
+        h2_client.ask("/sleep"), h3_client.open("/sleep")
+        await asyncio.sleep(0.1)
+        started = time.monotonic()
+        await end()
+
+    assert time.monotonic() - started < 4
+    assert application.outcomes["sleep", "cancelled"] == 2
+    assert application.history == ["startup", "shutdown"]
+
+
+async def test_idle_connections_do_not_delay_the_end(certificate: CertificateFiles) -> None:
+    async with both_connected(ScriptedApplication(), certificate) as (h2_client, h3_client, end):
+        await h2_client.answer(h2_client.ask("/hello"))
+        await h3_client.get("/hello")
+        started = time.monotonic()
+        await end()
+
+    assert time.monotonic() - started < 1
+
+
+async def test_a_stopped_server_leaves_its_port_and_no_task(certificate: CertificateFiles) -> None:
+    before = asyncio.all_tasks()
+    async with serving(ScriptedApplication(), certificate) as (address, _):
+        await get(address, certificate, "/hello")
+
+    await asyncio.sleep(0.05)
+    assert asyncio.all_tasks() == before
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind((address.host, address.port))
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+async def test_a_port_that_is_taken_is_said(certificate: CertificateFiles, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            other.listen()
+        port = other.getsockname()[1]
+
+        with pytest.raises(SettingsError, match=f"port {port}.*another process"):
+            await serve(
+                ScriptedApplication(), address="127.0.0.1", port=port, certificate=certificate, stop=asyncio.Event()
+            )
+
+
+async def test_two_servers_cannot_have_one_port(certificate: CertificateFiles) -> None:
+    async with serving(ScriptedApplication(), certificate) as (address, _):
+        with pytest.raises(SettingsError, match="another process"):
+            await serve(
+                ScriptedApplication(),
+                address=address.host,
+                port=address.port,
+                certificate=certificate,
+                stop=asyncio.Event(),
+            )
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "no such host.invalid"])
+async def test_an_address_that_is_not_ours_is_said(certificate: CertificateFiles, address: str) -> None:
+    with pytest.raises(SettingsError, match="address"):
+        await serve(ScriptedApplication(), address=address, port=0, certificate=certificate, stop=asyncio.Event())
+
+
+async def test_a_key_that_does_not_fit_is_said_before_anything_listens(
+    certificate: CertificateFiles, tmp_path: Path
+) -> None:
+    other = ensure_self_made(tmp_path, ["localhost"])
+
+    with pytest.raises(SettingsError, match="does not belong"):
+        async with serving(ScriptedApplication(), replace(certificate, key=other.key)):
+            pass
+
+
+async def test_an_application_that_cannot_start_ends_the_server(certificate: CertificateFiles) -> None:
+    with pytest.raises(Unavailable, match="no database"):
+        async with serving(WithLifespan(fails=True), certificate):
+            pass
+
+
+def test_it_runs_on_uvloop(certificate: CertificateFiles) -> None:
+    async def scenario() -> None:
+        application = ScriptedApplication()
+        async with serving(application, certificate) as (address, _):
+            assert (await get(address, certificate, "/hello")).content == b"hello"
+            async with connected(at(address), certificate) as client:
+                assert len((await client.get("/stream?20")).body) == 20 * len(CHUNK)
+                stream_id = client.open("/sleep")
+                await asyncio.sleep(0.05)
+                client.cancel(stream_id)
+                await application.until("sleep", "cancelled")
+
+    run_on_uvloop(scenario)
+
+
+def run_on_uvloop(scenario: Callable[[], Any]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
