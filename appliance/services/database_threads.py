@@ -34,6 +34,10 @@ class DatabaseThreads:
         """``Database.read`` in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._database.read, work)
 
+    async def call(self, work: Callable[[Database], T]) -> T:
+        """What ``work`` returned, in a thread: for what is more than one transaction, files among it."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, self._database)
+
     async def close(self) -> None:
         """All connections are closed, after what was under way has ended."""
         await asyncio.to_thread(self._close)

@@ -7,12 +7,14 @@ when it is complete and durable; so whatever has a place is whole. No path holds
     directory/spool/<random>            being received
     directory/instances/ab/cd/<name>    kept; the name is a hash of the key, with a secret of the store where it is sealed
     directory/naming                    that secret, sealed
+    directory/locks/ab                  held while bytes and their row are changed together
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import hmac
 import os
@@ -151,9 +153,11 @@ class InstanceStore:
         self.keys = keys
         self.spool_directory = directory / "spool"
         self._instances = directory / "instances"
+        self._locks = directory / "locks"
         self._floor_bytes = floor_bytes
         _make_directories(self.spool_directory)
         _make_directories(self._instances)
+        _make_directories(self._locks)
         self._naming = _naming_secret(directory / "naming", keys) if keys else b""
 
     def begin(self) -> Spool:
@@ -188,6 +192,19 @@ class InstanceStore:
         except FileNotFoundError:
             return
         _sync_directory(place.parent)
+
+    @contextlib.contextmanager
+    def holding(self, key: str) -> Iterator[None]:
+        """Nobody else, in this or another process, puts or removes the bytes of this key meanwhile. May wait.
+
+        Bytes and the row that refers to them are two things: who changes both does it inside.
+        """
+        descriptor = os.open(self._locks / self.place_of(key).name[:2], os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)  # ends the lock too
 
     def sweep_spool(self, older_than_s: float) -> int:
         """Removes what others began and never ended; how many files that were."""

@@ -1,0 +1,310 @@
+"""What a node holds, as browsers and the render road ask for it."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from appliance.domain.changes import NumberedChange
+from appliance.domain.errors import NotDrawable
+from appliance.domain.geometry import Arrangement, SliceRef, arranged
+from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
+from appliance.domain.image import StoredImage, StoredSeries, Window
+from appliance.domain.presets import window_presets
+from appliance.services.database_threads import DatabaseThreads
+from appliance.storage import index
+from appliance.storage.database import Database, Transaction
+from appliance.storage.index import HeldSeries, HeldStudy
+from appliance.storage.instances import InstanceStore
+
+log = logging.getLogger(__name__)
+
+_CACHED_FRAMES = 50_000
+"""Frames whose descriptions are kept in memory, about 1 kB each: some dozens of series that are being looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSummary:
+    series_uid: SeriesUid
+    number: int | None
+    modality: str
+    description: str
+    body_part: str
+    laterality: str
+    instance_count: int
+    frame_count: int
+    drawable: bool
+    not_drawable_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PatientSummary:
+    name: str
+    """As in DICOM."""
+    id: str
+    birth_date: str | None
+    sex: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDetail:
+    study_uid: StudyUid
+    date: str | None
+    time: str | None
+    description: str
+    patient: PatientSummary
+    institution_name: str
+    series: tuple[SeriesSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    name: str
+    center: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class SliceDetail:
+    instance_uid: InstanceUid
+    frame: int
+    """Counts from 1."""
+    number: int | None
+    rows: int
+    columns: int
+    position: tuple[float, float, float] | None
+    orientation: tuple[float, float, float, float, float, float] | None
+    pixel_spacing: tuple[float, float] | None
+    window: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeDetail:
+    center: tuple[float, float, float]
+    size_mm: tuple[float, float, float]
+    warnings: tuple[str, ...]
+    ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NoVolume:
+    reason: str
+    ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDetail(SeriesSummary):
+    frame_of_reference_uid: str | None
+    rows: int | None
+    columns: int | None
+    is_colour: bool
+    presets: tuple[Preset, ...]
+    value_unit: str
+    slices: tuple[SliceDetail, ...]
+    volume: VolumeDetail | NoVolume
+
+
+@dataclass(frozen=True, slots=True)
+class Representative:
+    """The frame that stands for a series."""
+
+    image: StoredImage
+    frame_index: int
+    """Counts from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arranged:
+    """A series at one version."""
+
+    stored: StoredSeries
+    arrangement: Arrangement
+    detail: SeriesDetail
+
+
+class Catalogue:
+    """Studies, series and images that are held."""
+
+    def __init__(self, store: InstanceStore, database: DatabaseThreads, node_id: UUID) -> None:
+        self._store = store
+        self._database = database
+        self._node_id = node_id
+        self._arranged: OrderedDict[tuple[StudyUid, SeriesUid], _Arranged] = OrderedDict()
+
+    async def study(self, study_uid: StudyUid) -> StudyDetail:
+        """A study and its series. Raises NotFound."""
+        return _study_detail(await self._database.read(lambda tx: index.study(tx, study_uid)))
+
+    async def series(self, study_uid: StudyUid, series_uid: SeriesUid) -> SeriesDetail:
+        """All that a viewer needs of a series. Raises NotFound, also where it is of another study."""
+        return (await self._arranged_series(study_uid, series_uid)).detail
+
+    async def stored_series(self, study_uid: StudyUid, series_uid: SeriesUid) -> StoredSeries:
+        """The images of a series as they are held now; no file is read. Raises NotFound."""
+        return (await self._arranged_series(study_uid, series_uid)).stored
+
+    async def stored_image(self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> StoredImage:
+        """An image. Raises NotFound, and NotDrawable with the reason."""
+        return await self._database.read(lambda tx: index.stored_image(tx, study_uid, series_uid, instance_uid))
+
+    async def representative_image(self, study_uid: StudyUid, series_uid: SeriesUid) -> Representative:
+        """The slice in the middle. Raises NotFound, and NotDrawable for a series without pictures."""
+        series = await self._arranged_series(study_uid, series_uid)
+        slices = series.arrangement.slices
+        if not slices:
+            raise NotDrawable(str(series.detail.not_drawable_reason), series_uid=series_uid)
+        middle = slices[len(slices) // 2]
+        return Representative(series.stored.images[middle.image_index], middle.frame_index)
+
+    async def delete_study(self, study_uid: StudyUid) -> None:
+        """The study is gone, its bytes too, and the outbox says so. Raises NotFound."""
+        keys = await self._database.run(lambda tx: index.delete_study(tx, self._node_id, study_uid))
+        await self._database.call(lambda database: self._remove(database, keys))
+        log.info("study %s was deleted, %d instances", study_uid, len(keys))
+
+    async def delete_series(self, study_uid: StudyUid, series_uid: SeriesUid) -> None:
+        """Like ``delete_study``, for one series."""
+        keys = await self._database.run(lambda tx: index.delete_series(tx, self._node_id, study_uid, series_uid))
+        await self._database.call(lambda database: self._remove(database, keys))
+        log.info("series %s was deleted, %d instances", series_uid, len(keys))
+
+    async def delete_instance(self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> None:
+        """Like ``delete_study``, for one instance."""
+        keys = await self._database.run(
+            lambda tx: index.delete_instance(tx, self._node_id, study_uid, series_uid, instance_uid)
+        )
+        await self._database.call(lambda database: self._remove(database, keys))
+        log.info("instance %s was deleted", instance_uid)
+
+    def _remove(self, database: Database, keys: Sequence[str]) -> None:
+        """The bytes are gone, but those that somebody stored again meanwhile."""
+        for key in keys:
+            with self._store.holding(key):
+                if not database.read(lambda tx, key=key: index.is_held(tx, key)):  # type: ignore[misc]
+                    self._store.delete(key)
+
+    async def _arranged_series(self, study_uid: StudyUid, series_uid: SeriesUid) -> _Arranged:
+        name = (study_uid, series_uid)
+        known = self._arranged.get(name)
+        found = await self._database.read(lambda tx: _look(tx, study_uid, series_uid, known))
+        self._arranged[name] = found
+        self._arranged.move_to_end(name)
+        while sum(_cost(one) for one in self._arranged.values()) > _CACHED_FRAMES and len(self._arranged) > 1:
+            self._arranged.popitem(last=False)
+        return found
+
+
+class NodeOutbox:
+    """What the institution has not acknowledged."""
+
+    def __init__(self, database: DatabaseThreads) -> None:
+        self._database = database
+
+    async def waiting(self, limit: int) -> tuple[NumberedChange, ...]:
+        return await self._database.read(lambda tx: index.outbox(tx, limit=limit))
+
+    async def acknowledge(self, sequence: int) -> None:
+        await self._database.run(lambda tx: index.acknowledge(tx, sequence))
+
+    async def length(self) -> int:
+        return await self._database.read(index.outbox_length)
+
+
+def _look(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, known: _Arranged | None) -> _Arranged:
+    """The series as it is held now: ``known`` itself if nothing came or went since."""
+    held = index.series(tx, study_uid, series_uid)
+    if known is not None and known.stored.version == held.version:
+        return known
+    stored = index.stored_series(tx, study_uid, series_uid)
+    arrangement = arranged([image.description for image in stored.images])
+    return _Arranged(stored, arrangement, _series_detail(held, stored, arrangement))
+
+
+def _cost(one: _Arranged) -> int:
+    return 1 + len(one.arrangement.slices)
+
+
+def _study_detail(held: HeldStudy) -> StudyDetail:
+    study, patient = held.attributes, held.patient
+    return StudyDetail(
+        study.study_uid,
+        study.date,
+        study.time,
+        study.description,
+        PatientSummary(patient.person_name, patient.patient_id, patient.birth_date, patient.sex),
+        study.institution_name,
+        tuple(SeriesSummary(*_summary(series)) for series in held.series),
+    )
+
+
+def _summary(
+    held: HeldSeries,
+) -> tuple[SeriesUid, int | None, str, str, str, str, int, int, bool, str | None]:
+    """The fields of a SeriesSummary, in its order."""
+    series = held.attributes
+    return (
+        series.series_uid,
+        series.number,
+        series.modality,
+        series.description,
+        series.body_part,
+        series.laterality,
+        held.instance_count,
+        held.frame_count,
+        held.drawable_count > 0,
+        held.not_drawable_reason,
+    )
+
+
+def _series_detail(held: HeldSeries, stored: StoredSeries, arrangement: Arrangement) -> SeriesDetail:
+    slices = tuple(_slice_detail(stored, ref) for ref in arrangement.slices)
+    first = stored.images[arrangement.slices[0].image_index].description if slices else None
+    windows = first.frames[arrangement.slices[0].frame_index].windows if first else ()
+    named = window_presets(held.attributes.modality, held.attributes.body_part) if first else ()
+    return SeriesDetail(
+        *_summary(held),
+        first.frame_of_reference_uid if first else None,
+        first.pixel_format.rows if first else None,
+        first.pixel_format.columns if first else None,
+        first.is_colour if first else False,
+        tuple(_presets(windows, named)),
+        first.value_unit if first else "",
+        slices,
+        _volume_detail(arrangement),
+    )
+
+
+def _presets(of_file: Sequence[Window], of_modality: Sequence[Window]) -> Iterator[Preset]:
+    """Those of the file first, each window once."""
+    seen: set[tuple[float, float]] = set()
+    for number, window in enumerate((*of_file, *of_modality), 1):
+        if (window.center, window.width) not in seen:
+            seen.add((window.center, window.width))
+            yield Preset(window.explanation or f"File {number}", window.center, window.width)
+
+
+def _slice_detail(stored: StoredSeries, ref: SliceRef) -> SliceDetail:
+    image = stored.images[ref.image_index].description
+    frame = image.frames[ref.frame_index]
+    window = frame.windows[0] if frame.windows else None
+    return SliceDetail(
+        image.instance_uid,
+        ref.frame_index + 1,
+        image.instance_number,
+        image.pixel_format.rows,
+        image.pixel_format.columns,
+        frame.plane.position_mm,
+        frame.plane.orientation,
+        frame.plane.pixel_spacing_mm,
+        (window.center, window.width) if window else None,
+    )
+
+
+def _volume_detail(arrangement: Arrangement) -> VolumeDetail | NoVolume:
+    volume = arrangement.volume
+    if volume is None:
+        return NoVolume(arrangement.reason or "There is nothing to make a volume of")
+    return VolumeDetail(volume.center_mm, volume.size_mm, volume.warnings)

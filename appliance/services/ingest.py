@@ -1,0 +1,186 @@
+"""The one road by which instances come in: uploads, imports, and every other door.
+
+    bytes → spool (streamed, sealed) → parsed in another process → checks → durable in its place → index and outbox in one
+    transaction → acknowledged
+
+What is acknowledged survives a power cut; what is not is complete or absent. Bytes go to their place before the row that
+refers to them: a crash between leaves bytes that nobody sees, never a row without bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+from uuid import UUID
+
+from appliance.domain.errors import Conflict, TooLarge
+from appliance.domain.hierarchy import ParsedInstance
+from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
+from appliance.services.database_threads import DatabaseThreads
+from appliance.services.parse_process import ParseLimits, Parsers
+from appliance.storage import index
+from appliance.storage.database import Database
+from appliance.storage.index import StoredBytes
+from appliance.storage.instances import InstanceStore, Spool
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_PIECE_BYTES = 1024 * 1024
+"""Gathered before a thread writes it: a hop to a thread costs as much as writing 50 kB."""
+_FORGOTTEN_AFTER_S = 24 * 3600.0
+"""A spooled file so old has no one who writes to it; another process may be receiving a younger one."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    largest_instance_bytes: int = 4 * 1024**3
+    """The longest that Pixel Data can be with an explicit length (PS3.5 §7.1)."""
+    parsers: int = 2
+    """Parsing processes, about 60 MiB each."""
+    limits: ParseLimits = field(default_factory=ParseLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An instance that is held."""
+
+    outcome: Literal["stored", "already-there"]
+    study_uid: StudyUid
+    series_uid: SeriesUid
+    instance_uid: InstanceUid
+
+
+class Ingest:
+    """Receives instances, any number at once."""
+
+    def __init__(
+        self,
+        store: InstanceStore,
+        database: Database,
+        node_id: UUID,
+        settings: IngestSettings,
+        on_stored: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``on_stored`` is called in the event loop after each new instance: the outbox has something to tell."""
+        self._store = store
+        self._node_id = node_id
+        self._settings = settings
+        self._on_stored = on_stored
+        # Threads of its own: many that wait for the disk must not hold up those who read the index.
+        self._threads = DatabaseThreads(database)
+        self._parsers = Parsers(settings.parsers, settings.limits)
+
+    async def start(self) -> None:
+        """Ready to receive; what a crash left half received is gone."""
+        swept = await self._threads.call(lambda _: self._store.sweep_spool(_FORGOTTEN_AFTER_S))
+        if swept:
+            log.warning("removed %d files that were never received to their end", swept)
+        await self._parsers.start()
+
+    async def stop(self) -> None:
+        """Everything that was finished is kept; the helper processes are gone."""
+        await self._parsers.stop()
+        await self._threads.close()
+
+    @contextlib.asynccontextmanager
+    async def receive(self) -> AsyncIterator[Reception]:
+        """One instance on its way in. Nothing remains of it unless ``finish`` was reached."""
+        spool = await self._threads.call(lambda _: self._store.begin())
+        reception = Reception(self, spool, self._settings.largest_instance_bytes)
+        try:
+            yield reception
+        finally:
+            await reception.abandon()
+
+    async def parsed(self, spool: Spool) -> ParsedInstance:
+        """What is kept of a spooled file that has ended. Raises NotDicom."""
+        return await self._parsers.parse(await self.in_thread(spool.end))
+
+    async def keep(self, spool: Spool, parsed: ParsedInstance) -> Stored:
+        """The instance is held, durably, and the spool has ended either way. Raises Conflict."""
+        stored = await self._threads_to_the_end(lambda database: self._keep(database, spool, parsed))
+        if stored.outcome == "stored":
+            self._on_stored()
+        return stored
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """What ``work`` returned, in a thread for files."""
+        return await self._threads_to_the_end(lambda _: work())
+
+    async def _threads_to_the_end(self, work: Callable[[Database], T]) -> T:
+        """Waits for the thread even when cancelled: what follows may use the same spool."""
+        under_way = asyncio.ensure_future(self._threads.call(work))
+        try:
+            return await asyncio.shield(under_way)
+        except asyncio.CancelledError:
+            await asyncio.wait({under_way})
+            raise
+
+    def _keep(self, database: Database, spool: Spool, parsed: ParsedInstance) -> Stored:
+        instance_uid = parsed.instance.instance_uid
+        try:
+            with self._store.holding(spool.key):
+                is_new = self._keep_held(database, spool, parsed)
+        except Conflict:
+            log.warning("other bytes came for instance %s, which is held; they were refused", instance_uid)
+            database.run(lambda tx: index.record_conflict(tx, instance_uid, spool.key))
+            raise
+        finally:
+            spool.abandon()
+        outcome: Literal["stored", "already-there"] = "stored" if is_new else "already-there"
+        return Stored(outcome, parsed.study.study_uid, parsed.series.series_uid, instance_uid)
+
+    def _keep_held(self, database: Database, spool: Spool, parsed: ParsedInstance) -> bool:
+        """Whether it is new. Nobody else touches these bytes meanwhile."""
+        instance_uid = parsed.instance.instance_uid
+        held = database.read(lambda tx: index.key_of(tx, instance_uid))
+        if held is not None and held != spool.key:
+            raise index.different_instance(instance_uid)
+        stored = StoredBytes(spool.commit(), spool.md5, spool.size_bytes)
+        try:
+            return database.run(lambda tx: index.add(tx, self._node_id, parsed, stored))
+        except Conflict:  # the other bytes came since we looked
+            self._store.delete(stored.key)
+            raise
+
+
+class Reception:
+    """The receiving end of one instance; made by ``Ingest.receive``."""
+
+    def __init__(self, ingest: Ingest, spool: Spool, largest_bytes: int) -> None:
+        self._ingest = ingest
+        self._spool = spool
+        self._largest_bytes = largest_bytes
+        self._piece = bytearray()
+
+    async def write(self, chunk: bytes) -> None:
+        """Raises TooLarge beyond the limit, StoreFull."""
+        if self._spool.size_bytes + len(self._piece) + len(chunk) > self._largest_bytes:
+            raise TooLarge("the instance is too large", largest_bytes=self._largest_bytes)
+        self._piece += chunk
+        if len(self._piece) >= _PIECE_BYTES:
+            await self._flush()
+
+    async def finish(self) -> Stored:
+        """The instance is held, and stays so through a power cut.
+
+        Raises NotDicom, Conflict (``different-instance-same-uid``), StoreFull.
+        """
+        await self._flush()
+        parsed = await self._ingest.parsed(self._spool)
+        return await self._ingest.keep(self._spool, parsed)
+
+    async def abandon(self) -> None:
+        """Nothing remains, unless it was finished."""
+        await self._ingest.in_thread(self._spool.abandon)
+
+    async def _flush(self) -> None:
+        piece = bytes(self._piece)
+        self._piece.clear()
+        await self._ingest.in_thread(lambda: self._spool.write(piece))

@@ -1,0 +1,116 @@
+"""Parsing strangers' files in a process that has little to lose.
+
+It may use so much memory and processor time, write no file and start no process; it gets the key of one spooled file at a
+time and never that of the store. A file that kills it is refused, and the next one meets a fresh process: each child has
+one file at a time, so it is known which one it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from collections.abc import Callable
+
+import msgspec
+
+from appliance.domain.errors import ApplianceError, NotDicom, Unavailable
+from appliance.domain.hierarchy import ParsedInstance
+from appliance.services.children import Child, Request, serve_requests
+from appliance.storage.instances import SpoolReference, open_spooled
+from appliance.storage.parsing import parse
+
+_MIB = 1024 * 1024
+
+
+class ParseLimits(msgspec.Struct, frozen=True):
+    """What one file may cost."""
+
+    memory_bytes: int = 1536 * _MIB
+    """Address space of the process; about 300 MiB of it are Python and its libraries."""
+    processor_s: int = 20
+    """The slowest sound file seen, 10,000 frames with a group each, takes 3."""
+    wall_s: int = 60
+    """For a disk that does not answer."""
+    open_files: int = 32
+
+
+class Parsers:
+    """Some parsing children; each parses one file at a time."""
+
+    def __init__(self, count: int, limits: ParseLimits) -> None:
+        settings = msgspec.msgpack.encode(limits)
+        # Libraries of numpy start a thread for every core otherwise, which the limits forbid.
+        environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self._limits = limits
+        self._children = [
+            Child(__name__, settings, name=f"parser {n + 1}", environment=environment) for n in range(count)
+        ]
+        self._idle: asyncio.Queue[Child] = asyncio.Queue()
+
+    async def start(self) -> None:
+        for child in self._children:
+            await child.start()
+            self._idle.put_nowait(child)
+
+    async def stop(self) -> None:
+        for child in self._children:
+            await child.stop()
+
+    async def parse(self, spooled: SpoolReference) -> ParsedInstance:
+        """What is kept of a spooled file. Raises NotDicom, also for a file that kills its parser or takes too long."""
+        child = await self._idle.get()
+        try:
+            answer = await asyncio.wait_for(child.ask(msgspec.msgpack.encode(spooled)), self._limits.wall_s)
+        except TimeoutError:
+            raise NotDicom("parsing takes too long", key="unreadable-dicom") from None
+        except Unavailable as error:
+            if error.key != "helper-died":
+                raise
+            raise NotDicom("the parser died over it", key="unreadable-dicom") from error
+        finally:
+            self._idle.put_nowait(child)
+        return msgspec.msgpack.decode(answer.header, type=ParsedInstance)
+
+
+def _prepare(settings: bytes) -> Callable[[Request], None]:
+    limits = msgspec.msgpack.decode(settings, type=ParseLimits)
+    _limit(resource.RLIMIT_AS, limits.memory_bytes)
+    _limit(resource.RLIMIT_NOFILE, limits.open_files)
+    _limit(resource.RLIMIT_CORE, 0)  # a dump would hold what the file holds
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_NPROC, 0)
+
+    def handle(request: Request) -> None:
+        _allow_processor_time(limits.processor_s)
+        request.answer(msgspec.msgpack.encode(_parsed(request.message.header)))
+
+    return handle
+
+
+def _parsed(header: bytes) -> ParsedInstance:
+    try:
+        with open_spooled(msgspec.msgpack.decode(header, type=SpoolReference)) as reader:
+            return parse(reader)
+    except ApplianceError:
+        raise
+    except Exception as error:
+        # The edge of the task. The text of an error may quote the file: its type says enough.
+        raise NotDicom(f"the parser fails: {type(error).__name__}", key="unreadable-dicom") from None
+
+
+def _limit(what: int, most: int) -> None:
+    _, hard = resource.getrlimit(what)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
+
+
+def _allow_processor_time(seconds: int) -> None:
+    """The kernel ends the process (SIGXCPU) when it has used so much more than until now."""
+    used = os.times()
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.user + used.system) + seconds + 1, hard))
+
+
+if __name__ == "__main__":
+    serve_requests(_prepare)
