@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import getpass
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from appliance.domain.errors import ApplianceError, BadRequest, SettingsError
 from appliance.domain.identifiers import InstitutionId
 from appliance.services import journal, tokens
 from appliance.services.accounts import account_to_create
+from appliance.services.imports import Tally, import_folder
 from appliance.settings import Appliance, load
 
 _WRONG = 2
@@ -113,20 +113,19 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 async def _import_with_bar(settings: Appliance, directory: Path, named: int) -> int:
-    with tqdm(unit=" files", disable=None if sys.stderr.isatty() else True) as bar:
-        async with assembly.importing(settings) as imports:
-            async for progress in imports.folder(directory):
-                bar.total = progress.found
-                bar.update(progress.done - bar.n)
-            summary = imports.summary
-    print(
-        f"{summary.stored} imported, {summary.already_there} already there, {len(summary.refused)} refused",
-        flush=True,
-    )
-    for refusal in summary.refused[:named]:
-        print(f"  {refusal.name}: {refusal.reason}")
-    if len(summary.refused) > named:
-        print(f"  and {len(summary.refused) - named} more")
+    tally = Tally()
+    async with assembly.ingesting(settings) as ingest:
+        with tqdm(unit=" files", disable=None) as bar:
+            async for progress in import_folder(ingest, directory):
+                tally.add(progress.last)
+                bar.total = progress.files
+                bar.update(progress.files_done - bar.n)
+            bar.update((bar.total or 0) - bar.n)
+    print(f"{tally.stored} imported, {tally.already_there} already there, {len(tally.refused)} refused", flush=True)
+    for refusal in tally.refused[:named]:
+        print(f"  {refusal.name}: {refusal.message}")
+    if len(tally.refused) > named:
+        print(f"  and {len(tally.refused) - named} more")
     return 0
 
 

@@ -72,6 +72,8 @@ class Web(Settings, frozen=True):
 
     directory: Path | None = None
     """The built page; without it the one that the set-up builds beside the program."""
+    origins: tuple[str, ...] = ()
+    """Origins of institutions and nodes on other machines, which the page may talk to (its Content-Security-Policy)."""
 
 
 class Child(Settings, frozen=True):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
+
+import msgspec
 
 from appliance.domain.accounts import Account, Right
 from appliance.domain.changes import (
     Acknowledgement,
+    Change,
     Delivery,
     InstitutionHere,
     NodeHere,
     NumberedChange,
+    PatientAsHeld,
     PatientHeld,
     StudyGone,
     StudyHeld,
@@ -29,8 +34,10 @@ _LONGEST_TEXT = 100_000
 class Institution:
     """Studies and reports of one institution."""
 
-    def __init__(self, database: DatabaseThreads, here: InstitutionHere) -> None:
+    def __init__(self, database: DatabaseThreads, here: InstitutionHere, *, on_change: Callable[[], None]) -> None:
+        """``on_change`` is called when there is something for the toplevel."""
         self.id = InstitutionId(here.institution_id)
+        self._on_change = on_change
         self._here = here
         self._database = database
 
@@ -63,19 +70,20 @@ class Institution:
 
     async def take_delivery(self, delivery: Delivery) -> Acknowledgement:
         """All changes of ``delivery`` are kept, those that were heard before left out; from a node known by its key."""
-        return await self._database.run(lambda tx: self._take(tx, delivery))
+        acknowledgement = await self._database.run(lambda tx: self._take(tx, delivery))
+        self._on_change()
+        return acknowledgement
 
     def _take(self, tx: Transaction, delivery: Delivery) -> Acknowledgement:
         last = institution.delivered(tx, delivery.child_id)
-        for numbered in delivery.changes:
-            if numbered.sequence > last:
-                self._keep(tx, delivery.child_id, numbered)
-                last = numbered.sequence
+        new = [numbered for numbered in delivery.changes if numbered.sequence > last]
+        for change in _newest_of_each_study(new):
+            self._keep(tx, delivery.child_id, change)
+        last = max([last, *(numbered.sequence for numbered in new)])
         institution.keep_delivered(tx, delivery.child_id, last)
         return Acknowledgement(last)
 
-    def _keep(self, tx: Transaction, child_id: UUID, numbered: NumberedChange) -> None:
-        change = numbered.change
+    def _keep(self, tx: Transaction, child_id: UUID, change: Change) -> None:
         if not isinstance(change, NodeHere | StudyHeld | StudyGone):
             raise BadRequest("An institution takes no such change", key="unknown-change", change=type(change).__name__)
         if change.node_id != child_id:
@@ -86,7 +94,7 @@ class Institution:
         elif isinstance(change, StudyGone):
             institution.forget_study(tx, change.study_uid, change.node_id)
         else:
-            patient = change.patient
+            patient = _identified(change)
             institution.keep_study(tx, change, patient_id_for(self.id, patient.issuer, patient.value))
             institution.put_in_outbox(tx, PatientHeld(self.id, patient))
 
@@ -94,3 +102,21 @@ class Institution:
         here = self._here
         nodes = institution.nodes(tx)
         institution.put_in_outbox(tx, InstitutionHere(here.institution_id, here.name, here.base_url, nodes))
+
+
+def _newest_of_each_study(changes: Sequence[NumberedChange]) -> list[Change]:
+    """``changes`` without what a later one of the same study replaces; a study tells of itself with each instance."""
+    newest: dict[object, Change] = {}
+    for numbered in changes:
+        change = numbered.change
+        subject = change.study_uid if isinstance(change, StudyHeld | StudyGone) else numbered.sequence
+        newest.pop(subject, None)
+        newest[subject] = change
+    return list(newest.values())
+
+
+def _identified(held: StudyHeld) -> PatientAsHeld:
+    """The patient of a study. One without a Patient ID is somebody of their own: nobody is merged by a blank."""
+    if held.patient.value.strip():
+        return held.patient
+    return msgspec.structs.replace(held.patient, value=f"study {held.study_uid}")

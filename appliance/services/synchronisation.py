@@ -28,7 +28,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from appliance.domain.changes import Acknowledgement, Delivery, NumberedChange
-from appliance.domain.errors import ApplianceError, NotAuthenticated, Unavailable
+from appliance.domain.errors import ApplianceError, BadRequest, NotAllowed, NotAuthenticated, Unavailable
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import PublicKey, TokenVerifier
 
@@ -45,6 +45,9 @@ _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 60.0
 _KEYS_EVERY_S = 300.0
 _TIMEOUT_S = 30.0
+
+Take = Callable[[Delivery], Awaitable[Acknowledgement]]
+"""Keeps a delivery of a child whose signature was verified."""
 
 
 class Outbox(Protocol):
@@ -73,9 +76,7 @@ class Parent(Protocol):
 class LocalParent:
     """A parent in the same process."""
 
-    def __init__(
-        self, take: Callable[[Delivery], Awaitable[Acknowledgement]], keys: Callable[[], tuple[PublicKey, ...]]
-    ) -> None:
+    def __init__(self, take: Take, keys: Callable[[], tuple[PublicKey, ...]]) -> None:
         self._take = take
         self._keys = keys
 
@@ -135,23 +136,42 @@ class RemoteParent:
 
 
 class Children:
-    """The parent's side: who may deliver."""
+    """The parent's side: who may deliver, and what takes it."""
 
-    def __init__(self, keys: Mapping[UUID, Ed25519PublicKey]) -> None:
-        self._keys = dict(keys)
+    def __init__(self) -> None:
+        self._known: dict[UUID, tuple[Ed25519PublicKey, Take]] = {}
 
-    def verify(self, signature: str, body: bytes) -> UUID:
-        """The child that signed ``body``; NotAuthenticated if none of those known did, or not now."""
+    def know(self, child_id: UUID, key: Ed25519PublicKey, take: Take) -> None:
+        self._known[child_id] = (key, take)
+
+    async def receive(self, signature: str, body: bytes) -> Acknowledgement:
+        """What ``body`` delivers is kept; NotAuthenticated if none of the known children signed it, or not now."""
+        child_id, take = self._verified(signature, body)
+        try:
+            delivery = msgspec.json.decode(body, type=Delivery)
+        except msgspec.DecodeError as error:
+            raise BadRequest(f"The delivery cannot be read: {error}", key="wrong-body") from error
+        if delivery.child_id != child_id:
+            raise NotAllowed("The delivery is of another child than signed it", key="other-child")
+        return await take(delivery)
+
+    def _verified(self, signature: str, body: bytes) -> tuple[UUID, Take]:
         try:
             child_id = UUID(jwt.decode(signature, options={"verify_signature": False})["iss"])
+            key, take = self._known[child_id]
             claims = jwt.decode(
-                signature, self._keys[child_id], algorithms=["EdDSA"], audience=_AUDIENCE, leeway=_SIGNATURE_LIFETIME_S
+                signature,
+                key,
+                algorithms=["EdDSA"],
+                audience=_AUDIENCE,
+                leeway=_SIGNATURE_LIFETIME_S,
+                options={"require": ["iss", "aud", "iat", "exp", "body_sha256"]},
             )
         except (jwt.InvalidTokenError, KeyError, ValueError) as error:
             raise NotAuthenticated("The signature is not of a child of this appliance", key="unknown-child") from error
-        if claims.get("body_sha256") != hashlib.sha256(body).hexdigest():
+        if claims["body_sha256"] != hashlib.sha256(body).hexdigest():
             raise NotAuthenticated("The signature is of another body", key="wrong-signature")
-        return child_id
+        return child_id, take
 
 
 class Uplink:

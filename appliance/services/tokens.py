@@ -129,16 +129,15 @@ class TokenVerifier:
     """
 
     def __init__(self, keys: tuple[PublicKey, ...] = ()) -> None:
+        self.keys: tuple[PublicKey, ...] = ()
+        """Those that are accepted now."""
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._remembered: dict[str, tuple[Account, int]] = {}
         self.replace_keys(keys)
 
-    @property
-    def has_keys(self) -> bool:
-        return bool(self._keys)
-
     def replace_keys(self, keys: tuple[PublicKey, ...]) -> None:
         """Tokens of these keys are accepted from now on, and of no others."""
+        self.keys = keys
         self._keys = {key.id: Ed25519PublicKey.from_public_bytes(_from_base64url(key.x)) for key in keys}
         self._remembered.clear()
 

@@ -98,9 +98,8 @@ _END = "end"
 # Studies
 
 
-def keep_study(tx: Transaction, held: StudyHeld, patient_id: PatientId) -> bool:
-    """``held`` replaces what was known of the study at that node; whether the patient is new to this institution."""
-    is_new = not tx.exists(HeldStudyRow.select(HeldStudyRow.study_uid).where(HeldStudyRow.patient_id == patient_id))
+def keep_study(tx: Transaction, held: StudyHeld, patient_id: PatientId) -> None:
+    """``held`` replaces what was known of the study at that node."""
     forget_study(tx, held.study_uid, held.node_id)
     tx.insert(
         HeldStudyRow,
@@ -109,7 +108,6 @@ def keep_study(tx: Transaction, held: StudyHeld, patient_id: PatientId) -> bool:
         patient_id=patient_id,
         held=msgspec.msgpack.encode(held),
     )
-    return is_new
 
 
 def forget_study(tx: Transaction, study_uid: str, node_id: UUID) -> None:

@@ -104,7 +104,7 @@ class PatientWordRow(Table):
 class PatientIdentityRow(Table):
     institution_id = UUIDField()
     issuer = CharField(max_length=64)
-    value = CharField(max_length=64, index=True)
+    value = CharField(max_length=80, index=True)
     patient_id = UUIDField(index=True)
 
     class Meta:

@@ -1,0 +1,328 @@
+"""The one place where everything is put together, in order, and taken apart in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+from quart import Blueprint
+
+from appliance.domain.accounts import Account
+from appliance.domain.changes import InstitutionHere, NodeHere
+from appliance.domain.errors import ApplianceError, SettingsError
+from appliance.domain.identifiers import InstitutionId
+from appliance.http import certificates, listeners
+from appliance.http.access import Access
+from appliance.http.application import Root, resources
+from appliance.http.asgi import Application
+from appliance.http.certificates import CertificateFiles
+from appliance.http.deliveries import deliveries
+from appliance.http.entry import entry
+from appliance.http.health import Check, health
+from appliance.http.measuring import Measuring
+from appliance.http.origins import Origins
+from appliance.http.page import Page, Sources
+from appliance.http.patients import patients
+from appliance.http.pictures import Pictures
+from appliance.http.records import records
+from appliance.http.sessions import sessions
+from appliance.http.studies import studies
+from appliance.http.uploads import Uploads
+from appliance.services.accounts import Accounts
+from appliance.services.catalogue import Catalogue
+from appliance.services.database_threads import DatabaseThreads
+from appliance.services.ingest import Ingest, IngestSettings
+from appliance.services.institution import Institution
+from appliance.services.metrics import Metrics
+from appliance.services.outboxes import InstitutionOutbox, NodeOutbox
+from appliance.services.synchronisation import Children, LocalParent, Outbox, Parent, RemoteParent, Take, Uplink
+from appliance.services.tokens import (
+    TokenSigner,
+    TokenVerifier,
+    load_or_make_private_key,
+    load_private_key,
+    load_public_key,
+)
+from appliance.services.toplevel import Toplevel
+from appliance.settings import Appliance, Web
+from appliance.settings import Child as ChildSettings
+from appliance.settings import Node as NodeSettings
+from appliance.settings import Parent as ParentSettings
+from appliance.storage import index, institution, sealing, toplevel
+from appliance.storage.database import Database, Migration, migrate
+from appliance.storage.instances import InstanceStore, StoreSettings, open_store
+
+log = logging.getLogger(__name__)
+
+_BUILT_PAGE = Path(__file__).resolve().parent.parent / "webui" / "dist"
+
+
+async def serve(settings: Appliance, stop: asyncio.Event) -> None:
+    """Plays the roles until ``stop`` is set, then lets requests in flight end."""
+    async with opened(settings) as assembled:
+        certificate = _certificate(settings)
+        await listeners.serve(
+            assembled.application,
+            address=settings.listen.address,
+            port=settings.listen.port,
+            certificate=certificate,
+            stop=stop,
+            drain_timeout_s=settings.listen.drain_s,
+            ready=lambda address: log.info("ready", extra={"port": address.port, "roles": list(settings.roles)}),
+        )
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def ingesting(settings: Appliance) -> AsyncIterator[Ingest]:
+    """The ingest road of the node, beside a server that may be running on the same store."""
+    if settings.node is None:
+        raise SettingsError("the settings name no node, which is what keeps DICOM")
+    async with AsyncExitStack() as stack:
+        database = await _migrated(settings.node.database, "node", index.MIGRATIONS)
+        store = await asyncio.to_thread(_open_store, settings.node)
+        yield await _open_ingest(stack, settings.node, store, database)
+
+
+async def create_account(settings: Appliance, account: Account, password: str) -> Account:
+    """The account exists at the toplevel of these settings."""
+    if settings.toplevel is None:
+        raise SettingsError("create-account: the settings name no toplevel, which keeps the accounts")
+    async with AsyncExitStack() as stack:
+        database = await _open_database(stack, settings.toplevel.database, "toplevel", toplevel.MIGRATIONS)
+        signer = TokenSigner(load_or_make_private_key(settings.toplevel.signing_key), lifetime_s=1)
+        accounts = Accounts(database, signer, session_lifetime=timedelta())
+        stack.push_async_callback(accounts.close)
+        return await accounts.create(account, password)
+
+
+@dataclass(slots=True)
+class Assembled:
+    """An appliance that is open, ready to be listened for."""
+
+    application: Application
+
+
+@dataclass(slots=True)
+class _Bench:
+    """What the roles share while they are put together."""
+
+    settings: Appliance
+    stack: AsyncExitStack
+    metrics: Metrics = field(default_factory=Metrics)
+    verifier: TokenVerifier = field(default_factory=TokenVerifier)
+    blueprints: list[Blueprint] = field(default_factory=list)
+    checks: dict[str, Check] = field(default_factory=dict)
+    gauges: list[Callable[[], None]] = field(default_factory=list)
+    children: Children = field(default_factory=Children)
+
+    @property
+    def access(self) -> Access:
+        return Access(self.verifier)
+
+    def know(self, children: Sequence[ChildSettings], take: Take) -> None:
+        """The children that the settings of a role name may deliver to it."""
+        for child in children:
+            self.children.know(child.id, load_public_key(child.public_key), take)
+
+    def refresh(self) -> None:
+        """The gauges say how it is now."""
+        for gauge in self.gauges:
+            gauge()
+
+
+@asynccontextmanager
+async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
+    """All rooms of the roles, open; closed in reverse at the end."""
+    async with AsyncExitStack() as stack:
+        bench = _Bench(settings, stack)
+        page = await asyncio.to_thread(_page, settings)
+        toplevel_here = await _open_toplevel(bench)
+        institution_here = await _open_institution(bench, toplevel_here)
+        uploads = await _open_node(bench, institution_here)
+        bench.blueprints += [
+            deliveries(bench.children, bench.verifier),
+            entry(bench.access),
+            health(bench.checks, bench.metrics, bench.access, bench.refresh),
+        ]
+        quart = cast(Application, resources(bench.blueprints))  # the same words, typed more narrowly
+        root = Root(quart, page, uploads)
+        yield Assembled(Measuring(Origins(root, settings.allowed_origins), bench.metrics))
+
+
+def _page(settings: Appliance) -> Page | None:
+    if "web" not in settings.roles:
+        return None
+    web = settings.web or Web()
+    return Page.load(web.directory or _BUILT_PAGE, Sources(connect=web.origins, image=web.origins))
+
+
+async def _open_toplevel(bench: _Bench) -> Parent | None:
+    """What institutions in this process call; None if there is no toplevel here."""
+    settings = bench.settings.toplevel
+    if settings is None:
+        return None
+    database = await _open_database(bench.stack, settings.database, "toplevel", toplevel.MIGRATIONS)
+    signer = TokenSigner(load_or_make_private_key(settings.signing_key), lifetime_s=settings.access_token_s)
+    bench.verifier.replace_keys((signer.public_key,))
+    accounts = Accounts(database, signer, session_lifetime=timedelta(days=settings.session_days))
+    bench.stack.push_async_callback(accounts.close)
+    service = Toplevel(database)
+
+    bench.know(settings.children, service.take_delivery)
+    bench.blueprints += [sessions(accounts, bench.metrics), patients(service, bench.access)]
+    bench.checks["toplevel database"] = _database_check(database)
+    return LocalParent(service.take_delivery, lambda: bench.verifier.keys)
+
+
+async def _open_institution(bench: _Bench, toplevel_here: Parent | None) -> Parent | None:
+    """What nodes in this process call; None if there is no institution here."""
+    settings = bench.settings.institution
+    if settings is None:
+        return None
+    database = await _open_database(bench.stack, settings.database, "institution", institution.MIGRATIONS)
+    here = InstitutionHere(settings.id, settings.name, settings.base_url, ())
+    parent = await _parent(bench, settings.parent, settings.id, toplevel_here)
+    uplink = await _open_uplink(bench, "institution", settings.id, InstitutionOutbox(database), parent)
+    service = Institution(database, here, on_change=uplink.wake)
+    await service.announce()
+    bench.know(settings.children, service.take_delivery)
+    bench.blueprints.append(records(service, bench.access))
+    bench.checks["institution database"] = _database_check(database)
+    return LocalParent(service.take_delivery, lambda: bench.verifier.keys)
+
+
+async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads | None:
+    """The uploads of the node; None if there is no node here."""
+    settings = bench.settings.node
+    if settings is None:
+        return None
+    base = await _migrated(settings.database, "node", index.MIGRATIONS)
+    database = _threads(bench.stack, base)
+    store = await asyncio.to_thread(_open_store, settings)
+    outbox = NodeOutbox(database)
+    await outbox.announce(NodeHere(settings.id, settings.name, settings.base_url))
+    parent = await _parent(bench, settings.parent, settings.id, institution_here)
+    uplink = await _open_uplink(bench, "node", settings.id, outbox, parent)
+    ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=uplink.wake)
+    catalogue = Catalogue(store, database, settings.id)
+    drawing = await _open_drawing(bench, settings)
+    institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
+    bench.blueprints += [
+        studies(catalogue, bench.access, institution_id),
+        Pictures(catalogue, drawing, bench.access, bench.metrics).blueprint(),
+    ]
+    bench.checks["node database"] = _database_check(database)
+    return Uploads(
+        ingest,
+        bench.access,
+        bench.metrics,
+        institution_id=institution_id,
+        limit_bytes=settings.instances.instance_limit_bytes,
+    )
+
+
+# The parts that roles share
+
+
+async def _open_database(
+    stack: AsyncExitStack, url: str, room: str, migrations: Sequence[Migration]
+) -> DatabaseThreads:
+    """Threads of a database whose tables have their newest shape."""
+    return _threads(stack, await _migrated(url, room, migrations))
+
+
+async def _migrated(url: str, room: str, migrations: Sequence[Migration]) -> Database:
+    database = Database(url)
+    await asyncio.to_thread(_migrate, database, room, migrations)
+    return database
+
+
+def _threads(stack: AsyncExitStack, database: Database) -> DatabaseThreads:
+    threads = DatabaseThreads(database)
+    stack.push_async_callback(threads.close)
+    return threads
+
+
+def _migrate(database: Database, room: str, migrations: Sequence[Migration]) -> None:
+    migrate(database, room, migrations)
+    database.close()
+
+
+def _database_check(database: DatabaseThreads) -> Check:
+    async def check() -> str | None:
+        try:
+            await database.read(lambda tx: None)
+        except ApplianceError as error:
+            return error.message
+        return None
+
+    return check
+
+
+async def _parent(bench: _Bench, remote: ParentSettings | None, child_id: UUID, here: Parent | None) -> Parent:
+    if remote is None:
+        assert here is not None, "the settings were checked: without a remote parent there is one here"
+        return here
+    parent = RemoteParent(remote.base_url, child_id, load_private_key(remote.key), remote.authorities)
+    bench.stack.push_async_callback(parent.close)
+    return parent
+
+
+async def _open_uplink(bench: _Bench, role: str, child_id: UUID, outbox: Outbox, parent: Parent) -> Uplink:
+    uplink = Uplink(role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics)
+    uplink.start()
+    bench.stack.push_async_callback(uplink.stop)
+    return uplink
+
+
+async def _open_ingest(
+    stack: AsyncExitStack,
+    settings: NodeSettings,
+    store: InstanceStore,
+    database: Database,
+    on_stored: Callable[[], None] = lambda: None,
+) -> Ingest:
+    ingest = Ingest(
+        store,
+        database,
+        settings.id,
+        IngestSettings(largest_instance_bytes=settings.instances.instance_limit_bytes),
+        on_stored,
+    )
+    await ingest.start()
+    stack.push_async_callback(ingest.stop)
+    return ingest
+
+
+def _open_store(settings: NodeSettings) -> InstanceStore:
+    """The store; its master key is made if neither is there yet."""
+    store_settings = _store_settings(settings)
+    key_file = store_settings.key_file
+    if key_file is not None and not key_file.exists():
+        if store_settings.directory.exists() and any(store_settings.directory.iterdir()):
+            raise SettingsError(
+                f"node.instances.key: {key_file} is not there, and what is kept cannot be read without it"
+            )
+        sealing.create_key(key_file)
+    return open_store(store_settings)
+
+
+def _store_settings(settings: NodeSettings) -> StoreSettings:
+    instances = settings.instances
+    return StoreSettings(instances.directory, instances.key, instances.free_floor_bytes)
+
+
+def _certificate(settings: Appliance) -> CertificateFiles:
+    listen = settings.listen
+    if listen.certificate is not None:
+        return CertificateFiles(listen.certificate.file, listen.certificate.key)
+    assert listen.self_made is not None, "the settings were checked: it is one of the two"
+    return certificates.ensure_self_made(listen.self_made.directory, listen.self_made.names)

@@ -1,0 +1,339 @@
+"""The resources of the toplevel and the institution, asked in memory; below them everything is real."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import msgspec
+import pytest
+
+from appliance import assembly
+from appliance.domain.accounts import Role
+from appliance.domain.changes import Delivery, NodeHere, NumberedChange, PatientAsHeld, StudyHeld
+from appliance.domain.identifiers import InstitutionId
+from appliance.services.accounts import account_to_create
+from appliance.services.synchronisation import CHANGES_PATH, RemoteParent
+from appliance.services.tokens import load_private_key, make_private_key, public_pem
+from appliance.settings import Appliance, Child, Institution, Listen, SelfMadeCertificate, Toplevel
+
+CLINIC = UUID(int=1)
+NODE = UUID(int=2)
+PASSWORD = "correct horse battery"
+BASE = "https://localhost"
+
+
+@asynccontextmanager
+async def client_of(settings: Appliance) -> AsyncIterator[httpx.AsyncClient]:
+    async with assembly.opened(settings) as assembled:
+        transport = httpx.ASGITransport(app=assembled.application, client=("192.0.2.7", 4711))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+            yield client
+
+
+def settings_in(folder: Path) -> Appliance:
+    return Appliance(
+        roles=("toplevel", "institution"),
+        listen=Listen(self_made=SelfMadeCertificate(directory=folder / "certificates")),
+        toplevel=Toplevel(
+            base_url=BASE, database=f"sqlite:///{folder}/toplevel.sqlite", signing_key=folder / "tokens.pem"
+        ),
+        institution=Institution(
+            id=CLINIC,
+            name="Clinic",
+            base_url=BASE,
+            database=f"sqlite:///{folder}/institution.sqlite",
+            children=(Child(id=NODE, public_key=folder / "node.pub"),),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two accounts (their hashes cost time on purpose) and the key pair of a node on another machine."""
+    folder = tmp_path_factory.mktemp("prepared")
+    for username, role in (("ana", Role.PHYSICIAN), ("adam", Role.ADMINISTRATOR)):
+        account = account_to_create(
+            username,
+            given_name=username.title(),
+            family_name="Anić",
+            roles=[role],
+            institution_id=InstitutionId(CLINIC),
+        )
+        asyncio.run(assembly.create_account(settings_in(folder), account, PASSWORD))
+    make_private_key(folder / "node.pem")
+    (folder / "node.pub").write_bytes(public_pem(load_private_key(folder / "node.pem")))
+    return folder
+
+
+@pytest.fixture
+def node_key(prepared: Path) -> Path:
+    return prepared / "node.pem"
+
+
+@pytest.fixture
+async def client(tmp_path: Path, prepared: Path) -> AsyncIterator[httpx.AsyncClient]:
+    folder = Path(shutil.copytree(prepared, tmp_path / "appliance"))
+    async with client_of(settings_in(folder)) as opened:
+        yield opened
+
+
+async def token_of(client: httpx.AsyncClient, username: str = "ana") -> dict[str, str]:
+    answer = await client.post("/api/session", json={"username": username, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+async def deliver_a_study(
+    client: httpx.AsyncClient, node_key: Path, *, patient_id: str = "77", uid: str = "1.2.3"
+) -> None:
+    held = StudyHeld(
+        study_uid=uid,
+        node_id=NODE,
+        patient=PatientAsHeld("", patient_id, "Müller^Anna", "1970-01-31", "F"),
+        date="2026-11-22",
+        time=None,
+        description="CT chest",
+        accession_number="",
+        modalities=("CT",),
+        series_count=1,
+        instance_count=160,
+    )
+    node = NodeHere(NODE, "Node", BASE)
+    parent = RemoteParent(BASE, NODE, load_private_key(node_key), None)
+    parent._client = client  # the real one signs; the line between is in memory
+    sequence = 1 if uid == "1.2.3" else 3
+    changes = (NumberedChange(sequence, node), NumberedChange(sequence + 1, held))
+    acknowledged = await parent.deliver(Delivery(NODE, changes))
+    assert acknowledged.sequence == sequence + 1
+
+
+async def patients_found(client: httpx.AsyncClient, headers: dict[str, str], search: str = "") -> list[dict]:  # type: ignore[type-arg]
+    """What a search finds, once the institution has told the toplevel."""
+    for _ in range(100):
+        answer = await client.get("/api/patients", params={"search": search}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        if found := answer.json()["patients"]:
+            return list(found)
+        await asyncio.sleep(0.05)
+    raise AssertionError("the patient did not arrive at the toplevel")
+
+
+async def test_logging_in_gives_a_token_and_an_http_only_cookie(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/session", json={"username": "ana", "password": PASSWORD})
+
+    session = answer.json()
+    assert session["account"]["username"] == "ana"
+    assert session["account"]["roles"] == ["physician"]
+    assert session["expires_in_s"] == 600
+    cookie = answer.headers["set-cookie"]
+    assert all(part in cookie for part in ("HttpOnly", "Secure", "SameSite=Strict", "Path=/api/session"))
+
+
+async def test_a_wrong_password_is_401_and_says_so_by_a_stable_key(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/session", json={"username": "ana", "password": "wrong"})
+
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "wrong-credentials"
+
+
+async def test_too_many_wrong_passwords_are_429_with_the_time_to_wait(client: httpx.AsyncClient) -> None:
+    for _ in range(5):
+        await client.post("/api/session", json={"username": "ana", "password": "wrong"})
+
+    answer = await client.post("/api/session", json={"username": "ana", "password": PASSWORD})
+
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_a_session_is_renewed_by_its_cookie_alone(client: httpx.AsyncClient) -> None:
+    await token_of(client)
+
+    answer = await client.post("/api/session/renewal")
+
+    assert answer.status_code == 200
+    assert answer.json()["account"]["username"] == "ana"
+
+
+async def test_after_logging_out_nothing_is_renewed(client: httpx.AsyncClient) -> None:
+    await token_of(client)
+    cookie = client.cookies.get("__Secure-refresh")
+
+    assert (await client.delete("/api/session")).status_code == 204
+
+    answer = await client.post("/api/session/renewal", headers={"Cookie": f"__Secure-refresh={cookie}"})
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "session-ended"
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"username": "ana"}', '{"username": 1, "password": "x"}'])
+async def test_a_body_that_is_no_login_is_400(client: httpx.AsyncClient, body: str) -> None:
+    answer = await client.post("/api/session", content=body)
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/directory",
+        "/api/patients",
+        f"/api/patients/{UUID(int=5)}",
+        f"/api/patients/{UUID(int=5)}/studies",
+        f"/api/patients/{UUID(int=5)}/reports",
+        "/metrics",
+    ],
+)
+async def test_nobody_gets_nothing(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 401
+
+
+async def test_an_administrator_sees_no_patient(client: httpx.AsyncClient) -> None:
+    headers = await token_of(client, "adam")
+
+    assert (await client.get("/api/patients", headers=headers)).status_code == 403
+
+
+async def test_a_study_that_a_node_delivers_makes_its_patient_findable(
+    client: httpx.AsyncClient, node_key: Path
+) -> None:
+    headers = await token_of(client)
+    await deliver_a_study(client, node_key)
+
+    (patient,) = await patients_found(client, headers, "mull ann")
+
+    assert patient["birth_date"] == "1970-01-31"
+    assert patient["institution_ids"] == [str(CLINIC)]
+    studies = (await client.get(f"/api/patients/{patient['id']}/studies", headers=headers)).json()["studies"]
+    assert [study["description"] for study in studies] == ["CT chest"]
+
+
+async def test_the_directory_names_the_institution_with_the_node_that_delivered(
+    client: httpx.AsyncClient, node_key: Path
+) -> None:
+    headers = await token_of(client)
+    await deliver_a_study(client, node_key)
+    await patients_found(client, headers)
+
+    (institution,) = (await client.get("/api/directory", headers=headers)).json()["institutions"]
+
+    assert institution["name"] == "Clinic"
+    assert [node["id"] for node in institution["nodes"]] == [str(NODE)]
+
+
+async def test_two_studies_without_a_patient_id_are_not_one_patient(client: httpx.AsyncClient, node_key: Path) -> None:
+    headers = await token_of(client)
+    await deliver_a_study(client, node_key, patient_id="", uid="1.2.3")
+    await patients_found(client, headers)
+    await deliver_a_study(client, node_key, patient_id="", uid="1.2.4")
+
+    for _ in range(100):
+        found = await patients_found(client, headers)
+        if len(found) == 2:
+            return
+    raise AssertionError(f"{len(found)} patients")
+
+
+async def test_a_delivery_that_is_heard_twice_changes_nothing(client: httpx.AsyncClient, node_key: Path) -> None:
+    headers = await token_of(client)
+    await deliver_a_study(client, node_key)
+    await deliver_a_study(client, node_key)
+
+    (patient,) = await patients_found(client, headers)
+    studies = (await client.get(f"/api/patients/{patient['id']}/studies", headers=headers)).json()["studies"]
+    assert len(studies) == 1
+
+
+async def test_a_delivery_signed_by_a_stranger_is_refused(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger.pem"
+    make_private_key(stranger)
+    parent = RemoteParent(BASE, NODE, load_private_key(stranger), None)
+    body = msgspec.json.encode(Delivery(NODE, ()))
+
+    answer = await client.post(
+        CHANGES_PATH, content=body, headers={"Authorization": f"Bearer {parent._signature(body)}"}
+    )
+
+    assert answer.status_code == 401
+
+
+async def test_a_signature_of_another_body_is_refused(client: httpx.AsyncClient, node_key: Path) -> None:
+    parent = RemoteParent(BASE, NODE, load_private_key(node_key), None)
+    body = msgspec.json.encode(Delivery(NODE, ()))
+
+    answer = await client.post(
+        CHANGES_PATH, content=body + b" ", headers={"Authorization": f"Bearer {parent._signature(body)}"}
+    )
+
+    assert answer.status_code == 401
+
+
+async def test_a_report_is_written_and_read(client: httpx.AsyncClient) -> None:
+    headers = await token_of(client)
+    path = f"/api/patients/{UUID(int=5)}/reports"
+
+    written = await client.post(path, headers=headers, json={"findings": "No nodule.", "conclusion": "Normal."})
+
+    assert written.status_code == 201
+    assert written.json()["author"]["name"] == "Ana Anić"
+    (report,) = (await client.get(path, headers=headers)).json()["reports"]
+    assert report == written.json()
+
+
+async def test_an_empty_report_is_refused(client: httpx.AsyncClient) -> None:
+    headers = await token_of(client)
+
+    answer = await client.post(f"/api/patients/{UUID(int=5)}/reports", headers=headers, json={"findings": "  "})
+
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "empty-report"
+
+
+async def test_the_access_cookie_reads_and_does_not_write(client: httpx.AsyncClient) -> None:
+    headers = await token_of(client)
+    path = f"/api/patients/{UUID(int=5)}/reports"
+
+    assert (await client.post("/api/access", headers=headers)).status_code == 204
+
+    assert (await client.get(path)).status_code == 200
+    assert (await client.post(path, json={"findings": "x"})).status_code == 401
+
+
+async def test_a_path_that_is_not_there_is_a_problem(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/nothing")
+
+    assert answer.status_code == 404
+    assert answer.json()["type"] == "no-such-resource"
+
+
+async def test_a_patient_id_that_is_no_uuid_is_400(client: httpx.AsyncClient) -> None:
+    headers = await token_of(client)
+
+    assert (await client.get("/api/patients/robert", headers=headers)).status_code == 400
+
+
+async def test_ready_names_its_parts(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json()["parts"]["toplevel database"] == "ready"
+
+
+async def test_the_metrics_count_logins_and_requests_by_resource(client: httpx.AsyncClient) -> None:
+    await client.post("/api/session", json={"username": "ana", "password": "wrong"})
+    headers = await token_of(client)
+    await client.get(f"/api/patients/{UUID(int=5)}/reports", headers=headers)
+    await client.get("/metrics", headers=await token_of(client, "adam"))
+
+    text = (await client.get("/metrics", headers=await token_of(client, "adam"))).text
+
+    assert 'appliance_logins_total{outcome="wrong-credentials"} 1.0' in text
+    assert 'resource="/api/patients/{}/reports"' in text
