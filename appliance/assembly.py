@@ -38,6 +38,7 @@ from appliance.http.uploads import Uploads
 from appliance.services.accounts import Accounts
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.drawing import Drawing, DrawingSettings
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
 from appliance.services.metrics import Metrics
@@ -281,6 +282,41 @@ async def _open_uplink(bench: _Bench, role: str, child_id: UUID, outbox: Outbox,
     uplink.start()
     bench.stack.push_async_callback(uplink.stop)
     return uplink
+
+
+async def _open_drawing(bench: _Bench, settings: NodeSettings) -> Drawing:
+    wanted = settings.drawing
+    drawing = Drawing(
+        DrawingSettings(
+            store=_store_settings(settings),
+            processes=wanted.processes,
+            decoder_threads=wanted.decoder_threads,
+            encoder_threads=wanted.encoder_threads,
+            frame_cache_bytes=wanted.frame_cache_bytes,
+            texture_cache_bytes=wanted.texture_cache_bytes,
+            picture_cache_bytes=wanted.picture_cache_bytes,
+        )
+    )
+    await drawing.start()
+    bench.stack.push_async_callback(drawing.stop)
+    state = drawing.state()
+    log.info(
+        "OpenGL",
+        extra={
+            "vendor": state.vendor,
+            "renderer": state.renderer,
+            "version": state.version,
+            "side": state.largest_texture_side,
+        },
+    )
+    bench.metrics.renderer.labels(state.vendor, state.renderer, state.version, str(state.is_software).lower()).set(1)
+    bench.gauges.append(lambda: bench.metrics.helper_restarts.labels("render").set(drawing.state().restarts))
+
+    async def check() -> str | None:
+        return None if drawing.state().is_running else "no render process runs"
+
+    bench.checks["renderer"] = check
+    return drawing
 
 
 async def _open_ingest(
