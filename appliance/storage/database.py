@@ -19,6 +19,7 @@ Peewee keeps a connection for each thread; everything here blocks, so in asyncio
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -35,6 +36,9 @@ from peewee import CompositeKey, IntegerField, Model, SchemaManager, TextField, 
 from appliance.domain.errors import SettingsError, Unavailable
 
 T = TypeVar("T")
+
+# Peewee writes every statement with its values to the log at level debug, and the values are patients.
+logging.getLogger("peewee").setLevel(logging.WARNING)
 
 _ATTEMPTS = 12
 _FIRST_PAUSE_S = 0.01
