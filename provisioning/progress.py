@@ -96,7 +96,7 @@ class Step:
                 process = subprocess.Popen(
                     command,
                     cwd=cwd,
-                    env={**os.environ, **(environment or {})},
+                    env={**os.environ, "NO_COLOR": "1", **(environment or {})},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
