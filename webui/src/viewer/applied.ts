@@ -1,0 +1,18 @@
+/** Through which window a picture on the screen was made. */
+
+import type { Shown } from './pictures/pipeline'
+import type { Subject, WindowSetting } from './view'
+
+/** What was asked for, else what the server says it found, else what the file says of this frame; null if nobody says. */
+export function appliedWindow({ view, picture }: Shown, { series }: Subject): WindowSetting | null {
+  if (view.window) return view.window
+  if (picture.window) return picture.window
+  const window = view.scene.kind === 'frame' ? series.slices[view.scene.index]?.window : null
+  return window ? { center: window[0], width: window[1] } : null
+}
+
+/** Where a drag begins before any window was chosen. */
+export function startingWindow(chosen: WindowSetting | null, shown: Shown | null, subject: Subject): WindowSetting | null {
+  const preset = subject.series.presets[0]
+  return chosen ?? (shown && appliedWindow(shown, subject)) ?? (preset ? { center: preset.center, width: preset.width } : null)
+}

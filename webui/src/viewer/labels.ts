@@ -1,0 +1,59 @@
+/** What is written on a picture, from the view that it is of. */
+
+import type { SeriesSummary } from '../api'
+import { writtenNumber } from '../shared/amounts'
+import { texts } from '../shared/texts'
+import { scaleOf } from './geometry/framing'
+import { edgeLetters, facingOfFrame, type EdgeLetters } from './geometry/orientation'
+import { facingOfPlane, framePositionMm, planeCount, planeOffsetMm, planePositionMm } from './geometry/planes'
+import { facingOfTurn } from './geometry/turntable'
+import { extentOf, type Subject, type View, type WindowSetting } from './view'
+import { decimalsFor } from './window'
+
+export function lettersOf({ scene }: View, { series }: Subject): EdgeLetters | null {
+  if (scene.kind === 'plane') return edgeLetters(facingOfPlane(scene.axis))
+  if (scene.kind !== 'frame') return edgeLetters(facingOfTurn(scene.turn))
+  const facing = facingOfFrame(series.slices[scene.index]?.orientation ?? null)
+  return facing && edgeLetters(facing)
+}
+
+/** "Slice 12 / 160", "Plane 30 / 375"; empty for a volume. */
+export function placeOf({ scene }: View, { series, grid }: Subject): string {
+  if (scene.kind === 'frame') return texts.viewer.slice(scene.index + 1, series.slices.length)
+  if (scene.kind !== 'plane' || !series.volume.ok) return ''
+  return texts.viewer.plane(scene.index + 1, planeCount(scene.axis, series.volume.size_mm, grid))
+}
+
+/** Only where there is a basis for millimetres. */
+export function positionOf({ scene }: View, { series, grid }: Subject): string {
+  const mm = scene.kind === 'frame' ? frameMm(series.slices[scene.index]) : scene.kind === 'plane' ? planeMm(scene) : null
+  return mm === null ? '' : texts.viewer.position(writtenNumber(mm, 1))
+
+  function planeMm({ axis, index }: Extract<View['scene'], { kind: 'plane' }>): number | null {
+    if (!series.volume.ok) return null
+    return planePositionMm(axis, series.volume.center, planeOffsetMm(axis, index, series.volume.size_mm, grid))
+  }
+}
+
+const frameMm = (slice: Subject['series']['slices'][number] | undefined): number | null => (slice ? framePositionMm(slice) : null)
+
+export const slabOf = ({ scene }: View): string =>
+  scene.kind === 'plane' && scene.slab.mm > 0
+    ? `${texts.viewer.slabNote(scene.slab.mm)} ${texts.viewer.slabMethods[scene.slab.method].toLowerCase()}`
+    : ''
+
+/** Pixels of the screen for a pixel of the source; for planes and volumes, against the whole. */
+export function zoomOf(view: View, subject: Subject): string {
+  const isFrame = view.scene.kind === 'frame'
+  const factor = isFrame ? scaleOf(view.framing, extentOf(view.scene, subject), view.pane) : view.framing.zoom
+  return texts.viewer.zoomLabel(isFrame ? `${writtenNumber(factor * 100)} %` : `${writtenNumber(factor, 2)} ×`)
+}
+
+export function windowOf(window: WindowSetting | null, unit: string): string {
+  if (!window) return texts.viewer.windowAuto
+  const decimals = decimalsFor(window.width)
+  return texts.viewer.windowLabel(writtenNumber(window.center, decimals), writtenNumber(window.width, decimals), unit)
+}
+
+export const nameOfSeries = ({ description, number, modality }: SeriesSummary): string =>
+  description || `${modality} ${texts.viewer.seriesNumber(number)}`.trim()

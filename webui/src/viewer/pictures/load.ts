@@ -1,0 +1,63 @@
+import { failed, failureOf, succeeded, type Entrances, type Outcome } from '../../api'
+import type { WindowSetting } from '../view'
+import type { PictureRequest } from './address'
+import type { Wish } from './requests'
+
+/** A picture, decoded and ready to be drawn. */
+export interface Picture {
+  readonly request: PictureRequest
+  readonly bitmap: ImageBitmap
+  readonly sizeBytes: number
+  /** Part of the volume that is in it, 0 to 1. */
+  readonly completeness: number
+  /** The window that the server found where none was asked for; null if it does not say. */
+  readonly window: WindowSetting | null
+}
+
+export type Load = (request: PictureRequest, purpose: Wish['purpose'], signal: AbortSignal) => Promise<Outcome<Picture>>
+
+/** Becomes the urgency of RFC 9218 on HTTP/2 and HTTP/3: a picture that is looked at passes those for later. */
+const PRIORITY = { draft: 'high', final: 'auto', ahead: 'low' } as const satisfies Record<Wish['purpose'], RequestPriority>
+
+/** The first plane of a large series waits for its slices. */
+const TIMEOUT_MS = 60_000
+
+const BYTES_PER_PIXEL = 4
+
+export function loadThrough(entrances: Entrances): Load {
+  return async (request, purpose, signal) => {
+    const demand = { headers: { Accept: request.accept }, priority: PRIORITY[purpose], signal, timeoutMs: TIMEOUT_MS }
+    const outcome = await entrances.get(request.nodeUrl, request.path, demand)
+    if (!outcome.ok) return outcome
+    try {
+      return succeeded(await decoded(outcome.value, request))
+    } catch (error) {
+      return failed(failureOf(error, signal))
+    }
+  }
+}
+
+async function decoded(response: Response, request: PictureRequest): Promise<Picture> {
+  // The grey of a pixel is a value: no colour profile may change it.
+  const bitmap = await createImageBitmap(await response.blob(), { colorSpaceConversion: 'none', premultiplyAlpha: 'none' })
+  return {
+    request,
+    bitmap,
+    sizeBytes: bitmap.width * bitmap.height * BYTES_PER_PIXEL,
+    completeness: completenessIn(response.headers),
+    window: windowIn(response.headers),
+  }
+}
+
+/** `Volume-Complete`; a picture that does not say is whole. */
+export function completenessIn(headers: Headers): number {
+  const text = headers.get('Volume-Complete')
+  const value = Number(text)
+  return text === null || !Number.isFinite(value) ? 1 : Math.max(0, Math.min(1, value))
+}
+
+/** `Rendered-Window: center,width`. */
+export function windowIn(headers: Headers): WindowSetting | null {
+  const [center, width] = (headers.get('Rendered-Window') ?? '').split(',').map(Number.parseFloat)
+  return Number.isFinite(center) && Number.isFinite(width) ? { center: center!, width: width! } : null
+}

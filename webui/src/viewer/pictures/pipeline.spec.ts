@@ -1,0 +1,220 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { failed, succeeded, type Outcome, type Series } from '../../api'
+import { fitted } from '../geometry/framing'
+import { extentOf, subjectOf, type Scene, type View } from '../view'
+import type { PictureRequest } from './address'
+import type { Picture } from './load'
+import { PicturePipeline, type PipelineState } from './pipeline'
+
+const slices = Array.from({ length: 20 }, (_, index) => ({
+  instance_uid: `1.${index}`,
+  frame: 1,
+  rows: 64,
+  columns: 64,
+  position: [0, 0, index],
+  orientation: [1, 0, 0, 0, 1, 0],
+  pixel_spacing: [1, 1],
+}))
+const SUBJECT = subjectOf('https://node.example', '1.1', {
+  series_uid: '1.2',
+  slices,
+  volume: { ok: true, center: [0, 0, 0], size_mm: [64, 64, 20], warnings: [] },
+} as unknown as Series)
+
+function view(scene: Scene): View {
+  return { scene, window: null, invert: false, framing: fitted(extentOf(scene, SUBJECT)), pane: { width: 64, height: 64 } }
+}
+const frame = (index: number) => view({ kind: 'frame', index })
+
+/** A node that answers when the test says so, and a screen that keeps what it was told. */
+class Scenery {
+  readonly asked: { name: string; request: PictureRequest; signal: AbortSignal; answer: (outcome: Outcome<Picture>) => void }[] = []
+  readonly closed: string[] = []
+  state: PipelineState = { shown: null, progress: { kind: 'loading' } }
+  readonly pipeline = new PicturePipeline(
+    (request, _purpose, signal) =>
+      new Promise((resolve) => this.asked.push({ name: nameOf(request), request, signal, answer: resolve })),
+    (state) => (this.state = state),
+  )
+
+  names(): string[] {
+    return this.asked.map(({ name }) => name)
+  }
+
+  async answer(name: string, outcome?: Outcome<Picture>, completeness = 1): Promise<void> {
+    const index = this.asked.findLastIndex((one) => one.name === name)
+    const [one] = this.asked.splice(index, 1)
+    if (!one) throw new Error(`${name} was not asked for`)
+    one.answer(outcome ?? succeeded(this.picture(one.request, completeness)))
+    await vi.advanceTimersByTimeAsync(0)
+  }
+
+  picture(request: PictureRequest, completeness: number): Picture {
+    const bitmap = { width: 64, height: 64, close: () => this.closed.push(nameOf(request)) } as unknown as ImageBitmap
+    return { request, bitmap, sizeBytes: 64 * 64 * 4, completeness, window: null }
+  }
+
+  shown(): string | null {
+    return this.state.shown && nameOf(this.state.shown.picture.request)
+  }
+}
+
+/** "draft 3" for slice 3, "final plane". */
+const nameOf = ({ path, grade }: PictureRequest) => `${grade} ${/instances\/1\.(\d+)/.exec(path)?.[1] ?? 'plane'}`
+
+let scenery: Scenery
+beforeEach(() => {
+  vi.useFakeTimers()
+  scenery = new Scenery()
+})
+afterEach(() => {
+  scenery.pipeline.close()
+  vi.useRealTimers()
+})
+
+describe('the first picture', () => {
+  it('is asked for as a draft and in full at once', () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+
+    expect(scenery.names()).toEqual(['draft 0', 'final 0'])
+  })
+
+  it('is settled when it has come in full, whatever the order', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    await scenery.answer('final 0')
+
+    expect([scenery.shown(), scenery.state.progress.kind]).toEqual(['final 0', 'settled'])
+    expect(scenery.asked[0]?.signal.aborted).toBe(false)
+
+    await scenery.answer('draft 0')
+    expect(scenery.shown()).toBe('final 0')
+  })
+})
+
+describe('while the hand moves', () => {
+  beforeEach(async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    await scenery.answer('draft 0')
+    await scenery.answer('final 0')
+  })
+
+  it('only drafts are asked for, and the final one when it rests', async () => {
+    scenery.pipeline.want(frame(1), SUBJECT, [])
+    expect(scenery.names()).toEqual(['draft 1'])
+
+    await vi.advanceTimersByTimeAsync(200)
+
+    expect(scenery.names()).toEqual(['draft 1', 'final 1'])
+  })
+
+  it('passed pictures are shown as they arrive, never back in time', async () => {
+    for (const index of [1, 2, 3]) scenery.pipeline.want(frame(index), SUBJECT, [])
+
+    await scenery.answer('draft 2')
+    expect(scenery.shown()).toBe('draft 2')
+    await scenery.answer('draft 1')
+    expect(scenery.shown()).toBe('draft 2')
+    await scenery.answer('draft 3')
+    expect(scenery.shown()).toBe('draft 3')
+  })
+
+  it('the view that is shown is the one of the picture, not the one that is wanted', async () => {
+    for (const index of [1, 2]) scenery.pipeline.want(frame(index), SUBJECT, [])
+    await scenery.answer('draft 1')
+
+    expect(scenery.state.shown?.view.scene).toEqual({ kind: 'frame', index: 1 })
+    expect(scenery.state.progress.kind).toBe('loading')
+  })
+
+  it('a picture that was seen before comes back at once and settled', () => {
+    scenery.pipeline.want(frame(1), SUBJECT, [])
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+
+    expect([scenery.shown(), scenery.state.progress.kind]).toEqual(['final 0', 'settled'])
+  })
+})
+
+describe('neighbours', () => {
+  it('are asked for only when the picture is settled', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [frame(1), frame(2), frame(3)])
+    expect(scenery.names()).toEqual(['draft 0', 'final 0'])
+
+    await scenery.answer('draft 0')
+    await scenery.answer('final 0')
+    expect(scenery.names()).toEqual(['draft 1', 'draft 2'])
+
+    await scenery.answer('draft 1')
+    expect(scenery.names()).toEqual(['draft 2', 'draft 3'])
+  })
+
+  it('are there at once when the hand goes on', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [frame(1)])
+    await scenery.answer('draft 0')
+    await scenery.answer('final 0')
+    await scenery.answer('draft 1')
+
+    scenery.pipeline.want(frame(1), SUBJECT, [])
+
+    expect(scenery.shown()).toBe('draft 1')
+    expect(scenery.names()).toEqual([])
+  })
+})
+
+describe('a failure', () => {
+  it('leaves on the screen what was there, and asks again by itself', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    await scenery.answer('draft 0')
+    await scenery.answer('final 0', failed({ kind: 'unreachable' }))
+
+    expect(scenery.shown()).toBe('draft 0')
+    expect(scenery.state.progress).toEqual({ kind: 'failed', failure: { kind: 'unreachable' }, asksAgain: true })
+
+    await vi.advanceTimersByTimeAsync(1000)
+    await scenery.answer('final 0')
+    expect(scenery.state.progress.kind).toBe('settled')
+  })
+
+  it('waits longer after each try', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    await scenery.answer('draft 0')
+    await scenery.answer('final 0', failed({ kind: 'unreachable' }))
+    await vi.advanceTimersByTimeAsync(1000)
+    await scenery.answer('final 0', failed({ kind: 'unreachable' }))
+
+    await vi.advanceTimersByTimeAsync(1500)
+    expect(scenery.names()).toEqual([])
+    await vi.advanceTimersByTimeAsync(500)
+    expect(scenery.names()).toEqual(['final 0'])
+  })
+
+  it('that a server means is not asked about again until somebody says so', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    const gone = failed({ kind: 'refused', problem: { type: 'not-found', title: '', status: 404 }, retryAfterS: null })
+    await scenery.answer('draft 0', gone)
+    await scenery.answer('final 0', gone)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(scenery.names()).toEqual([])
+
+    scenery.pipeline.retry()
+
+    expect(scenery.names()).toEqual(['draft 0', 'final 0'])
+  })
+})
+
+describe('a volume that is still being loaded', () => {
+  const plane = view({ kind: 'plane', axis: 'axial', index: 0, slab: { mm: 0, method: 'average_ip' } })
+
+  it('is shown as far as it is there, and asked for again until it is whole', async () => {
+    scenery.pipeline.want(plane, SUBJECT, [])
+    await scenery.answer('draft plane', undefined, 0.2)
+    await scenery.answer('final plane', undefined, 0.4)
+    expect(scenery.state.progress).toEqual({ kind: 'building', completeness: 0.4 })
+    expect(scenery.names()).toEqual([])
+
+    await vi.advanceTimersByTimeAsync(400)
+    await scenery.answer('final plane')
+
+    expect(scenery.state.progress.kind).toBe('settled')
+    expect(scenery.closed).toEqual(['draft plane', 'final plane'])
+  })
+})

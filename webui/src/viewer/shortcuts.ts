@@ -1,0 +1,50 @@
+/** The keys of the viewer. */
+
+import type { Mode } from './view'
+
+export type Tool = 'window' | 'turn' | 'pan' | 'zoom'
+
+export type Command =
+  | { do: 'scroll'; by: number }
+  | { do: 'scroll-to'; end: 'first' | 'last' }
+  | { do: 'tool'; tool: Tool }
+  | { do: 'mode'; mode: Mode }
+  | { do: 'invert' }
+  | { do: 'reset' }
+  | { do: 'preset'; index: number }
+
+const PAGE = 10
+
+export const TOOL_KEYS: Record<Tool, string> = { window: 'W', turn: 'T', pan: 'P', zoom: 'Z' }
+export const MODE_KEYS: Record<Mode, string> = { stack: 'S', axial: 'A', coronal: 'C', sagittal: 'G', mip: 'M', volume: 'V' }
+export const INVERT_KEY = 'I'
+export const RESET_KEY = 'R'
+
+const COMMANDS = new Map<string, Command>([
+  ['ArrowDown', { do: 'scroll', by: 1 }],
+  ['ArrowRight', { do: 'scroll', by: 1 }],
+  ['ArrowUp', { do: 'scroll', by: -1 }],
+  ['ArrowLeft', { do: 'scroll', by: -1 }],
+  ['PageDown', { do: 'scroll', by: PAGE }],
+  ['PageUp', { do: 'scroll', by: -PAGE }],
+  ['Home', { do: 'scroll-to', end: 'first' }],
+  ['End', { do: 'scroll-to', end: 'last' }],
+  [INVERT_KEY, { do: 'invert' }],
+  [RESET_KEY, { do: 'reset' }],
+  ...Object.entries(TOOL_KEYS).map(([tool, key]): [string, Command] => [key, { do: 'tool', tool: tool as Tool }]),
+  ...Object.entries(MODE_KEYS).map(([mode, key]): [string, Command] => [key, { do: 'mode', mode: mode as Mode }]),
+  ...Array.from({ length: 9 }, (_, index): [string, Command] => [String(index + 1), { do: 'preset', index }]),
+])
+
+export interface KeyPress {
+  key: string
+  ctrlKey: boolean
+  altKey: boolean
+  metaKey: boolean
+}
+
+/** null for keys that are the browser's, or nobody's. */
+export function commandFor({ key, ctrlKey, altKey, metaKey }: KeyPress): Command | null {
+  if (ctrlKey || altKey || metaKey) return null
+  return COMMANDS.get(key.length === 1 ? key.toUpperCase() : key) ?? null
+}

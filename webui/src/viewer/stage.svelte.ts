@@ -1,0 +1,170 @@
+import { fitted, panned, scaleOf, zoomedAt, type Framing, type Point, type Rect, type Size } from './geometry/framing'
+import { planeCount, type Axis } from './geometry/planes'
+import { FROM_THE_FRONT, turnedBy, type Turn } from './geometry/turntable'
+import type { Command, Tool } from './shortcuts'
+import { extentOf, isWindowed, type Material, type Mode, type Scene, type Slab, type Subject, type View, type WindowSetting } from './view'
+import { draggedWindow } from './window'
+
+/** How many neighbours are worth having before the hand asks: more where the hand is going. */
+const AHEAD = { stack: { forward: 8, back: 2 }, plane: { forward: 3, back: 1 } }
+
+/**
+ * How one series is looked at now. It holds what the hand chose, and says which view follows from it; it knows no
+ * pictures.
+ */
+export class Stage {
+  readonly subject: Subject
+  mode: Mode = $state('stack')
+  tool: Tool = $state('window')
+  invert = $state(false)
+  slab: Slab = $state.raw({ mm: 0, method: 'average_ip' })
+  material: Material = $state('bone')
+  turn: Turn = $state.raw(FROM_THE_FRONT)
+  pane: Size = $state.raw({ width: 0, height: 0 })
+  #indices: Record<'stack' | Axis, number> = $state({ stack: 0, axial: 0, coronal: 0, sagittal: 0 })
+  #windows: Record<'slices' | 'mip', WindowSetting | null> = $state.raw({ slices: null, mip: null })
+  #framings: Partial<Record<Mode, Framing>> = $state.raw({})
+  #direction: 1 | -1 = $state(1)
+
+  readonly count = $derived.by(() => this.#count(this.mode))
+  readonly scene: Scene = $derived.by(() => this.#sceneAt(this.index))
+  readonly extent: Rect = $derived.by(() => extentOf(this.scene, this.subject))
+  readonly framing: Framing = $derived.by(() => this.#framings[this.mode] ?? fitted(this.extent))
+  readonly view: View = $derived.by(() => this.#viewOf(this.scene))
+  readonly isTurnable = $derived.by(() => this.mode === 'mip' || this.mode === 'volume')
+  readonly isWindowed = $derived.by(() => isWindowed(this.scene, this.subject))
+
+  constructor(subject: Subject) {
+    this.subject = subject
+    const count = subject.series.slices.length
+    // A volume opens in its middle, where there is something to see; a single exposure or a cine loop at its first frame.
+    const begin = subject.series.volume.ok ? Math.floor(count / 2) : 0
+    this.#indices.stack = begin
+    if (subject.series.volume.ok) for (const axis of AXES) this.#indices[axis] = Math.floor(this.#count(axis) / 2)
+  }
+
+  /** Of the stack or of the planes; 0 for what has none. */
+  get index(): number {
+    return this.mode === 'mip' || this.mode === 'volume' ? 0 : this.#indices[this.mode]
+  }
+
+  get window(): WindowSetting | null {
+    return this.#windows[this.mode === 'mip' ? 'mip' : 'slices']
+  }
+
+  /** The views that the hand may want next. */
+  get ahead(): View[] {
+    if (this.isTurnable) return []
+    const { forward, back } = this.mode === 'stack' ? AHEAD.stack : AHEAD.plane
+    const steps = [...range(1, forward), ...range(1, back).map((step) => -step)]
+    const indices = steps.map((step) => this.index + step * this.#direction)
+    return indices.filter((index) => index >= 0 && index < this.count).map((index) => this.#viewOf(this.#sceneAt(index)))
+  }
+
+  obey(command: Command): void {
+    switch (command.do) {
+      case 'scroll':
+        return this.scrollTo(this.index + command.by)
+      case 'scroll-to':
+        return this.scrollTo(command.end === 'first' ? 0 : this.count - 1)
+      case 'tool':
+        return this.take(command.tool)
+      case 'mode':
+        return this.show(command.mode)
+      case 'invert':
+        this.invert = !this.invert
+        return
+      case 'reset':
+        return this.reset()
+      case 'preset':
+        return this.usePreset(command.index)
+    }
+  }
+
+  scrollTo(index: number): void {
+    if (this.mode === 'mip' || this.mode === 'volume') return
+    const next = Math.max(0, Math.min(this.count - 1, index))
+    if (next === this.index) return
+    this.#direction = next > this.index ? 1 : -1
+    this.#indices[this.mode] = next
+  }
+
+  show(mode: Mode): void {
+    if (mode !== 'stack' && !this.subject.series.volume.ok) return
+    this.mode = mode
+    if (this.isTurnable) this.tool = 'turn'
+    else if (this.tool === 'turn') this.tool = 'window'
+  }
+
+  take(tool: Tool): void {
+    if (tool === 'turn' && !this.isTurnable) return
+    if (tool === 'window' && !this.isWindowed) return
+    this.tool = tool
+  }
+
+  setWindow(window: WindowSetting | null): void {
+    this.#windows = { ...this.#windows, [this.mode === 'mip' ? 'mip' : 'slices']: window }
+  }
+
+  /** From 0, as the series lists them. */
+  usePreset(index: number): void {
+    const preset = this.subject.series.presets[index]
+    if (preset && this.isWindowed) this.setWindow({ center: preset.center, width: preset.width })
+  }
+
+  dragWindow(start: WindowSetting, dx: number, dy: number): void {
+    this.setWindow(draggedWindow(start, dx, dy))
+  }
+
+  /** By pixels of the pane. */
+  pan(dx: number, dy: number): void {
+    this.#frame(panned(this.framing, dx, dy, scaleOf(this.framing, this.extent, this.pane), this.extent))
+  }
+
+  zoom(factor: number, at: Point): void {
+    this.#frame(zoomedAt(this.framing, factor, at, this.extent, this.pane))
+  }
+
+  turnBy(dx: number, dy: number): void {
+    this.turn = turnedBy(this.turn, dx, dy, this.pane.height)
+  }
+
+  reset(): void {
+    this.#framings = { ...this.#framings, [this.mode]: undefined }
+    this.turn = FROM_THE_FRONT
+    this.invert = false
+    this.setWindow(null)
+  }
+
+  #frame(framing: Framing): void {
+    this.#framings = { ...this.#framings, [this.mode]: framing }
+  }
+
+  #count(mode: Mode): number {
+    const { series, grid } = this.subject
+    if (mode === 'stack') return series.slices.length
+    if (mode === 'mip' || mode === 'volume' || !series.volume.ok) return 1
+    return planeCount(mode, series.volume.size_mm, grid)
+  }
+
+  #sceneAt(index: number): Scene {
+    switch (this.mode) {
+      case 'stack':
+        return { kind: 'frame', index }
+      case 'mip':
+        return { kind: 'mip', turn: this.turn }
+      case 'volume':
+        return { kind: 'volume', turn: this.turn, material: this.material }
+      default:
+        return { kind: 'plane', axis: this.mode, index, slab: this.slab }
+    }
+  }
+
+  #viewOf(scene: Scene): View {
+    return { scene, window: this.window, invert: this.invert, framing: this.framing, pane: this.pane }
+  }
+}
+
+const AXES: Axis[] = ['axial', 'coronal', 'sagittal']
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index)
