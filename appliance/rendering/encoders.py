@@ -6,6 +6,7 @@ larger), WebP without loss only at effort 0 and Q 0 (others take up to fifty tim
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import imagecodecs
@@ -14,6 +15,8 @@ import pyvips
 from numpy.typing import NDArray
 
 from appliance.domain.views import Encoding
+
+logging.getLogger("pyvips").setLevel(logging.WARNING)  # it tells of every picture at info level
 
 _DEFAULT_JPEG_QUALITY = 90
 

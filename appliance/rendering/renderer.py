@@ -1,0 +1,71 @@
+"""All that draws, on one thread: the context and the painters that share it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from appliance.domain.geometry import LatticeSlice, VolumeGeometry
+from appliance.domain.identifiers import InstanceUid, SeriesUid
+from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat, Window
+from appliance.domain.views import Camera, Encoding, PlaneView, RenderingMethod, SliceView, Viewport, VolumeView
+from appliance.rendering.composites import CompositePainter
+from appliance.rendering.context import Context, ContextInfo, open_context
+from appliance.rendering.gloo import Canvases, prepare
+from appliance.rendering.projections import ProjectionPainter
+from appliance.rendering.slices import SlicePainter, planned
+from appliance.rendering.texels import TexelScale
+from appliance.rendering.transfer_functions import transfer_function
+from appliance.rendering.volume_textures import Preparation, VolumeTextures, gradients, laid_out
+
+
+class Renderer:
+    """Opens the context of the calling thread, and belongs to it. Raises Unavailable where there is no OpenGL."""
+
+    def __init__(self) -> None:
+        self._context: Context = open_context()
+        prepare()
+        canvases = Canvases()
+        self.slices = SlicePainter(canvases, self.info.largest_texture_side)
+        self.projections = ProjectionPainter(canvases)
+        self.composites = CompositePainter(canvases)
+        self._warm()
+
+    @property
+    def info(self) -> ContextInfo:
+        return self._context.info
+
+    def close(self) -> None:
+        self._context.close()
+
+    def _warm(self) -> None:
+        """Every program has drawn once: drivers compile at the first drawing, which takes up to a quarter of a second."""
+        window, encoding, camera = Window(0, 1), Encoding("image/png"), Camera((0, -9, 0), (0, 0, 0), (0, 0, 1), 4)
+        pixel_format = PixelFormat(4, 4, 1, 16, 16, 15, False, "MONOCHROME2")
+        image = ImageDescription(InstanceUid("0"), "0", "0", "OT", pixel_format, (FrameDescription(((0, 32),)),))
+        slice_view = SliceView(InstanceUid("0"), 0, encoding, window, Viewport(8, 8))
+        self.slices.draw(np.zeros((4, 4), np.uint16), image, 0, slice_view, planned(image, slice_view))
+        textures, scale = _nothing(), TexelScale(0, 1, True)
+        series = SeriesUid("0")
+        self.projections.draw_plane(textures, scale, PlaneView(series, camera, (8, 8), encoding), window)
+        for method in RenderingMethod:
+            view = VolumeView(series, camera, (8, 8), encoding, method)
+            if method is RenderingMethod.VOLUME_RENDERED:
+                transfer = transfer_function("mr", "MR", None, window)
+                self.composites.draw(textures, scale, view, (8, 8), transfer)
+            else:
+                self.projections.draw_projection(textures, scale, view, (8, 8), window)
+        textures.free()
+
+
+def _nothing() -> VolumeTextures:
+    """An empty volume of 4x4x4."""
+    identity = tuple(tuple(float(row == column) for column in range(4)) for row in range(4))
+    lattice = tuple(LatticeSlice(i, i) for i in range(4))
+    geometry = VolumeGeometry((4, 4, 4), (1, 1, 1), identity, (1.5, 1.5, 1.5), (4, 4, 4), lattice)
+    layout = laid_out(geometry, largest_side=2048, largest_bytes=1 << 20)
+    preparation = Preparation(layout)
+    preparation.add(0, 4, np.zeros((4, 4), np.uint16))
+    textures = VolumeTextures(layout)
+    half = preparation.half()
+    textures.upload_prepared(half, gradients(half, layout), preparation.blocks())
+    return textures

@@ -1,0 +1,319 @@
+"""Volumes in a render process: loaded coarse first, drawn as soon as there is something, kept within a budget.
+
+A volume loads on one background thread, decoding ahead on a few others, while slices are asked for and drawn: its first pass
+is every 16th slice, after which planes and projections can be answered, coarse and saying so. Settled pictures wait for the
+whole volume for a while. What is not used any more gives way to what is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.domain.errors import ApplianceError, NotDrawable
+from appliance.domain.geometry import Arrangement, VolumeGeometry, arranged
+from appliance.domain.grayscale import default_window, modality_values
+from appliance.domain.image import ImageDescription, StoredImage, StoredSeries, Window
+from appliance.rendering.renderer import Renderer
+from appliance.rendering.texels import Texels, TexelScale, common_scale, scale_of_range, texels_of
+from appliance.rendering.volume_textures import (
+    Preparation,
+    VolumeLayout,
+    VolumeTextures,
+    coarse_first,
+    gradients,
+    laid_out,
+)
+from appliance.services.frames import Frames, Stopwatch
+from appliance.services.gl_thread import GlThread
+
+log = logging.getLogger(__name__)
+
+_SHARE_OF_BUDGET = 0.35
+"""Of the texture budget that the fine texture of one volume may take; the others and a second volume need the rest."""
+_FIRST_STRIDE = 16
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A picture that waits for its volume. ``draw`` is called once, with the volume, on any thread."""
+
+    needs_whole: bool
+    draw: Callable[[LoadedVolume], None]
+    refuse: Callable[[ApplianceError], None]
+    is_due: bool = False
+
+
+class LoadedVolume:
+    """One volume, from nothing to whole."""
+
+    def __init__(self, series: StoredSeries) -> None:
+        self.series = series
+        self.watch = Stopwatch()
+        self.textures: VolumeTextures | None = None
+        self.scale = TexelScale(0, 1, True)
+        self.usual_window = Window(0.5, 1)
+        self.loaded = 0
+        self.count = 1
+        self.is_ended = False
+        self.is_drawable = False
+        self.refusal: ApplianceError | None = None
+        self._waiting: list[Waiting] = []
+        self._lock = threading.Lock()
+
+    @property
+    def image(self) -> ImageDescription:
+        return self.series.images[0].description
+
+    @property
+    def completeness(self) -> float:
+        """Part of the slices that are in the textures, 0 to 1."""
+        return self.loaded / self.count
+
+    @property
+    def is_coarse(self) -> bool:
+        return self.textures is not None and self.textures.layout.is_reduced
+
+    @property
+    def size_bytes(self) -> int:
+        return self.textures.layout.size_bytes if self.textures else 0
+
+    @property
+    def is_waited_for(self) -> bool:
+        return bool(self._waiting)
+
+    def when_ready(self, waiting: Waiting, wait_s: float) -> None:
+        """``waiting`` is drawn as soon as the volume is as whole as it needs, or after ``wait_s`` with what is there."""
+        with self._lock:
+            self._waiting.append(waiting)
+        if waiting.needs_whole and not self.is_ended:
+            timer = threading.Timer(wait_s, self._come_due, (waiting,))
+            timer.daemon = True
+            timer.start()
+        self.release()
+
+    def release(self) -> None:
+        """Pictures that can be drawn now are, and all are refused where there is no volume."""
+        with self._lock:
+            ready = [each for each in self._waiting if self._is_ready(each)]
+            self._waiting = [each for each in self._waiting if each not in ready]
+        for each in ready:
+            if self.refusal is not None:
+                each.refuse(self.refusal)
+            else:
+                each.draw(self)
+
+    def _is_ready(self, waiting: Waiting) -> bool:
+        if self.is_ended:
+            return True
+        return self.is_drawable and (waiting.is_due or not waiting.needs_whole)
+
+    def _come_due(self, waiting: Waiting) -> None:
+        waiting.is_due = True
+        self.release()
+
+
+class LoadedVolumes:
+    """Volumes by series and version, the least recently used given back. For any thread."""
+
+    def __init__(
+        self, frames: Frames, gl_thread: GlThread, *, budget_bytes: int, threads: int, is_busy: Callable[[], bool]
+    ) -> None:
+        self._frames = frames
+        self._gl = gl_thread
+        self._budget_bytes = budget_bytes
+        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="volume-decoder")
+        self._ahead = 2 * threads
+        self._is_busy = is_busy
+        self._volumes: OrderedDict[tuple[str, str], LoadedVolume] = OrderedDict()
+        self._to_load: deque[LoadedVolume] = deque()
+        self._wake = threading.Condition()
+        threading.Thread(target=self._run, name="volumes", daemon=True).start()
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(volume.size_bytes for volume in list(self._volumes.values()))
+
+    def wanted(self, series: StoredSeries) -> LoadedVolume:
+        """The volume of ``series``, loading if it is new."""
+        key = (series.series_uid, series.version)
+        with self._wake:
+            volume = self._volumes.get(key)
+            if volume is None:
+                volume = self._volumes[key] = LoadedVolume(series)
+                self._to_load.append(volume)
+                self._wake.notify()
+            self._volumes.move_to_end(key)
+            return volume
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._to_load)
+                volume = self._to_load.pop()  # the newest: who asked for it is looking
+            try:
+                self._load(volume)
+            except ApplianceError as error:
+                volume.refusal = error
+                with self._wake:
+                    self._volumes.pop((volume.series.series_uid, volume.series.version), None)
+            volume.is_ended = True
+            volume.release()
+
+    def _load(self, volume: LoadedVolume) -> None:
+        arrangement = arranged([image.description for image in volume.series.images])
+        geometry = arrangement.volume
+        if geometry is None:
+            raise NotDrawable(arrangement.reason or "The series is no volume.", key="no-volume")
+        info = self._gl.renderer.info
+        layout = laid_out(
+            geometry,
+            largest_side=info.largest_volume_side,
+            largest_bytes=min(info.largest_texture_bytes, int(self._budget_bytes * _SHARE_OF_BUDGET)),
+        )
+        self._make_room(layout.size_bytes)
+        source = _Source(volume.series.images, arrangement, geometry, layout, self._frames)
+        volume.scale, volume.usual_window = source.scale, source.usual_window()
+        volume.count = layout.shape[0]
+        volume.textures = self._gl.run(lambda _: VolumeTextures(layout))
+        self._fill(volume, source, Preparation(layout))
+
+    def _fill(self, volume: LoadedVolume, source: _Source, preparation: Preparation) -> None:
+        textures = volume.textures
+        assert textures is not None
+        first_pass = -(-volume.count // _FIRST_STRIDE)
+        for number, (first, count, texels) in enumerate(self._decoded(volume, source), 1):
+            if texels is not None:
+                self._gl.run(_uploading(textures, first, count, texels))
+                preparation.add(first, count, texels)
+                volume.loaded += 1
+            if number in {first_pass, volume.count}:
+                self._prepare(textures, preparation)
+                volume.is_drawable = True
+                volume.release()
+        if volume.loaded == 0:
+            raise NotDrawable("None of the images of the volume can be decoded.", key="volume-not-decodable")
+
+    def _prepare(self, textures: VolumeTextures, preparation: Preparation) -> None:
+        half, blocks = preparation.half(), preparation.blocks()
+        slopes = gradients(half, textures.layout)
+        self._gl.run(lambda _: textures.upload_prepared(half, slopes, blocks))
+
+    def _decoded(self, volume: LoadedVolume, source: _Source) -> Iterator[tuple[int, int, Texels | None]]:
+        """(slice, for how many it stands, its texels or None where it cannot be decoded), coarse first."""
+        order = coarse_first(volume.count)
+        under_way: deque[tuple[int, int, Future[Texels | None]]] = deque()
+        for first, count in itertools.islice(order, self._ahead):
+            under_way.append((first, count, self._decoders.submit(source.texels, first, volume.watch)))
+        while under_way:
+            first, count, future = under_way.popleft()
+            yield first, count, future.result()
+            while self._is_busy():  # slices that somebody looks at go first
+                time.sleep(0.002)
+            following = next(order, None)
+            if following is not None:
+                future = self._decoders.submit(source.texels, following[0], volume.watch)
+                under_way.append((*following, future))
+
+    def _make_room(self, wanted_bytes: int) -> None:
+        """The volumes that were not used for longest are given back until ``wanted_bytes`` more fit."""
+        with self._wake:
+            idle = [(key, each) for key, each in self._volumes.items() if each.is_ended and not each.is_waited_for]
+            given_back: list[VolumeTextures] = []
+            size_bytes = self.size_bytes
+            for key, volume in idle:
+                if size_bytes + wanted_bytes <= self._budget_bytes:
+                    break
+                size_bytes -= volume.size_bytes
+                del self._volumes[key]
+                if volume.textures is not None:
+                    given_back.append(volume.textures)
+        for textures in given_back:
+            # As a picture, not as quick work: then it cannot come between the strips of a drawing that uses it.
+            self._gl.picture("", _freeing(textures))
+
+
+def _uploading(textures: VolumeTextures, first: int, count: int, texels: Texels) -> Callable[[Renderer], None]:
+    return lambda _: textures.upload_fine(first, count, texels)
+
+
+def _freeing(textures: VolumeTextures) -> Callable[[Renderer], None]:
+    return lambda _: textures.free()
+
+
+class _Source:
+    """Texels of the slices of a layout, made of frames: read, decoded, brought to one scale, put on the lattice, reduced."""
+
+    def __init__(
+        self,
+        images: Sequence[StoredImage],
+        arrangement: Arrangement,
+        geometry: VolumeGeometry,
+        layout: VolumeLayout,
+        frames: Frames,
+    ) -> None:
+        self._slices = [(images[ref.image_index], ref.frame_index) for ref in arrangement.slices]
+        self._lattice = geometry.lattice
+        self._layout = layout
+        self._frames = frames
+        self.scale = common_scale([(image.description, frame) for image, frame in self._slices]) or self._found_scale()
+
+    def usual_window(self) -> Window:
+        """The file's window of the middle slice, or one found in it; of all slices where each has a rescale of its own."""
+        image, frame = self._slices[len(self._slices) // 2]
+        windows = image.description.frames[frame].windows
+        if windows and windows[0].width > 0 and self.scale.keeps_stored:
+            return windows[0]
+        stride = max(1, len(self._slices) // 8)
+        values = [self._values(index)[::2, ::2].ravel() for index in range(0, len(self._slices), stride)]
+        return default_window(np.concatenate(values), image.description.modality, image.description.value_unit)
+
+    def texels(self, index: int, watch: Stopwatch) -> Texels | None:
+        """Slice ``index`` of the fine texture, (rows, columns); None if an image of it cannot be read or decoded."""
+        step = self._layout.reduction
+        points = self._lattice[index * step[0] : (index + 1) * step[0]]
+        try:
+            planes = [self._mixed(point.lower, point.upper, point.weight, watch) for point in points]
+        except ApplianceError as error:
+            log.warning("slice %d of a volume is left out: %s", index, error.message)
+            return None
+        plane = planes[0] if len(planes) == 1 else np.rint(np.mean(planes, axis=0)).astype(np.uint16)
+        return _reduced(plane, step[1], step[2])
+
+    def _mixed(self, lower: int, upper: int, weight: float, watch: Stopwatch) -> Texels:
+        below = self._texels(lower, watch)
+        if lower == upper:
+            return below
+        mixed = below * (1 - weight) + self._texels(upper, watch) * weight
+        return np.asarray(np.rint(mixed), np.uint16)
+
+    def _texels(self, index: int, watch: Stopwatch) -> Texels:
+        image, frame = self._slices[index]
+        stored = self._frames.stored_values(image, frame, watch)
+        return texels_of(stored, image.description, frame, self.scale)
+
+    def _values(self, index: int) -> NDArray[np.float64]:
+        image, frame = self._slices[index]
+        return modality_values(self._frames.stored_values(image, frame, Stopwatch()), image.description, frame)
+
+    def _found_scale(self) -> TexelScale:
+        ends = [(np.nanmin(values), np.nanmax(values)) for values in map(self._values, range(len(self._slices)))]
+        return scale_of_range(float(min(low for low, _ in ends)), float(max(high for _, high in ends)))
+
+
+def _reduced(plane: Texels, rows: int, columns: int) -> Texels:
+    """The mean of each block of ``rows`` by ``columns``; the last, partly filled ones repeat their edge."""
+    if (rows, columns) == (1, 1):
+        return plane
+    padded = np.pad(plane, ((0, -plane.shape[0] % rows), (0, -plane.shape[1] % columns)), mode="edge")
+    blocks = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
+    return np.asarray(np.rint(blocks.mean(axis=(1, 3), dtype=np.float32)), np.uint16)

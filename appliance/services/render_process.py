@@ -1,0 +1,261 @@
+"""A render process: reads, decodes, draws and encodes what the front asks for. ``python -m appliance.services.render_process``.
+
+    main thread      takes requests and puts them into queues
+    slice workers    a slice each: read, decode, draw, encode, answer; viewers in turn, the newest first
+    volume thread    loads volumes in the background (``loaded_volumes``)
+    gl thread        owns the context (``gl_thread``)
+    encoders         encode planes and volumes, so that the next can be drawn meanwhile
+
+What nobody waits for any more is dropped before it is begun.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from appliance.domain.errors import ApplianceError, Conflict, NotDrawable
+from appliance.domain.image import StoredSeries
+from appliance.domain.views import Encoding, RenderingMethod, VolumeView
+from appliance.rendering.encoders import encode
+from appliance.rendering.renderer import Renderer
+from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, planned
+from appliance.rendering.transfer_functions import transfer_function
+from appliance.services.children import Request, serve_requests
+from appliance.services.fair_queue import FairQueue
+from appliance.services.frames import Frames, Stopwatch
+from appliance.services.gl_thread import GlThread
+from appliance.services.loaded_volumes import LoadedVolume, LoadedVolumes, Waiting
+from appliance.services.render_messages import (
+    SERIES_UNKNOWN,
+    Ask,
+    DrawPlane,
+    DrawSlice,
+    DrawVolume,
+    KnowSeries,
+    PictureHead,
+    ProcessState,
+    RenderSettings,
+)
+from appliance.storage.instances import open_store
+
+log = logging.getLogger(__name__)
+
+_MOST_SERIES = 256
+"""Manifests that a process remembers; the front sends one again when it is asked to."""
+_INTERACTIVE_BUDGET_MS = 60.0
+"""For drawing while the camera moves: with reading back, encoding and the line, about ten pictures a second."""
+_FEWEST_INTERACTIVE_PIXELS = 96 * 96
+_FIRST_GUESS_MS_PER_PIXEL = 60.0 / (256 * 256)
+_FORGETTING = 0.5
+"""Weight of the newest frame in what a pixel is held to cost."""
+
+
+class RenderProcess:
+    """Holds the queues and the caches. ``handle`` is called on the main thread and never blocks for long."""
+
+    def __init__(self, settings: RenderSettings) -> None:
+        self._settings = settings
+        self._gl = GlThread()
+        self._frames = Frames(open_store(settings.store()), settings.frame_cache_bytes)
+        self._slices: FairQueue[tuple[Request, DrawSlice]] = FairQueue()
+        self._busy = 0
+        self._busy_lock = threading.Lock()
+        self._volumes = LoadedVolumes(
+            self._frames,
+            self._gl,
+            budget_bytes=settings.texture_cache_bytes,
+            threads=settings.decoder_threads,
+            is_busy=lambda: self._busy > 0,
+        )
+        self._encoders = ThreadPoolExecutor(settings.encoder_threads, thread_name_prefix="encoder")
+        self._series: OrderedDict[str, StoredSeries] = OrderedDict()
+        self._ms_per_pixel: dict[str, float] = {}
+        for number in range(settings.decoder_threads):
+            threading.Thread(target=self._draw_slices, name=f"slices-{number}", daemon=True).start()
+
+    def handle(self, request: Request) -> None:
+        ask = msgspec.msgpack.decode(request.message.header, type=Ask)
+        if isinstance(ask, DrawSlice):
+            with self._busy_lock:
+                self._busy += 1
+            self._slices.put(ask.viewer, (request, ask))
+        elif isinstance(ask, DrawPlane | DrawVolume):
+            self._wait_for_volume(request, ask)
+        elif isinstance(ask, KnowSeries):
+            self._know(ask.series)
+            request.answer(b"")
+        else:
+            # The context may still be opening: not on this thread.
+            self._encoders.submit(lambda: request.answer(msgspec.msgpack.encode(self._state())))
+
+    def _know(self, series: StoredSeries) -> None:
+        self._series[series.version] = series
+        self._series.move_to_end(series.version)
+        if len(self._series) > _MOST_SERIES:
+            self._series.popitem(last=False)
+
+    def _state(self) -> ProcessState:
+        info = self._gl.renderer.info
+        return ProcessState(
+            vendor=info.vendor,
+            renderer=info.renderer,
+            version=info.version,
+            is_software=info.is_software,
+            largest_texture_side=info.largest_texture_side,
+            largest_volume_side=info.largest_volume_side,
+            frame_cache_bytes=self._frames.size_bytes,
+            texture_cache_bytes=self._volumes.size_bytes,
+        )
+
+    # Slices
+
+    def _draw_slices(self) -> None:
+        while True:
+            request, ask = self._slices.take()
+            try:
+                if not request.is_cancelled:
+                    _answered(request, lambda request=request, ask=ask: self._slice(request, ask))  # type: ignore[misc]
+            finally:
+                with self._busy_lock:
+                    self._busy -= 1
+
+    def _slice(self, request: Request, ask: DrawSlice) -> None:
+        watch = Stopwatch()
+        image, view = ask.image.description, ask.view
+        plan = planned(image, view)
+        stored = self._frames.stored_values(ask.image, 0, watch)
+        started = time.perf_counter()
+        if plan.is_exact and self._gl.renderer.info.is_software:
+            pixels = drawn_plainly(stored, image, 0, view, plan)
+        else:
+            pixels = self._gl.run(lambda renderer: renderer.slices.draw(stored, image, 0, view, plan))
+        watch.add("draw", started)
+        _encode_and_answer(request, pixels, view.encoding, watch, completeness=1.0, is_coarse=False)
+
+    # Planes and volumes
+
+    def _wait_for_volume(self, request: Request, ask: DrawPlane | DrawVolume) -> None:
+        series = self._series.get(ask.version)
+        if series is None:
+            raise Conflict("the render process does not know the series", key=SERIES_UNKNOWN)
+        if max(ask.view.size) > LARGEST_SIDE or min(ask.view.size) < 1:
+            raise NotDrawable(f"Pictures have 1 to {LARGEST_SIDE} pixels a side.", key="picture-too-large")
+        self._series.move_to_end(ask.version)
+
+        def draw(volume: LoadedVolume) -> None:
+            self._gl.picture(ask.viewer, lambda renderer: _answered(request, lambda: work(renderer, volume)))
+
+        def work(renderer: Renderer, volume: LoadedVolume) -> None:
+            if not request.is_cancelled:
+                self._picture(request, ask, renderer, volume)
+
+        waiting = Waiting(needs_whole=not ask.view.interactive, draw=draw, refuse=request.refuse)
+        self._volumes.wanted(series).when_ready(waiting, self._settings.settled_wait_s)
+
+    def _picture(self, request: Request, ask: DrawPlane | DrawVolume, renderer: Renderer, volume: LoadedVolume) -> None:
+        assert volume.textures is not None
+        watch = Stopwatch()
+        # Before drawing: slices that arrive between strips are only in a part of it.
+        completeness = volume.completeness
+        started = time.perf_counter()
+        is_coarse = volume.is_coarse
+        pixels: Pixels | None
+        if isinstance(ask, DrawPlane):
+            window = ask.view.window or volume.usual_window
+            pixels = renderer.projections.draw_plane(volume.textures, volume.scale, ask.view, window)
+        else:
+            size = self._size(ask.view)
+            pixels = self._volume(request, ask.view, renderer, volume, size)
+            is_coarse = is_coarse or ask.view.interactive
+        if pixels is None:
+            return
+        watch.add("draw", started)
+        if isinstance(ask, DrawVolume) and ask.view.interactive and volume.is_ended:  # loading takes its share
+            self._learn(ask.view.method, watch.ms("draw") / (pixels.shape[0] * pixels.shape[1]))
+        self._encoders.submit(
+            _answered,
+            request,
+            lambda: _encode_and_answer(
+                request, pixels, ask.view.encoding, watch, completeness=completeness, is_coarse=is_coarse
+            ),
+        )
+
+    def _volume(
+        self, request: Request, view: VolumeView, renderer: Renderer, volume: LoadedVolume, size: tuple[int, int]
+    ) -> Pixels | None:
+        assert volume.textures is not None
+
+        def keep_going() -> bool:
+            self._gl.do_quick_work()
+            return not request.is_cancelled
+
+        going = None if view.interactive else keep_going
+        if view.method is RenderingMethod.VOLUME_RENDERED:
+            transfer = transfer_function(view.preset, volume.image.modality, view.window, volume.usual_window)
+            return renderer.composites.draw(volume.textures, volume.scale, view, size, transfer, keep_going=going)
+        window = view.window or volume.usual_window
+        return renderer.projections.draw_projection(volume.textures, volume.scale, view, size, window, keep_going=going)
+
+    def _size(self, view: VolumeView) -> tuple[int, int]:
+        """The size that is asked for; while the camera moves as much of it as the budget of time allows."""
+        width, height = view.size
+        if not view.interactive:
+            return view.size
+        pixels = _INTERACTIVE_BUDGET_MS / self._ms_per_pixel.get(view.method, _FIRST_GUESS_MS_PER_PIXEL)
+        share = math.sqrt(max(pixels, _FEWEST_INTERACTIVE_PIXELS) / (width * height))
+        # In steps of an eighth of an octave: a new size needs a new frame buffer, and the picture must not tremble.
+        share = min(1.0, 2 ** (math.floor(math.log2(share) * 8) / 8))
+        return max(1, round(width * share)), max(1, round(height * share))
+
+    def _learn(self, method: str, ms_per_pixel: float) -> None:
+        before = self._ms_per_pixel.get(method, _FIRST_GUESS_MS_PER_PIXEL)
+        self._ms_per_pixel[method] = (1 - _FORGETTING) * before + _FORGETTING * ms_per_pixel
+
+
+def _encode_and_answer(
+    request: Request,
+    pixels: NDArray[Any],
+    encoding: Encoding,
+    watch: Stopwatch,
+    *,
+    completeness: float,
+    is_coarse: bool,
+) -> None:
+    if request.is_cancelled:
+        return
+    started = time.perf_counter()
+    body = encode(pixels, encoding)
+    watch.add("encode", started)
+    size = (pixels.shape[1], pixels.shape[0])
+    head = PictureHead(encoding.media_type, size, watch.stages(), completeness, is_coarse)
+    request.answer(msgspec.msgpack.encode(head), body)
+
+
+def _answered(request: Request, work: Callable[[], None]) -> None:
+    """``work`` is done, and what it refuses is the answer. An error that nobody foresaw costs one picture, not all."""
+    try:
+        work()
+    except ApplianceError as error:
+        request.refuse(error)
+    except Exception:
+        log.exception("a picture could not be made")
+        request.refuse(NotDrawable("The picture could not be made.", key="drawing-failed"))
+
+
+def _prepared(settings: bytes) -> Callable[[Request], None]:
+    return RenderProcess(msgspec.msgpack.decode(settings, type=RenderSettings)).handle
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    serve_requests(_prepared)
