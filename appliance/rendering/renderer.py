@@ -25,7 +25,7 @@ class Renderer:
         self._context: Context = open_context()
         prepare()
         canvases = Canvases()
-        self.slices = SlicePainter(canvases, self.info.largest_texture_side)
+        self.slices = SlicePainter(canvases, self.info.largest_texture_side, filter_is_exact=self.info.is_software)
         self.projections = ProjectionPainter(canvases)
         self.composites = CompositePainter(canvases)
         self._warm()

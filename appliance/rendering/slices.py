@@ -117,9 +117,10 @@ def _colours(stored: NDArray[Any], image: ImageDescription) -> Pixels:
 class SlicePainter:
     """Draws resampled slices. Belongs to the thread of the context."""
 
-    def __init__(self, canvases: Canvases, largest_texture_side: int) -> None:
+    def __init__(self, canvases: Canvases, largest_texture_side: int, *, filter_is_exact: bool = False) -> None:
         self._canvases = canvases
         self._largest_side = largest_texture_side
+        self._filter_is_exact = filter_is_exact
         self._program = Program(shader("slice.glsl"))
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
 
@@ -145,6 +146,7 @@ class SlicePainter:
                 "size": plan.size,
                 "bounds": (texels.shape[1], texels.shape[0]),
                 "is_exact": int(SlicePlan(plan.size, region).is_exact),
+                "filter_is_exact": int(self._filter_is_exact),
                 "is_colour": int(image.is_colour),
                 "is_inverted": inverted,
             }
@@ -156,9 +158,9 @@ class SlicePainter:
 
     def _texture(self, texels: NDArray[Any]) -> Texture:
         if texels.ndim == 3:
-            texture = Texture.of_shape((texels.shape[0], texels.shape[1], 3), np.uint8, gl.GL_RGB8)
+            texture = Texture.of_shape((texels.shape[0], texels.shape[1], 3), np.uint8, gl.GL_RGB8, is_smooth=True)
         else:
-            texture = Texture.of_shape((texels.shape[0], texels.shape[1], 1), np.uint16, gl.GL_R16)
+            texture = Texture.of_shape((texels.shape[0], texels.shape[1], 1), np.uint16, gl.GL_R16, is_smooth=True)
         texture.upload(texels)
         return texture
 

@@ -45,9 +45,12 @@ def view(viewport: Viewport | None = None, *, window: Window | None = WINDOW, in
     return SliceView(InstanceUid("1.2"), 0, PNG, window, viewport, invert)
 
 
-@pytest.fixture(scope="module")
-def painter(context: Context, canvases: Canvases) -> SlicePainter:
-    return SlicePainter(canvases, context.info.largest_texture_side)
+@pytest.fixture(scope="module", params=[False, True], ids=["own-filter", "card-filter"])
+def painter(request: pytest.FixtureRequest, context: Context, canvases: Canvases) -> SlicePainter:
+    is_exact = request.param
+    if is_exact and not context.info.is_software:
+        pytest.skip("the interpolation of graphics cards has weights of eight bits")
+    return SlicePainter(canvases, context.info.largest_texture_side, filter_is_exact=is_exact)
 
 
 @pytest.fixture(params=["numpy", "shader"])

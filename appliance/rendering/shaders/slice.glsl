@@ -11,12 +11,16 @@ uniform vec4 region;            // x, y, width, height in source pixels
 uniform vec2 size;              // of the picture, pixels
 uniform vec2 bounds;            // columns and rows of the frame
 uniform int is_exact;           // a source pixel for each pixel: no weights, whose rounding could change a value
+uniform int filter_is_exact;    // the card's own interpolation has true weights; those of graphics cards have eight bits
 uniform int is_colour;
 uniform float is_inverted;      // of colour; grey is inverted by its table
 in vec2 place;
 out vec4 painted;
 
 vec4 bilinear(vec2 at) {
+    if (filter_is_exact == 1) {
+        return textureLod(frame, at / bounds, 0.0);
+    }
     ivec2 last = ivec2(bounds) - 1;
     vec2 from_centre = at - 0.5;
     ivec2 low = ivec2(floor(from_centre));

@@ -1,0 +1,348 @@
+"""Planes, projections and lit volumes against rays cast in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from appliance.domain.cameras import whole_view
+from appliance.domain.errors import NotDrawable
+from appliance.domain.geometry import LatticeSlice, VolumeGeometry
+from appliance.domain.grayscale import windowed
+from appliance.domain.identifiers import SeriesUid
+from appliance.domain.image import Window
+from appliance.domain.views import Camera, Encoding, PlaneView, RenderingMethod, VolumeView
+from appliance.rendering.composites import CompositePainter
+from appliance.rendering.context import Context
+from appliance.rendering.gloo import Canvases
+from appliance.rendering.projections import ProjectionPainter
+from appliance.rendering.texels import TexelScale
+from appliance.rendering.transfer_functions import preset_names, transfer_function
+from appliance.rendering.volume_textures import (
+    Preparation,
+    VolumeTextures,
+    coarse_first,
+    gradients,
+    laid_out,
+)
+
+UID = SeriesUid("1.2")
+PNG = Encoding("image/png")
+SCALE = TexelScale(-1000.0, 1.0, True)
+"""Texels are Hounsfield units from -1000 on."""
+WINDOW = Window(0, 2000, "linear-exact")
+SHAPE = (40, 48, 56)
+SPACING = (2.0, 0.5, 1.0)
+
+
+def geometry_of(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> VolumeGeometry:
+    """Axial slices whose middle lies at 0, 0, 0."""
+    matrix = np.zeros((4, 4))
+    matrix[2, 0], matrix[1, 1], matrix[0, 2], matrix[3, 3] = *spacing, 1
+    matrix[:3, 3] = -matrix[:3, :3] @ (np.array(shape) - 1) / 2
+    size = (shape[2] * spacing[2], shape[1] * spacing[1], shape[0] * spacing[0])
+    lattice = tuple(LatticeSlice(i, i) for i in range(shape[0]))
+    return VolumeGeometry(shape, spacing, tuple(map(tuple, matrix.tolist())), (0, 0, 0), size, lattice)
+
+
+def textures_of(values: NDArray[Any], spacing: tuple[float, float, float] = SPACING) -> VolumeTextures:
+    """The volume of Hounsfield units (slices, rows, columns), loaded as the services load it."""
+    layout = laid_out(geometry_of(values.shape, spacing), largest_side=2048, largest_bytes=1 << 30)
+    textures, preparation = VolumeTextures(layout), Preparation(layout)
+    for first, count in coarse_first(values.shape[0]):
+        texels = (values[first] + 1000).astype(np.uint16)
+        textures.upload_fine(first, count, texels)
+        preparation.add(first, count, texels)
+    half = preparation.half()
+    textures.upload_prepared(half, gradients(half, layout), preparation.blocks())
+    return textures
+
+
+@pytest.fixture(scope="module")
+def values() -> NDArray[np.int16]:
+    """A soft noise about a bright ball of 200 to 900 HU in air."""
+    z, y, x = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    radius_mm = np.sqrt(((z - 19.5) * 2) ** 2 + ((y - 23.5) * 0.5) ** 2 + (x - 27.5) ** 2)
+    noise = np.random.default_rng(3).normal(0, 30, SHAPE)
+    return np.where(radius_mm < 9, 900 - 60 * radius_mm + noise, -950 + np.abs(noise)).astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def textures(context: Context, values: NDArray[np.int16]) -> VolumeTextures:
+    return textures_of(values)
+
+
+@pytest.fixture(scope="module")
+def projections(canvases: Canvases) -> ProjectionPainter:
+    return ProjectionPainter(canvases)
+
+
+@pytest.fixture(scope="module")
+def composites(canvases: Canvases) -> CompositePainter:
+    return CompositePainter(canvases)
+
+
+def plane(camera: Camera, size: tuple[int, int], **changes: Any) -> PlaneView:
+    return replace(PlaneView(UID, camera, size, PNG), **changes)
+
+
+def volume(camera: Camera, **changes: Any) -> VolumeView:
+    return replace(VolumeView(UID, camera, (64, 64), PNG), **changes)
+
+
+FROM_FEET = Camera((0, 0, -99), (0, 0, 1), (0, -1, 0), 24)
+"""Looks headwards as slices are shown: the patient's left on the right, front up; through the centre of slice 20."""
+FROM_FRONT = whole_view((0, 0, 0), (56, 24, 80), "a", aspect=1)
+
+
+def test_a_plane_in_a_slice_is_that_slice(
+    projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16]
+) -> None:
+    # One pixel for each column; two rows are 1 mm as a column is: the mean of two rows in each.
+    pixels = projections.draw_plane(textures, SCALE, plane(FROM_FEET, (56, 24)), WINDOW)
+
+    rows = values[20].astype(float).reshape(24, 2, 56).mean(axis=1)
+    assert np.abs(pixels - windowed(rows, WINDOW) * 255).max() <= 1
+
+
+def test_a_plane_between_slices_is_their_mean(
+    projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16]
+) -> None:
+    between = replace(FROM_FEET, look_at=(0.0, 0.0, 0.0))
+
+    pixels = projections.draw_plane(textures, SCALE, plane(between, (56, 24)), WINDOW)
+
+    rows = values[19:21].astype(float).mean(axis=0).reshape(24, 2, 56).mean(axis=1)
+    assert np.abs(pixels - windowed(rows, WINDOW) * 255).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("method", "over"),
+    [
+        (RenderingMethod.MAXIMUM_IP, np.max),
+        (RenderingMethod.MINIMUM_IP, np.min),
+        (RenderingMethod.AVERAGE_IP, np.mean),
+    ],
+)
+def test_a_slab_looks_through_its_thickness(
+    projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16], method: Any, over: Any
+) -> None:
+    view = plane(FROM_FEET, (56, 24), slab_mm=8.0, method=method)
+
+    pixels = projections.draw_plane(textures, SCALE, view, WINDOW)
+
+    # 8 mm in 17 samples of 0.5 mm about slice 20, each interpolated between slices of 2 mm
+    places = 20 + np.arange(-8, 9) * 0.25
+    low = np.floor(places).astype(int)
+    weight = (places - low)[:, None, None]
+    rows = values.astype(float).reshape(40, 24, 2, 56).mean(axis=2)
+    samples = rows[low] * (1 - weight) + rows[low + 1] * weight
+    assert np.abs(pixels - windowed(over(samples, axis=0), WINDOW) * 255).max() <= 1
+
+
+def test_an_oblique_plane_has_true_lengths(projections: ProjectionPainter, textures: VolumeTextures) -> None:
+    oblique = Camera((-50, -70, 30), (0, 0, 0), (0, 0, 1), 40)
+
+    pixels = projections.draw_plane(textures, SCALE, plane(oblique, (160, 160)), WINDOW)
+
+    # A plane through the middle of a ball of 9 mm shows a disc of 9 mm; a pixel is a quarter of a millimetre.
+    # Its edge is where values are half way from 360 inside to -950 outside.
+    area_mm2 = (pixels > (1000 - 295) / 2000 * 255).sum() / 16
+    assert area_mm2 == pytest.approx(np.pi * 81, rel=0.06)
+
+
+def test_a_sheared_volume_is_drawn_at_its_true_places(projections: ProjectionPainter, context: Context) -> None:
+    # A rod along z through slices that are each 1 mm farther back: in index space it leans, in the patient it must not.
+    geometry = geometry_of((20, 60, 40), (1.0, 1.0, 1.0))
+    matrix = np.array(geometry.index_to_patient)
+    matrix[1, 0] = 1.0
+    layout = laid_out(
+        replace(geometry, index_to_patient=tuple(map(tuple, matrix.tolist()))),
+        largest_side=2048,
+        largest_bytes=1 << 30,
+    )
+    sheared = VolumeTextures(layout)
+    for z in range(20):
+        texels = np.zeros((60, 40), np.uint16)
+        texels[40 - z, 20] = 2000
+        sheared.upload_fine(z, 1, texels)
+    x, y, z = matrix[:3] @ [10, 30, 20, 1]
+
+    pixels = projections.draw_plane(
+        sheared, SCALE, plane(Camera((x, y - 90, z), (x, y, z), (0, 0, 1), 19), (19, 19)), WINDOW
+    )
+
+    assert (pixels[:, 9] > 200).all()
+    assert not (pixels[:, :8] > 100).any()
+
+
+@pytest.mark.parametrize(
+    ("method", "over"), [(RenderingMethod.MAXIMUM_IP, np.max), (RenderingMethod.MINIMUM_IP, np.min)]
+)
+@pytest.mark.parametrize("window", [WINDOW, Window(500, 400, "linear-exact")])
+def test_a_projection_with_skipped_blocks_is_the_projection(
+    projections: ProjectionPainter,
+    textures: VolumeTextures,
+    values: NDArray[np.int16],
+    method: Any,
+    over: Any,
+    window: Window,
+) -> None:
+    # From the front: a pixel for each column and slice, so that only rows (0.5 mm, as a step) are gone through.
+    camera = Camera((0, -99, 0), (0, 0, 0), (0, 0, 1), 80)
+    view = replace(volume(camera, method=method), size=(56, 40))
+
+    pixels = projections.draw_projection(textures, SCALE, view, (28, 40), window)
+
+    columns = values[::-1].astype(float)[:, :, 14:42]  # 40 pixels of 2 mm high, so 28 of 2 mm wide: between two columns
+    wide = values[::-1].astype(float).reshape(40, 48, 28, 2).mean(axis=3)
+    assert columns.shape[2] == wide.shape[2]
+    # The step falls between two rows or on them; either way it is within what neighbouring rows hold.
+    between = (wide[:, 1:] + wide[:, :-1]) / 2
+    assert pixels is not None
+    exact = windowed(over(wide, axis=1), window) * 255
+    halfway = windowed(over(between, axis=1), window) * 255
+    low, high = np.minimum(exact, halfway), np.maximum(exact, halfway)
+    assert ((pixels >= low - 1) & (pixels <= high + 1)).all()
+
+
+def test_light_falls_on_the_ball_from_the_left_above(composites: CompositePainter, textures: VolumeTextures) -> None:
+    pixels = composites.draw(
+        textures, SCALE, volume(FROM_FRONT), (80, 80), transfer_function("bone", "CT", None, WINDOW)
+    )
+
+    assert pixels is not None
+    ball = pixels.sum(axis=2) > 60
+    # A pixel is a millimetre; bone begins at 130 HU, a part of a voxel inside of the edge.
+    assert ball.sum() == pytest.approx(np.pi * 8.5**2, rel=0.15)
+    brightness = pixels.sum(axis=2).astype(float)
+    assert brightness[32:40, 32:40].mean() > 1.1 * brightness[40:48, 40:48].mean()
+
+
+def test_what_is_beside_the_volume_is_black(composites: CompositePainter, textures: VolumeTextures) -> None:
+    far = replace(FROM_FRONT, look_at=(500.0, 0.0, 0.0), position=(500.0, -200.0, 0.0))
+
+    pixels = composites.draw(textures, SCALE, volume(far), (32, 32), transfer_function("bone", "CT", None, WINDOW))
+
+    assert pixels is not None
+    assert not pixels.any()
+
+
+def test_opacity_does_not_depend_on_the_step(composites: CompositePainter, context: Context) -> None:
+    """A homogeneous slab of haze lets the same light through however its voxels are cut."""
+    transfer = transfer_function("soft-tissue", "CT", None, WINDOW)
+    greys = []
+    for spacing in ((1.0, 1.0, 1.0), (1.0, 0.25, 1.0)):
+        rows = int(16 / spacing[1])
+        haze = textures_of(np.full((32, rows, 32), 10, np.int16), spacing)
+        camera = Camera((0, -99, 0), (0, 0, 0), (0, 0, 1), 16)
+        pixels = composites.draw(haze, SCALE, volume(camera), (16, 16), transfer)
+        assert pixels is not None
+        greys.append(pixels.mean())
+        haze.free()
+
+    assert greys[0] == pytest.approx(greys[1], rel=0.05)
+    assert 20 < greys[0] < 200
+
+
+def test_a_drawing_that_nobody_waits_for_is_given_up(composites: CompositePainter, textures: VolumeTextures) -> None:
+    transfer = transfer_function("bone", "CT", None, WINDOW)
+    asked: list[bool] = []
+
+    def nobody() -> bool:
+        asked.append(True)
+        return False
+
+    pixels = composites.draw(textures, SCALE, volume(FROM_FRONT), (1024, 1024), transfer, keep_going=nobody)
+
+    assert pixels is None
+    assert len(asked) == 1
+
+
+def test_strips_make_the_same_picture(projections: ProjectionPainter, textures: VolumeTextures) -> None:
+    view = volume(FROM_FRONT, method=RenderingMethod.MAXIMUM_IP)
+
+    whole = projections.draw_projection(textures, SCALE, view, (700, 500), WINDOW)
+    strips = projections.draw_projection(textures, SCALE, view, (700, 500), WINDOW, keep_going=lambda: True)
+
+    assert whole is not None
+    assert strips is not None
+    assert np.array_equal(whole, strips)
+
+
+def test_interactive_pictures_resemble_settled_ones(composites: CompositePainter, context: Context) -> None:
+    z, y, x = np.mgrid[:160, :232, :240]
+    ball = np.where((z - 80) ** 2 + (y - 116) ** 2 + (x - 120) ** 2 < 60**2, 600, -900).astype(np.int16)
+    textures = textures_of(ball, (1.0, 1.0, 1.0))
+    assert textures.layout.half_factors == (2, 2, 2)
+    camera = whole_view((0, 0, 0), (240, 232, 160), "a", aspect=1)
+    transfer = transfer_function("bone", "CT", None, WINDOW)
+
+    settled = composites.draw(textures, SCALE, volume(camera), (96, 96), transfer)
+    moving = composites.draw(textures, SCALE, volume(camera, interactive=True), (96, 96), transfer)
+    textures.free()
+
+    assert settled is not None
+    assert moving is not None
+    assert np.abs(settled.astype(int) - moving).mean() < 6
+
+
+@pytest.mark.parametrize(("up", "ahead"), [((0, 0, 1), (0, 0, 5)), ((1, 0, 0), (0, 0, 0))])
+def test_a_camera_that_looks_nowhere_is_refused(
+    projections: ProjectionPainter, textures: VolumeTextures, up: Any, ahead: Any
+) -> None:
+    with pytest.raises(NotDrawable):
+        projections.draw_plane(textures, SCALE, plane(Camera((0, 0, 0), ahead, up, 10), (8, 8)), WINDOW)
+
+
+def test_volumes_beyond_the_limits_are_reduced_and_stay_in_place() -> None:
+    geometry = geometry_of((100, 300, 301), (1.0, 0.5, 0.5))
+
+    layout = laid_out(geometry, largest_side=256, largest_bytes=1 << 30)
+
+    assert layout.reduction == (1, 2, 2)
+    assert layout.shape == (100, 150, 151)
+    assert layout.is_reduced
+    corner = layout.texture_to_patient[:3, 3]
+    assert corner == pytest.approx([-301 * 0.25, -75, -50])
+
+
+def test_volumes_of_too_many_bytes_are_reduced() -> None:
+    layout = laid_out(geometry_of((400, 400, 400), (1, 1, 1)), largest_side=2048, largest_bytes=20_000_000)
+
+    assert 2 * np.prod(layout.shape) <= 20_000_000
+
+
+def test_slices_come_coarse_first_and_each_once() -> None:
+    order = list(coarse_first(45))
+
+    assert order[:4] == [(0, 16), (16, 16), (32, 13), (8, 8)]
+    assert sorted(first for first, _ in order) == list(range(45))
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_begin_with_nothing_and_rise(name: str) -> None:
+    modality = "MR" if name == "mr" else "CT"
+
+    table = transfer_function(name, modality, None, Window(500, 1000)).table(1.0)
+
+    assert table[0, 3] == 0
+    assert table[:, 3].max() > 0.1
+    assert (table >= 0).all()
+    assert (table <= 1).all()
+
+
+def test_a_viewers_window_moves_the_preset() -> None:
+    moved = transfer_function("bone", "CT", Window(1000, 870), WINDOW)
+
+    assert moved.ends == pytest.approx((565, 1435))
+
+
+@pytest.mark.parametrize(("name", "modality"), [("bone", "MR"), ("gold", "CT")])
+def test_presets_that_do_not_suit_are_refused(name: str, modality: str) -> None:
+    with pytest.raises(NotDrawable):
+        transfer_function(name, modality, None, WINDOW)
