@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from appliance.domain.changes import NumberedChange
 from appliance.domain.errors import NotDrawable
 from appliance.domain.geometry import Arrangement, SliceRef, arranged
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
@@ -195,22 +194,6 @@ class Catalogue:
         while sum(_cost(one) for one in self._arranged.values()) > _CACHED_FRAMES and len(self._arranged) > 1:
             self._arranged.popitem(last=False)
         return found
-
-
-class NodeOutbox:
-    """What the institution has not acknowledged."""
-
-    def __init__(self, database: DatabaseThreads) -> None:
-        self._database = database
-
-    async def waiting(self, limit: int) -> tuple[NumberedChange, ...]:
-        return await self._database.read(lambda tx: index.outbox(tx, limit=limit))
-
-    async def acknowledge(self, sequence: int) -> None:
-        await self._database.run(lambda tx: index.acknowledge(tx, sequence))
-
-    async def length(self) -> int:
-        return await self._database.read(index.outbox_length)
 
 
 def _look(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, known: _Arranged | None) -> _Arranged:

@@ -91,12 +91,22 @@ class Ingest:
     @contextlib.asynccontextmanager
     async def receive(self) -> AsyncIterator[Reception]:
         """One instance on its way in. Nothing remains of it unless ``finish`` was reached."""
-        spool = await self._threads.call(lambda _: self._store.begin())
+        spool = await self._begun()
         reception = Reception(self, spool, self._settings.largest_instance_bytes)
         try:
             yield reception
         finally:
             await reception.abandon()
+
+    async def _begun(self) -> Spool:
+        beginning = asyncio.ensure_future(self._threads.call(lambda _: self._store.begin()))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            await asyncio.wait({beginning})
+            if beginning.exception() is None:
+                await self.in_thread(beginning.result().abandon)
+            raise
 
     async def parsed(self, spool: Spool) -> ParsedInstance:
         """What is kept of a spooled file that has ended. Raises NotDicom."""

@@ -11,9 +11,10 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from appliance.services.catalogue import Catalogue, NodeOutbox
+from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.ingest import Ingest, IngestSettings, Stored
+from appliance.services.outboxes import NodeOutbox
 from appliance.storage.database import Database, migrate
 from appliance.storage.index import MIGRATIONS
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
