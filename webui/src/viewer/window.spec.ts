@@ -35,6 +35,12 @@ describe('the grey after another window', () => {
 
   it('is darker for a higher centre', () => expect(greyAfter(look(40, 401), look(140, 401))[128]).toBe(64))
 
+  it('is a threshold through a window of width 1', () => {
+    const table = greyAfter(look(50, 101), look(50, 1))
+
+    expect([table[0], table[120], table[140], table[255]]).toEqual([0, 0, 255, 255])
+  })
+
   it('is turned round exactly', () => {
     const table = greyAfter(look(40, 400), look(40, 400, true))
 

@@ -33,23 +33,31 @@ export interface Look {
   invert: boolean
 }
 
+/** How a window is asked for: below a width of 1 only the exact function has a meaning (PS3.3 C.11.2.1.2.1, C.11.2.1.3.2). */
+export const functionFor = ({ width }: WindowSetting): 'linear' | 'linear-exact' => (width < 1 ? 'linear-exact' : 'linear')
+
+/** The values that become black and white (PS3.3 C.11.2.1.2.1, C.11.2.1.3.2). */
+function ends(window: WindowSetting): { black: number; span: number } {
+  const { center, width } = window
+  if (functionFor(window) === 'linear-exact') return { black: center - width / 2, span: width }
+  // A window of width 1 is a threshold; a tiny span stands for none.
+  return { black: center - 0.5 - (width - 1) / 2, span: Math.max(width - 1, Number.EPSILON) }
+}
+
 /**
  * For each grey (0 to 255) of a picture with one look, the grey it would have with another.
  *
- * True between the ends; what was black or white already stays at the end it has been cut to, so a picture made with it is a
- * preview and has to say so. A linear window is y = ((x - (c - 0.5)) / (w - 1) + 0.5) (PS3.3 C.11.2.1.2.1).
+ * True between the ends; what was black or white already has lost its value and is taken for the end it was cut to. So a
+ * picture made with it is a preview and has to say so.
  */
 export function greyAfter(from: Look, to: Look): Uint8ClampedArray {
+  const before = ends(from.window)
+  const after = ends(to.window)
   const table = new Uint8ClampedArray(256)
   for (let grey = 0; grey < 256; grey += 1) {
-    const share = (from.invert ? 255 - grey : grey) / 255
-    const value = (share - 0.5) * span(from.window) + from.window.center - 0.5
-    const after = (value - (to.window.center - 0.5)) / span(to.window) + 0.5
-    table[grey] = 255 * (to.invert ? 1 - clamped(after) : clamped(after))
+    const value = before.black + ((from.invert ? 255 - grey : grey) / 255) * before.span
+    const share = Math.max(0, Math.min(1, (value - after.black) / after.span))
+    table[grey] = 255 * (to.invert ? 1 - share : share)
   }
   return table
 }
-
-const span = ({ width }: WindowSetting): number => (width > 1 ? width - 1 : width)
-
-const clamped = (share: number): number => Math.max(0, Math.min(1, share))

@@ -63,6 +63,12 @@ describe('a frame', () => {
     expect(query(path)).toMatchObject({ window: '-600.5,1500,linear', invert: '1' })
   })
 
+  it('is asked for by the exact function through a window of a fraction', () => {
+    const { path } = pictureRequest(view(scene, { window: { center: 0.00123, width: 0.0005 } }), CT, 'final')
+
+    expect(query(path).window).toBe('0.00123,0.0005,linear-exact')
+  })
+
   it('keeps its shape where pixels are not square', () => {
     const subject = subjectOf('', '1.1', series([slice(0, { rows: 200, pixel_spacing: [2, 1] })]))
 

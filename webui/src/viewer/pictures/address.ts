@@ -10,7 +10,8 @@ import { scaleOf, shared, visible, type Rect, type Size } from '../geometry/fram
 import { facingOfPlane, finestSpacingMm, planeOffsetMm, pointInPlane } from '../geometry/planes'
 import { pointBeside, towardsEye, upOf } from '../geometry/turntable'
 import { added, lookOf, scaled } from '../geometry/vectors'
-import { extentOf, pixelAspect, type Scene, type Subject, type View } from '../view'
+import { extentOf, pixelAspect, type Scene, type Subject, type View, type WindowSetting } from '../view'
+import { functionFor } from '../window'
 
 /** A draft is shown while the hand moves; the final one at rest. */
 export type Grade = 'draft' | 'final'
@@ -43,7 +44,7 @@ export function pictureRequest(view: View, subject: Subject, grade: Grade): Pict
   const { path, query, footprint } = parts(view, subject, grade)
   const encoding = encodingOf(view.scene, subject, grade)
   if (encoding.quality) query.set('quality', String(encoding.quality))
-  if (view.window && view.scene.kind !== 'volume') query.set('window', `${number(view.window.center)},${number(view.window.width)},linear`)
+  if (view.window && view.scene.kind !== 'volume') query.set('window', windowQuery(view.window))
   if (view.invert) query.set('invert', '1')
   // Commas are part of the standard's values and need no escape in a query (RFC 3986 §3.4).
   const address = `${path}?${query.toString().replaceAll('%2C', ',')}`
@@ -57,6 +58,9 @@ export function pictureRequest(view: View, subject: Subject, grade: Grade): Pict
     isLossy: encoding.isLossy,
   }
 }
+
+const windowQuery = (window: WindowSetting): string =>
+  `${exact(window.center)},${exact(window.width)},${functionFor(window)}`
 
 interface Parts {
   path: string
@@ -175,6 +179,9 @@ const pixels = ({ width, height }: Size, scale: number): Size => ({
   width: Math.max(1, Math.round(width * scale)),
   height: Math.max(1, Math.round(height * scale)),
 })
+
+/** Six significant digits: windows over fractions are narrow. No exponent: the standard's numbers have none in a URL. */
+const exact = (value: number): string => Number(value.toPrecision(6)).toLocaleString('en', { useGrouping: false, maximumSignificantDigits: 6 })
 
 /** Thousandths are finer than any voxel; no exponent and no negative zero. */
 const number = (value: number): string => String(Math.round(value * 1000) / 1000 || 0)
