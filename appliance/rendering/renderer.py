@@ -42,8 +42,9 @@ class Renderer:
         window, encoding, camera = Window(0, 1), Encoding("image/png"), Camera((0, -9, 0), (0, 0, 0), (0, 0, 1), 4)
         pixel_format = PixelFormat(4, 4, 1, 16, 16, 15, False, "MONOCHROME2")
         image = ImageDescription(InstanceUid("0"), "0", "0", "OT", pixel_format, (FrameDescription(((0, 32),)),))
-        slice_view = SliceView(InstanceUid("0"), 0, encoding, window, Viewport(8, 8))
-        self.slices.draw(np.zeros((4, 4), np.uint16), image, 0, slice_view, planned(image, slice_view))
+        for side in (2, 4, 8):  # shrunk, exact, enlarged
+            slice_view = SliceView(InstanceUid("0"), 0, encoding, window, Viewport(side, side))
+            self.slices.draw(np.zeros((4, 4), np.uint16), image, 0, slice_view, planned(image, slice_view))
         textures, scale = _nothing(), TexelScale(0, 1, True)
         series = SeriesUid("0")
         self.projections.draw_plane(textures, scale, PlaneView(series, camera, (8, 8), encoding), window)

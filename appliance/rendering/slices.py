@@ -120,8 +120,11 @@ class SlicePainter:
     def __init__(self, canvases: Canvases, largest_texture_side: int, *, filter_is_exact: bool = False) -> None:
         self._canvases = canvases
         self._largest_side = largest_texture_side
-        self._filter_is_exact = filter_is_exact
-        self._program = Program(shader("slice.glsl"))
+        self._exact = Program(shader("slice.glsl", "sample_exact.glsl"))
+        self._enlarged = Program(
+            shader("slice.glsl", "sample_filtered.glsl" if filter_is_exact else "sample_enlarged.glsl")
+        )
+        self._shrunk = Program(shader("slice.glsl", "sample_shrunk.glsl"))
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
 
     def draw(
@@ -145,16 +148,22 @@ class SlicePainter:
                 "region": (region.x, region.y, region.width, region.height),
                 "size": plan.size,
                 "bounds": (texels.shape[1], texels.shape[0]),
-                "is_exact": int(SlicePlan(plan.size, region).is_exact),
-                "filter_is_exact": int(self._filter_is_exact),
                 "is_colour": int(image.is_colour),
                 "is_inverted": inverted,
             }
-            pixels = self._canvases.painted(self._program, plan.size, uniforms, is_colour=image.is_colour)
+            pixels = self._canvases.painted(
+                self._program_for(plan.size, region), plan.size, uniforms, is_colour=image.is_colour
+            )
         finally:
             frame.free()
         assert pixels is not None
         return pixels
+
+    def _program_for(self, size: tuple[int, int], region: Region) -> Program:
+        if SlicePlan(size, region).is_exact:
+            return self._exact
+        is_shrunk = region.width > size[0] or region.height > size[1]
+        return self._shrunk if is_shrunk else self._enlarged
 
     def _texture(self, texels: NDArray[Any]) -> Texture:
         if texels.ndim == 3:
