@@ -15,7 +15,11 @@ from appliance.rendering.slices import Pixels
 from appliance.rendering.texels import TexelScale
 from appliance.rendering.volume_textures import VolumeTextures
 
-_METHODS = {RenderingMethod.MAXIMUM_IP: 0, RenderingMethod.MINIMUM_IP: 1, RenderingMethod.AVERAGE_IP: 2}
+_WAYS = {
+    RenderingMethod.MAXIMUM_IP: "project_largest.glsl",
+    RenderingMethod.MINIMUM_IP: "project_least.glsl",
+    RenderingMethod.AVERAGE_IP: "project_mean.glsl",
+}
 _EVERYWHERE = (-1e6, 1e6)
 
 
@@ -24,7 +28,7 @@ class ProjectionPainter:
 
     def __init__(self, canvases: Canvases) -> None:
         self._canvases = canvases
-        self._program = Program(shader("rays.glsl", "projection.glsl"))
+        self._programs = {way: Program(shader("rays.glsl", "projection.glsl", file)) for way, file in _WAYS.items()}
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
 
     def draw_plane(self, textures: VolumeTextures, scale: TexelScale, view: PlaneView, window: Window) -> Pixels:
@@ -42,12 +46,13 @@ class ProjectionPainter:
             "volume": textures.fine,
             "reach": (1.0, 1.0, 1.0),
             "steps": (float(-beside), float(beside)),
-            "method": _METHODS.get(view.method, _METHODS[RenderingMethod.AVERAGE_IP]),
-            "skips": 0,
         }
-        self._set_window(uniforms, scale, window, invert=view.invert)
-        uniforms["blocks"] = textures.blocks
-        pixels = self._canvases.painted(self._program, view.size, uniforms, is_colour=False)
+        # A plane without thickness is the mean of one sample.
+        way = view.method if beside and view.method in _WAYS else RenderingMethod.AVERAGE_IP
+        if way is not RenderingMethod.AVERAGE_IP:
+            uniforms |= {"blocks": textures.blocks, "ends": _ends(scale, window)}
+        self._upload_table(uniforms, scale, window, invert=view.invert)
+        pixels = self._canvases.painted(self._programs[way], view.size, uniforms, is_colour=False)
         assert pixels is not None
         return pixels
 
@@ -71,18 +76,23 @@ class ProjectionPainter:
             **ray_uniforms(view.camera, size, textures.layout, step_mm),
             "volume": textures.half if is_half else textures.fine,
             "reach": half_reach(textures.layout) if is_half else (1.0, 1.0, 1.0),
-            "blocks": textures.blocks,
             "steps": _EVERYWHERE,
-            "method": _METHODS[view.method],
-            "skips": int(textures.has_half),
         }
-        self._set_window(uniforms, scale, window, invert=view.invert)
-        return self._canvases.painted(self._program, size, uniforms, is_colour=False, keep_going=keep_going)
+        if view.method is not RenderingMethod.AVERAGE_IP:
+            uniforms |= {"blocks": textures.blocks, "ends": _ends(scale, window)}
+        self._upload_table(uniforms, scale, window, invert=view.invert)
+        return self._canvases.painted(
+            self._programs[view.method], size, uniforms, is_colour=False, keep_going=keep_going
+        )
 
-    def _set_window(self, uniforms: dict[str, object], scale: TexelScale, window: Window, *, invert: bool) -> None:
+    def _upload_table(self, uniforms: dict[str, object], scale: TexelScale, window: Window, *, invert: bool) -> None:
         self._table.upload(scale.grey_table(window, invert=invert).reshape(256, 256))
         uniforms["table"] = self._table
-        # Sigmoid windows change grey far beyond their ends: they may not stop a ray.
-        reach = window.width / 2 if window.function != "sigmoid" else math.inf
-        low, high = scale.position(window.center - reach), scale.position(window.center + reach)
-        uniforms["ends"] = (min(max(low, 0.0), 1.0), max(min(high, 1.0), 0.0))
+
+
+def _ends(scale: TexelScale, window: Window) -> tuple[float, float]:
+    """Where a window is black and where it is white, in 0…1 of the texture's range."""
+    # Sigmoid windows change grey far beyond their ends: they may not stop a ray.
+    reach = window.width / 2 if window.function != "sigmoid" else math.inf
+    low, high = scale.position(window.center - reach), scale.position(window.center + reach)
+    return min(max(low, 0.0), 1.0), max(min(high, 1.0), 0.0)

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 _SHARE_OF_BUDGET = 0.35
 """Of the texture budget that the fine texture of one volume may take; the others and a second volume need the rest."""
 _FIRST_STRIDE = 16
+_NEARLY = 0.99
 
 
 @dataclass(slots=True)
@@ -77,7 +78,9 @@ class LoadedVolume:
     @property
     def completeness(self) -> float:
         """Part of the slices that are in the textures, 0 to 1."""
-        return self.loaded / self.count
+        part = self.loaded / self.count
+        # Not whole before blocks and gradients were made of the last slice too.
+        return part if self.is_ended else min(part, _NEARLY)
 
     @property
     def is_coarse(self) -> bool:
