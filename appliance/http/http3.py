@@ -125,6 +125,11 @@ class Http3(H3Connection):
         frame = encode_frame(FrameType.GOAWAY, encode_uint_var(next_stream_id))
         self._quic.send_stream_data(self._local_control_stream_id, frame)
 
+    def is_request_complete(self, stream_id: int) -> bool:
+        """Whether all of a request has arrived."""
+        stream = self._quic._streams.get(stream_id)
+        return stream is None or stream.receiver.is_finished
+
     def stop_request(self, stream_id: int, error_code: ErrorCode) -> None:
         """Asks the client to send no more of a request; does nothing when all of it is there."""
         stream = self._quic._streams.get(stream_id)

@@ -28,7 +28,7 @@ from hypercorn.config import Config, Sockets
 from appliance.domain.errors import SettingsError, Unavailable
 from appliance.http import certificates
 from appliance.http.certificates import CertificateFiles
-from appliance.http.quic import Application, Message, QuicListener
+from appliance.http.quic import READ_PAST_BYTES, Application, Message, QuicListener
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,45 @@ class _TcpConfig(Config):
         return context
 
 
+class _Exchange:
+    """One request over TCP, whose answer is not ended before all of the request is there.
+
+    hypercorn 0.18 fails the connection, with all its requests, when a body goes on after the answer over HTTP/2.
+    """
+
+    def __init__(self, receive: Any, send: Any) -> None:
+        self._receive = receive
+        self._send = send
+        self._is_complete = asyncio.Event()
+        self._readers = 0
+
+    async def receive(self) -> Message:
+        self._readers += 1
+        try:
+            message: Message = await self._receive()
+        finally:
+            self._readers -= 1
+        if not message.get("more_body", False):  # the last of the body, or http.disconnect
+            self._is_complete.set()
+        return message
+
+    async def send(self, message: Message) -> None:
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_last and not self._is_complete.is_set():
+            await self._send({**message, "more_body": True})
+            await self._read_past_rest()
+            message = {"type": "http.response.body"}
+        await self._send(message)
+
+    async def _read_past_rest(self) -> None:
+        read_bytes = 0
+        while not self._is_complete.is_set() and read_bytes < READ_PAST_BYTES:
+            if self._readers:  # Quart reads on beside its handlers
+                await self._is_complete.wait()
+            else:
+                read_bytes += len((await self.receive()).get("body", b""))
+
+
 class _InFlight:
     """The application as hypercorn sees it: without its lifespan, and with its requests known."""
 
@@ -92,8 +131,9 @@ class _InFlight:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
+        exchange = _Exchange(receive, send)
         try:
-            await self._application(scope, receive, send)
+            await self._application(scope, exchange.receive, exchange.send)
         finally:
             self.tasks.discard(task)
 

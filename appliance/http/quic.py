@@ -12,7 +12,8 @@ What holds whatever a client does:
   nothing else.
 * A request body is received no faster than the application reads it, an answer made no faster than the client takes it:
   what one client makes the server hold is bounded, whatever it asks for or sends.
-* An answer that does not wait for its request's body stops the upload.
+* An answer that does not wait for its request's body goes out at once; the rest of the body is read past, and stopped where it
+  is long.
 * No session tickets are given, hence no early data that could be replayed. Every address is proven by Retry.
 
 References: RFC 9000 (QUIC), RFC 9114 (HTTP/3), RFC 9457 (problem details), the ASGI specification 2.4 (HTTP).
@@ -72,6 +73,10 @@ CONNECTION_BUFFER_BYTES = 8 << 20
 """The same for all answers of a connection together. Beyond it a stream may only have one piece under way."""
 PIECE_BYTES = 64 << 10
 """An answer is handed to QUIC in pieces, so that a large one in one message is bounded too."""
+
+READ_PAST_BYTES = 64 << 20
+"""Of a body that nobody waits for any more, before the client is asked to stop. Chromium 156, when asked to stop within an
+upload, never hands out the answer that it already has (RFC 9114 §4.1 has it the other way)."""
 
 _RECEIVE_BUFFER_BYTES = 4 << 20
 """Of the socket, where the kernel allows it (net.core.rmem_max): a burst outlives a busy moment of the event loop."""
@@ -251,6 +256,7 @@ class HttpConnection(QuicConnectionProtocol):
         self._http3: Http3 | None = None
         self._listener = listener
         self._writers: dict[RequestStream, asyncio.Future[None]] = {}
+        self._read_past: dict[int, int] = {}
         self._next_stream_id = 0
         self._is_draining = False
 
@@ -324,8 +330,15 @@ class HttpConnection(QuicConnectionProtocol):
 
     def _data_received(self, stream_id: int, data: bytes, *, is_end: bool) -> None:
         stream = self.requests.get(stream_id)
-        if stream is not None:  # else it was answered already, and the client has been asked to stop
+        if stream is not None:
             stream.take(data, is_end=is_end)
+        elif is_end:
+            self._read_past.pop(stream_id, None)
+        elif stream_id in self._read_past:
+            self._read_past[stream_id] -= len(data)
+            if self._read_past[stream_id] < 0:
+                del self._read_past[stream_id]
+                self.http3.stop_request(stream_id, ErrorCode.H3_NO_ERROR)
 
     def _malformed_received(self, event: MalformedReceived) -> None:
         log.info("malformed request: %s", event.reason)
@@ -356,6 +369,7 @@ class HttpConnection(QuicConnectionProtocol):
     # ends
 
     def _abandon(self, stream_id: int, error_code: ErrorCode) -> None:
+        self._read_past.pop(stream_id, None)
         stream = self.requests.pop(stream_id, None)
         if stream is None:
             return
@@ -373,7 +387,11 @@ class HttpConnection(QuicConnectionProtocol):
     def forget(self, stream: RequestStream) -> None:
         """The stream is answered; what is still to come of its request is not wanted."""
         if self.requests.pop(stream.stream_id, None) is not None:
-            self.http3.stop_request(stream.stream_id, ErrorCode.H3_NO_ERROR)
+            self._read_past_rest(stream.stream_id)
+
+    def _read_past_rest(self, stream_id: int) -> None:
+        if not self.http3.is_request_complete(stream_id):
+            self._read_past[stream_id] = READ_PAST_BYTES
 
     def refuse(self, stream_id: int, refusal: RefusedRequest) -> None:
         """Answers in place of the application."""
@@ -381,7 +399,7 @@ class HttpConnection(QuicConnectionProtocol):
         fields = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
         self.http3.send_headers(stream_id, _answer_head(refusal.status, fields))
         self.http3.send_data(stream_id, json.dumps(problem).encode(), end_stream=True)
-        self.http3.stop_request(stream_id, ErrorCode.H3_NO_ERROR)
+        self._read_past_rest(stream_id)
         self.transmit_soon()
 
     # back-pressure
@@ -392,7 +410,8 @@ class HttpConnection(QuicConnectionProtocol):
 
     def _window_bytes(self, stream_id: int) -> int:
         stream = self.requests.get(stream_id)
-        return STREAM_WINDOW_BYTES if stream and stream.is_read else FIRST_WINDOW_BYTES
+        is_read = stream_id in self._read_past or (stream is not None and stream.is_read)
+        return STREAM_WINDOW_BYTES if is_read else FIRST_WINDOW_BYTES
 
     @property
     def buffered_bytes(self) -> int:

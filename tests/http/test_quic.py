@@ -274,17 +274,33 @@ async def test_a_thousand_cancelled_requests_leave_nothing(client: Client, liste
 # Answers that do not wait
 
 
-async def test_an_early_answer_stops_the_upload(client: Client, listener: QuicListener) -> None:
+async def test_an_early_answer_arrives_within_the_upload(client: Client, listener: QuicListener) -> None:
     stream_id = client.open("/refuse", method="POST", is_end=False)
-    for _ in range(320):
-        client.http.send_data(stream_id, CHUNK, False)
+    for number in range(80):
+        client.http.send_data(stream_id, CHUNK, number == 79)
     client.transmit()
 
     answer = await client.wait_for(stream_id)
     assert (answer.status, bytes(answer.body)) == (401, b"no")
-    assert answer.stopped_code == ErrorCode.H3_NO_ERROR
+    assert client.unsent_bytes(stream_id) > 0
     await assert_serves(client)
+    await settle(listener)  # hence the rest was read past
+    assert answer.stopped_code is None
+
+
+async def test_a_long_upload_is_stopped_after_an_early_answer(
+    client: Client, listener: QuicListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.http.quic.READ_PAST_BYTES", 10 * len(CHUNK))
+    stream_id = client.open("/refuse", method="POST", is_end=False)
+    for _ in range(80):
+        client.http.send_data(stream_id, CHUNK, False)
+    client.transmit()
+
+    answer = await client.wait_for(stream_id)
     await settle(listener)
+    assert (answer.status, answer.stopped_code) == (401, ErrorCode.H3_NO_ERROR)
+    await assert_serves(client)
 
 
 async def test_trailers_are_read_past(client: Client) -> None:
@@ -298,7 +314,6 @@ async def test_trailers_are_read_past(client: Client) -> None:
 
 async def test_what_comes_after_the_answer_is_read_past(client: Client) -> None:
     stream_id = client.open("/refuse", method="POST", is_end=False)
-    client._quic._streams[stream_id].sender.reset = lambda error_code: None  # it does not heed STOP_SENDING
     await client.wait_for(stream_id)
     trailers = client.http._encode_headers(stream_id, [(b"x-checksum", b"1")])
     client._quic.send_stream_data(stream_id, encode_frame(FrameType.DATA, CHUNK))
