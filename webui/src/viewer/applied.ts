@@ -13,6 +13,13 @@ export function appliedWindow({ view, picture }: Shown, { series }: Subject): Wi
 
 /** Where a drag begins before any window was chosen. */
 export function startingWindow(chosen: WindowSetting | null, shown: Shown | null, subject: Subject): WindowSetting | null {
-  const preset = subject.series.presets[0]
-  return chosen ?? (shown && appliedWindow(shown, subject)) ?? (preset ? { center: preset.center, width: preset.width } : null)
+  return chosen ?? (shown && appliedWindow(shown, subject)) ?? windowOfFile(subject)
+}
+
+/** What the file says of its middle, else the first preset of its modality. */
+function windowOfFile({ series }: Subject): WindowSetting | null {
+  const said = series.slices[Math.floor(series.slices.length / 2)]?.window
+  if (said) return { center: said[0], width: said[1] }
+  const preset = series.presets[0]
+  return preset ? { center: preset.center, width: preset.width } : null
 }

@@ -79,6 +79,13 @@ describe('a stage', () => {
     expect(stage.tool).toBe('window')
   })
 
+  it('offers materials only where values tell them', () => {
+    const mr = new Stage(subjectOf('', '1.1', { ...SERIES, modality: 'MR' }))
+    const ct = new Stage(subjectOf('', '1.1', { ...SERIES, modality: 'CT' }))
+
+    expect([mr.material, ct.material]).toEqual(['mr', 'bone'])
+  })
+
   it('shows no volume where there is none', () => {
     const loop = new Stage(subjectOf('', '1.1', { ...SERIES, volume: { ok: false, reason: 'no positions' } }))
     loop.show('mip')

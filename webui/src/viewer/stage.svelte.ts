@@ -2,7 +2,7 @@ import { fitted, panned, scaleOf, zoomedAt, type Framing, type Point, type Rect,
 import { planeCount, type Axis } from './geometry/planes'
 import { FROM_THE_FRONT, turnedBy, type Turn } from './geometry/turntable'
 import type { Command, Tool } from './shortcuts'
-import { extentOf, isWindowed, type Material, type Mode, type Scene, type Slab, type Subject, type View, type WindowSetting } from './view'
+import { extentOf, isWindowed, materialsFor, type Material, type Mode, type Scene, type Slab, type Subject, type View, type WindowSetting } from './view'
 import { draggedWindow } from './window'
 
 /** How many neighbours are worth having before the hand asks: more where the hand is going. */
@@ -18,7 +18,7 @@ export class Stage {
   tool: Tool = $state('window')
   invert = $state(false)
   slab: Slab = $state.raw({ mm: 0, method: 'average_ip' })
-  material: Material = $state('bone')
+  material: Material = $state('mr')
   turn: Turn = $state.raw(FROM_THE_FRONT)
   pane: Size = $state.raw({ width: 0, height: 0 })
   #indices: Record<'stack' | Axis, number> = $state({ stack: 0, axial: 0, coronal: 0, sagittal: 0 })
@@ -36,6 +36,7 @@ export class Stage {
 
   constructor(subject: Subject) {
     this.subject = subject
+    this.material = materialsFor(subject.series.modality)[0]!
     const count = subject.series.slices.length
     // A volume opens in its middle, where there is something to see; a single exposure or a cine loop at its first frame.
     const begin = subject.series.volume.ok ? Math.floor(count / 2) : 0

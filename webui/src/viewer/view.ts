@@ -27,6 +27,10 @@ export type Scene =
   | { kind: 'mip'; turn: Turn }
   | { kind: 'volume'; turn: Turn; material: Material }
 
+/** Materials are known by their Hounsfield values; other modalities have only their own intensities. */
+export const materialsFor = (modality: string): Material[] =>
+  modality === 'CT' ? ['bone', 'vessels', 'lung', 'soft-tissue', 'skin'] : ['mr']
+
 /** How a series is looked at: the choices of the tool bar. */
 export type Mode = 'stack' | Axis | 'mip' | 'volume'
 
