@@ -1,0 +1,180 @@
+"""The commands as a person meets them: one clear line and a status, never a traceback."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.end_to_end.running import PASSWORD, USERNAME, RunningAppliance, all_in_one, command
+
+
+def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command(*arguments), input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def toplevel(tmp_path: Path) -> RunningAppliance:
+    """Only the roles that start quickly."""
+    appliance = all_in_one(tmp_path)
+    appliance.settings["roles"] = ["toplevel", "institution"]
+    del appliance.settings["node"]
+    appliance.config.write_text(yaml.safe_dump(appliance.settings))
+    return appliance
+
+
+def test_check_config_says_the_roles(toplevel: RunningAppliance) -> None:
+    done = run("check-config", str(toplevel.config))
+
+    assert done.returncode == 0
+    assert "toplevel, institution" in done.stdout
+
+
+def test_check_config_refuses_an_unknown_key_with_status_2(toplevel: RunningAppliance) -> None:
+    toplevel.settings["toplevel"]["colour"] = "blue"
+    toplevel.config.write_text(yaml.safe_dump(toplevel.settings))
+
+    done = run("check-config", str(toplevel.config))
+
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "colour" in done.stderr
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_port_in_use_is_said_in_one_line_with_status_2(toplevel: RunningAppliance, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", toplevel.port))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+
+        done = run("serve", "--config", str(toplevel.config))
+
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("appliance:")]
+    assert str(toplevel.port) in line
+
+
+def test_a_page_that_was_not_built_is_said_with_status_2(toplevel: RunningAppliance, tmp_path: Path) -> None:
+    toplevel.settings["roles"].append("web")
+    toplevel.settings["web"] = {"directory": str(tmp_path / "nothing")}
+    toplevel.config.write_text(yaml.safe_dump(toplevel.settings))
+
+    done = run("serve", "--config", str(toplevel.config))
+
+    assert done.returncode == 2
+    assert "not built" in done.stderr
+
+
+def test_create_account_refuses_a_short_password(toplevel: RunningAppliance) -> None:
+    done = run(
+        "create-account", "--config", str(toplevel.config), "--username", "ana", "--password-stdin", stdin="short\n"
+    )
+
+    assert done.returncode == 2
+    assert "password" in done.stderr.lower()
+
+
+def test_create_account_refuses_a_username_that_is_taken(toplevel: RunningAppliance) -> None:
+    toplevel.create_account()
+
+    done = run(
+        "create-account", "--config", str(toplevel.config), "--username", "ANA", "--password-stdin", stdin=PASSWORD
+    )
+
+    assert done.returncode == 1
+    assert "already" in done.stderr
+
+
+def test_import_needs_a_node(toplevel: RunningAppliance, tmp_path: Path) -> None:
+    done = run("import", "--config", str(toplevel.config), str(tmp_path))
+
+    assert done.returncode == 2
+    assert "node" in done.stderr
+
+
+def test_import_names_what_it_refuses(tmp_path: Path) -> None:
+    appliance = all_in_one(tmp_path / "appliance")
+    appliance.directory.mkdir()
+    appliance.config.write_text(yaml.safe_dump(appliance.settings))
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "letter.txt").write_text("Dear colleague")
+
+    done = run("import", "--config", str(appliance.config), str(folder))
+
+    assert done.returncode == 0
+    assert "0 imported, 0 already there, 1 refused" in done.stdout
+    assert "deep/letter.txt" in done.stdout
+
+
+def test_create_key_makes_a_pair_once(tmp_path: Path) -> None:
+    file = tmp_path / "node.pem"
+
+    assert run("create-key", str(file)).returncode == 0
+    again = run("create-key", str(file))
+
+    assert again.returncode == 2
+    assert file.with_name("node.pem.pub").read_text().startswith("-----BEGIN PUBLIC KEY-----")
+
+
+def test_serving_ends_with_status_0_on_sigterm(toplevel: RunningAppliance) -> None:
+    toplevel.start()
+
+    assert toplevel.stop() == 0
+
+
+def test_a_request_in_flight_is_answered_before_the_end(toplevel: RunningAppliance) -> None:
+    toplevel.create_account()
+    toplevel.start()
+    answers: list[int] = []
+
+    def log_in() -> None:  # Argon2id takes its time, so the stop comes in the middle
+        with toplevel.client() as client:
+            answer = client.post("/api/session", json={"username": USERNAME, "password": PASSWORD})
+            answers.append(answer.status_code)
+
+    asking = threading.Thread(target=log_in)
+    asking.start()
+    time.sleep(0.05)
+    status = toplevel.stop()
+    asking.join()
+
+    assert status == 0
+    assert answers == [200]
+
+
+def test_the_log_names_no_patient_and_no_search(tmp_path: Path, toplevel: RunningAppliance) -> None:
+    toplevel.create_account()
+    toplevel.start()
+    with toplevel.client() as client:
+        token = client.post("/api/session", json={"username": USERNAME, "password": PASSWORD}).json()["access_token"]
+        client.get(
+            "/api/patients", params={"search": "Secretname"}, headers={"Authorization": f"Bearer {token}"}
+        ).raise_for_status()
+    toplevel.stop()
+
+    log = toplevel.log.read_text()
+    assert "/api/patients" in log
+    assert "Secretname" not in log
+    assert token not in log
+
+
+def test_tls_1_2_is_refused(toplevel: RunningAppliance) -> None:
+    toplevel.start()
+    context = ssl.create_default_context(cafile=str(toplevel.authority))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{toplevel.base_url}/healthz", verify=context)
+    finally:
+        toplevel.stop()
