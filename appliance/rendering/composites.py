@@ -17,8 +17,8 @@ from appliance.rendering.volume_textures import VolumeTextures
 _EVERYWHERE = (-1e6, 1e6)
 _SETTLED_STEP = 0.75
 """Length of a step in parts of the finest texel: longer ones let thin bone break into rings."""
-_INTERACTIVE_STEP = 1.25
-"""The same while the camera moves, through the half volume; twice this is no longer smooth on skin."""
+_INTERACTIVE_STEP = 1.5
+"""The same while the camera moves, through the half volume; a longer one is no longer smooth on skin."""
 
 
 class CompositePainter:

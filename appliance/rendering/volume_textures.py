@@ -27,7 +27,7 @@ from appliance.rendering.gloo import VolumeTexture, gl
 from appliance.rendering.texels import Texels
 
 BLOCK = 16
-_FIRST_STRIDE = 16
+FIRST_STRIDE = 16
 _SMALL_VOXELS = 8 * 1024**2
 """Volumes up to this size are quick enough as they are."""
 _COARSE_AXIS = 1.5
@@ -119,7 +119,7 @@ def _texture_to_patient(
 
 def coarse_first(count: int) -> Iterator[tuple[int, int]]:
     """(slice, how many slices it stands for, itself the first), every 16th first, then those halfway, to the last."""
-    stride = _FIRST_STRIDE
+    stride = FIRST_STRIDE
     for first in range(0, count, stride):
         yield first, min(stride, count - first)
     while stride > 1:
@@ -156,7 +156,8 @@ class Preparation:
         thin = self._thin
         if thin.shape[0] % factor:
             thin = np.concatenate([thin, thin[-1:]])
-        return np.asarray((thin[0::2].astype(np.uint32) + thin[1::2] + 1) >> 1, np.uint16)
+        first, second = thin[0::2], thin[1::2]
+        return (first | second) - ((first ^ second) >> 1)  # the mean, rounded up, without leaving 16 bits
 
     def blocks(self) -> Texels:
         """Least and largest texel of each block, (slices, rows, columns, 2)."""
@@ -177,19 +178,20 @@ def _thinned(texels: Texels, factors: tuple[int, ...]) -> Texels:
 
 def _over_blocks(texels: Texels, extreme: np.ufunc) -> Texels:
     """``extreme`` over each block and the row and column beyond its edges."""
-    for axis in range(2):
-        texels = np.moveaxis(texels, axis, 0)
-        starts = np.arange(0, texels.shape[0], BLOCK)
-        over = extreme.reduceat(texels, starts, axis=0)
-        over[1:] = extreme(over[1:], texels[starts[1:] - 1])
-        over[:-1] = extreme(over[:-1], texels[starts[1:]])
-        texels = np.moveaxis(over, 0, axis)
+    for _ in range(2):  # rows, then columns
+        starts = np.arange(BLOCK, texels.shape[0], BLOCK)
+        padded = np.pad(texels, ((0, -texels.shape[0] % BLOCK), (0, 0)), mode="edge")
+        over = extreme.reduce(padded.reshape(-1, BLOCK, texels.shape[1]), axis=1)
+        over[1:] = extreme(over[1:], texels[starts - 1])
+        over[:-1] = extreme(over[:-1], texels[starts])
+        texels = over.T
     return texels
 
 
-def gradients(half: Texels, layout: VolumeLayout) -> NDArray[np.int8]:
+def gradients(half: Texels, layout: VolumeLayout, *, stride: int = 1) -> NDArray[np.int8]:
     """Direction in the patient (x, y, z) and steepness of the half volume, (slices, rows, columns, 4), each -127…127.
 
+    Where each slice stands for ``stride`` of them, one gradient is made for all, across to the next that are different.
     Steepness is in parts of 1/16 of the volume's usual range per half texel, at most 1.
     """
     half_to_patient = layout.texture_to_patient[:3, :3] / np.array(half.shape[::-1])
@@ -197,13 +199,13 @@ def gradients(half: Texels, layout: VolumeLayout) -> NDArray[np.int8]:
     full = _usual_range(half) / 16 / float(np.linalg.norm(half_to_patient, axis=0).min())
     packed = np.empty((*half.shape, 4), np.int8)
     last = len(half) - 1
-    for k in range(len(half)):
+    for k in range(0, len(half), stride):
         here = half[k].astype(np.float32)
         along = np.stack(
             [
                 _difference(here, axis=1).ravel(),
                 _difference(here, axis=0).ravel(),
-                (half[min(k + 1, last)].astype(np.float32) - half[max(k - 1, 0)]).ravel(),
+                ((half[min(k + stride, last)].astype(np.float32) - half[max(k - stride, 0)]) / stride).ravel(),
             ]
         )
         direction = to_patient @ along
@@ -212,6 +214,7 @@ def gradients(half: Texels, layout: VolumeLayout) -> NDArray[np.int8]:
         plane = packed[k].reshape(-1, 4)
         plane[:, :3] = np.rint(direction).T
         plane[:, 3] = np.minimum(steepness * (127 / full), 127)
+        packed[k + 1 : k + stride] = packed[k]
     return packed
 
 

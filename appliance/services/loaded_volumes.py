@@ -26,6 +26,7 @@ from appliance.domain.image import ImageDescription, StoredImage, StoredSeries, 
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.texels import Texels, TexelScale, common_scale, scale_of_range, texels_of
 from appliance.rendering.volume_textures import (
+    FIRST_STRIDE,
     Preparation,
     VolumeLayout,
     VolumeTextures,
@@ -40,7 +41,6 @@ log = logging.getLogger(__name__)
 
 _SHARE_OF_BUDGET = 0.35
 """Of the texture budget that the fine texture of one volume may take; the others and a second volume need the rest."""
-_FIRST_STRIDE = 16
 _NEARLY = 0.99
 
 
@@ -193,22 +193,22 @@ class LoadedVolumes:
     def _fill(self, volume: LoadedVolume, source: _Source, preparation: Preparation) -> None:
         textures = volume.textures
         assert textures is not None
-        first_pass = -(-volume.count // _FIRST_STRIDE)
+        first_pass = -(-volume.count // FIRST_STRIDE)
         for number, (first, count, texels) in enumerate(self._decoded(volume, source), 1):
             if texels is not None:
                 self._gl.run(_uploading(textures, first, count, texels))
                 preparation.add(first, count, texels)
                 volume.loaded += 1
             if number in {first_pass, volume.count}:
-                self._prepare(textures, preparation)
+                self._prepare(textures, preparation, stride=1 if number == volume.count else FIRST_STRIDE)
                 volume.is_drawable = True
                 volume.release()
         if volume.loaded == 0:
             raise NotDrawable("None of the images of the volume can be decoded.", key="volume-not-decodable")
 
-    def _prepare(self, textures: VolumeTextures, preparation: Preparation) -> None:
+    def _prepare(self, textures: VolumeTextures, preparation: Preparation, *, stride: int) -> None:
         half, blocks = preparation.half(), preparation.blocks()
-        slopes = gradients(half, textures.layout)
+        slopes = gradients(half, textures.layout, stride=max(1, stride // textures.layout.half_factors[0]))
         self._gl.run(lambda _: textures.upload_prepared(half, slopes, blocks))
 
     def _decoded(self, volume: LoadedVolume, source: _Source) -> Iterator[tuple[int, int, Texels | None]]:

@@ -24,7 +24,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable
-from appliance.domain.image import StoredSeries
+from appliance.domain.image import StoredSeries, Window
 from appliance.domain.views import Encoding, RenderingMethod, VolumeView
 from appliance.rendering.encoders import encode
 from appliance.rendering.renderer import Renderer
@@ -50,9 +50,10 @@ from appliance.storage.instances import open_store
 
 log = logging.getLogger(__name__)
 
+_CT_PROJECTION_WINDOW = Window(400, 1400, explanation="Projection")
 _MOST_SERIES = 256
 """Manifests that a process remembers; the front sends one again when it is asked to."""
-_INTERACTIVE_BUDGET_MS = 60.0
+_INTERACTIVE_BUDGET_MS = 70.0
 """For drawing while the camera moves: with reading back, encoding and the line, about ten pictures a second."""
 _FEWEST_INTERACTIVE_PIXELS = 96 * 96
 _FIRST_GUESS_MS_PER_PIXEL = 60.0 / (256 * 256)
@@ -203,7 +204,7 @@ class RenderProcess:
         if view.method is RenderingMethod.VOLUME_RENDERED:
             transfer = transfer_function(view.preset, volume.image.modality, view.window, volume.usual_window)
             return renderer.composites.draw(volume.textures, volume.scale, view, size, transfer, keep_going=going)
-        window = view.window or volume.usual_window
+        window = view.window or _usual_projection_window(view, volume)
         return renderer.projections.draw_projection(volume.textures, volume.scale, view, size, window, keep_going=going)
 
     def _size(self, view: VolumeView) -> tuple[int, int]:
@@ -220,6 +221,13 @@ class RenderProcess:
     def _learn(self, method: str, ms_per_pixel: float) -> None:
         before = self._ms_per_pixel.get(method, _FIRST_GUESS_MS_PER_PIXEL)
         self._ms_per_pixel[method] = (1 - _FORGETTING) * before + _FORGETTING * ms_per_pixel
+
+
+def _usual_projection_window(view: VolumeView, volume: LoadedVolume) -> Window:
+    """The volume's own; for the largest values of CT one over contrast and bone: a slice's window shows them all white."""
+    if volume.image.modality == "CT" and view.method is RenderingMethod.MAXIMUM_IP:
+        return _CT_PROJECTION_WINDOW
+    return volume.usual_window
 
 
 def _encode_and_answer(

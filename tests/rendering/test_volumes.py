@@ -317,6 +317,20 @@ def test_volumes_of_too_many_bytes_are_reduced() -> None:
     assert 2 * np.prod(layout.shape) <= 20_000_000
 
 
+def test_gradients_point_up_the_slope_in_the_patient_and_survive_a_stride() -> None:
+    geometry = geometry_of((64, 32, 32), (2.0, 1.0, 1.0))
+    layout = laid_out(geometry, largest_side=2048, largest_bytes=1 << 30)
+    z, y, _ = np.mgrid[:64, :32, :32]
+    half = (1000 + 30 * z + 15 * y).astype(np.uint16)  # 15 a millimetre towards the head and towards the back
+
+    every = gradients(half, layout)[24:40, 8:24, 8:24]
+    coarse = gradients(np.repeat(half[::16], 16, axis=0), layout, stride=16)[24:40, 8:24, 8:24]
+
+    expected = np.array([0, 1, 1]) / np.sqrt(2) * 127
+    assert np.abs(every[..., :3] - expected).max() <= 1
+    assert np.abs(coarse[..., :3] - expected).max() <= 1
+
+
 def test_slices_come_coarse_first_and_each_once() -> None:
     order = list(coarse_first(45))
 
