@@ -1,6 +1,7 @@
 import {
   failed,
   isRefusedAs,
+  isUnauthenticated,
   logIn,
   logOut,
   renewSession,
@@ -11,6 +12,7 @@ import {
   type Token,
   type TokenSource,
 } from '../api'
+import { isLeaving, setLeaving } from './leaving'
 import { isFresh, renewalDelayMs, tokenOf } from './renewal'
 
 export type SessionState =
@@ -39,6 +41,7 @@ export class Session implements TokenSource {
   /** At the opening of the page: goes on with the session that the browser holds, if it holds one. */
   async restore(): Promise<void> {
     this.state = { kind: 'restoring' }
+    if (isLeaving()) return this.leave()
     const outcome = await this.#renew()
     if (outcome.ok) return
     const hasNone = outcome.failure.kind === 'refused' && outcome.failure.problem.status === 401
@@ -49,13 +52,17 @@ export class Session implements TokenSource {
   async enter(username: string, password: string): Promise<Failure | null> {
     const outcome = await logIn(username, password)
     if (!outcome.ok) return outcome.failure
+    setLeaving(false)
     this.#take(outcome.value)
     return null
   }
 
+  /** At once here, and at the toplevel as soon as it can be told. */
   async leave(): Promise<void> {
+    setLeaving(true)
     this.#forget(false)
-    await logOut()
+    const outcome = await logOut()
+    if (outcome.ok || isUnauthenticated(outcome)) setLeaving(false)
   }
 
   /** The token as it is, for the last requests of a session. */

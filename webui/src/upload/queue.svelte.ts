@@ -1,6 +1,6 @@
 import type { Failure, Outcome, UploadAnswer } from '../api'
 import type { ChosenFile } from './choose'
-import { canBeRepeated, emptyTally, moved, withWaiting, type Progress, type Tally } from './tally'
+import { canBeRepeated, emptyTally, isBusy, moved, withWaiting, type Progress, type Tally } from './tally'
 
 export type Send = (file: File, onProgress: (sentBytes: number) => void, signal: AbortSignal) => Promise<Outcome<UploadAnswer>>
 
@@ -16,6 +16,11 @@ export class UploadItem {
     this.path = path
     this.file = file
   }
+}
+
+/** Keeps the queue while the page shows something else: an upload goes on behind the viewer. */
+export interface UploadKeeper {
+  queue: UploadQueue | null
 }
 
 /** Sends files, a few at a time, in the order they were chosen. */
@@ -38,6 +43,10 @@ export class UploadQueue {
     this.tally = items.reduce((tally, item) => withWaiting(tally, item.file.size), this.tally)
     this.#waiting.push(...items)
     this.#fill()
+  }
+
+  get isBusy(): boolean {
+    return isBusy(this.tally)
   }
 
   stop(): void {

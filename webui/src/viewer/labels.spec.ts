@@ -27,7 +27,7 @@ it('says where a plane lies and how thick it is', () => {
   ])
 })
 it('writes a window with its unit, in as many decimals as it has', () => {
-  expect(windowOf({ center: -600, width: 1500 }, 'HU')).toBe('C −600  W 1500 HU')
-  expect(windowOf({ center: 2.66, width: 5.16 }, '')).toBe('C 2.66  W 5.16')
+  expect(windowOf({ center: -600, width: 1500 }, 'HU')).toBe('C −600\u2002W 1500 HU')
+  expect(windowOf({ center: 2.66, width: 5.16 }, '')).toBe('C 2.66\u2002W 5.16')
   expect(windowOf(null, 'HU')).toBe('Window from the file')
 })

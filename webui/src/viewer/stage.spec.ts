@@ -79,6 +79,10 @@ describe('a stage', () => {
     expect(stage.tool).toBe('window')
   })
 
+  it('begins with a tool that can be used on colour', () => {
+    expect(new Stage(subjectOf('', '1.1', { ...SERIES, is_colour: true })).tool).toBe('pan')
+  })
+
   it('offers materials only where values tell them', () => {
     const mr = new Stage(subjectOf('', '1.1', { ...SERIES, modality: 'MR' }))
     const ct = new Stage(subjectOf('', '1.1', { ...SERIES, modality: 'CT' }))

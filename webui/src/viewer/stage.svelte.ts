@@ -36,6 +36,7 @@ export class Stage {
 
   constructor(subject: Subject) {
     this.subject = subject
+    if (subject.series.is_colour) this.tool = 'pan'
     this.material = materialsFor(subject.series.modality)[0]!
     const count = subject.series.slices.length
     // A volume opens in its middle, where there is something to see; a single exposure or a cine loop at its first frame.
@@ -94,7 +95,7 @@ export class Stage {
     if (mode !== 'stack' && !this.subject.series.volume.ok) return
     this.mode = mode
     if (this.isTurnable) this.tool = 'turn'
-    else if (this.tool === 'turn') this.tool = 'window'
+    else if (this.tool === 'turn') this.tool = this.isWindowed ? 'window' : 'pan'
   }
 
   take(tool: Tool): void {
