@@ -54,7 +54,7 @@ def trust(home: Path, authority: Path) -> None:
     database.mkdir(parents=True, exist_ok=True)
     if not (database / "cert9.db").exists():
         _run(certutil, "-d", f"sql:{database}", "-N", "--empty-password")
-    _run(certutil, "-d", f"sql:{database}", "-A", "-t", "C,,", "-n", authority.parent.name, "-i", str(authority))
+    _run(certutil, "-d", f"sql:{database}", "-A", "-t", "C,,", "-n", str(authority), "-i", str(authority))
 
 
 @asynccontextmanager

@@ -48,6 +48,7 @@ class RunningAppliance:
 
     directory: Path
     settings: dict  # type: ignore[type-arg]
+    host: str = HOST
     name: str = "appliance"
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -61,8 +62,8 @@ class RunningAppliance:
 
     @property
     def origin(self) -> str:
-        """As browsers know it; ``HOST`` is mapped to 127.0.0.1 there."""
-        return f"https://{HOST}:{self.port}"
+        """As browsers know it; ``host`` is mapped to 127.0.0.1 there."""
+        return f"https://{self.host}:{self.port}"
 
     @property
     def base_url(self) -> str:
@@ -96,12 +97,15 @@ class RunningAppliance:
             self.process.wait()
 
     def create_account(
-        self, username: str = USERNAME, roles: str = "physician,administrator", given: str = "Ana", family: str = "Anić"
+        self, username: str = USERNAME, roles: str = "physician,administrator", *, institution: str | None = None
     ) -> None:
+        """An account with ``PASSWORD``; of the institution in the settings where none is named."""
         self.config.write_text(yaml.safe_dump(self.settings))
         self.run(
             "create-account", "--config", str(self.config), "--username", username, "--roles", roles,
-            "--given-name", given, "--family-name", family, "--password-stdin", stdin=PASSWORD + "\n",
+            "--given-name", "Ana", "--family-name", "Anić", "--password-stdin",
+            *(["--institution", institution] if institution else []),
+            stdin=PASSWORD + "\n",
         )  # fmt: skip
 
     def run(self, *arguments: str, stdin: str = "") -> str:
@@ -133,13 +137,13 @@ class RunningAppliance:
         raise AssertionError("the appliance did not become ready:\n" + self.log.read_text()[-3000:])
 
 
-def all_in_one(directory: Path) -> RunningAppliance:
-    """All four roles in one process, as ``config/all-in-one.yaml`` has them, on a free port."""
+def all_in_one(directory: Path, *, host: str = HOST) -> RunningAppliance:
+    """All four roles in one process, as ``config/all-in-one.yaml`` has them, on a free port; not started."""
     settings = yaml.safe_load((_ROOT / "config" / "all-in-one.yaml").read_text())
     port = free_port()
     settings["listen"]["port"] = port
-    settings["listen"]["self_made"]["names"] = [HOST, "localhost", "127.0.0.1"]
+    settings["listen"]["self_made"]["names"] = [host, "localhost", "127.0.0.1"]
     settings["node"]["instances"]["free_floor_bytes"] = 0
     for role in ("toplevel", "institution", "node"):
-        settings[role]["base_url"] = f"https://{HOST}:{port}"
-    return RunningAppliance(directory, settings)
+        settings[role]["base_url"] = f"https://{host}:{port}"
+    return RunningAppliance(directory, settings, host)

@@ -1,0 +1,110 @@
+"""The roles on boxes of their own: a central one and a clinic's, different sites to the browser, joined by synchronisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from provisioning.phantom import read_mark
+from tests.end_to_end.browser import open_browser, trust
+from tests.end_to_end.physician import Physician, fitted
+from tests.end_to_end.running import RunningAppliance, all_in_one
+
+CENTRAL, CLINIC = "health.test", "clinic.test"
+
+
+class Boxes:
+    """Two appliances that know each other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.central = self._box(folder / "central", CENTRAL, ["web", "toplevel"])
+        self.clinic = self._box(folder / "clinic", CLINIC, ["institution", "node"])
+        key = self.clinic.directory / "institution.pem"
+        self.clinic.run("create-key", str(key))
+        self.central.settings["toplevel"]["children"] = [
+            {"id": self.clinic.settings["institution"]["id"], "public_key": f"{key}.pub"}
+        ]
+        self.central.settings["web"] = {"origins": [f"https://{CLINIC}:{self.clinic.port}"]}
+        self.clinic.settings["allowed_origins"] = [f"https://{CENTRAL}:{self.central.port}"]
+        self.clinic.settings["institution"]["parent"] = {
+            "base_url": self.central.base_url,
+            "key": str(key),
+            "authorities": str(self.central.authority),
+        }
+
+    def _box(self, folder: Path, host: str, roles: list[str]) -> RunningAppliance:
+        folder.mkdir()
+        box = all_in_one(folder, host=host)
+        for role in ("toplevel", "institution", "node"):
+            if role not in roles:
+                del box.settings[role]
+        box.settings["roles"] = roles
+        return box
+
+
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory: pytest.TempPathFactory, phantom_folder: Path) -> Iterator[Boxes]:
+    made = Boxes(tmp_path_factory.mktemp("boxes"))
+    institution = str(made.clinic.settings["institution"]["id"])
+    made.central.create_account(institution=institution)
+    try:
+        made.central.start()
+        made.clinic.start()
+        made.clinic.run("import", "--config", str(made.clinic.config), str(phantom_folder))
+        yield made
+        assert made.clinic.stop() == 0
+        assert made.central.stop() == 0
+    finally:
+        made.clinic.kill()
+        made.central.kill()
+
+
+async def test_the_page_of_one_box_shows_the_pictures_of_another(boxes: Boxes, tmp_path: Path) -> None:
+    trust(tmp_path, boxes.clinic.authority)
+    origins = [f"{CENTRAL}:{boxes.central.port}", f"{CLINIC}:{boxes.clinic.port}"]
+    hosts = {CENTRAL: "127.0.0.1", CLINIC: "127.0.0.1"}
+    async with open_browser(tmp_path, authority=boxes.central.authority, hosts=hosts, http3=origins) as context:
+        physician = await Physician.at(context, boxes.central)
+        preflights: list[str] = []
+        physician.page.on(
+            "request", lambda request: preflights.append(request.url) if request.method == "OPTIONS" else None
+        )
+        await physician.log_in()
+        await physician.open_study("phantom")
+
+        number = int((await physician.label("slice-label")).split()[1]) - 1
+        assert read_mark(fitted(await physician.grey(), 256, 256)) == number
+        protocols = await physician.protocols()
+        pictures = [protocol for path, protocol in protocols if "/rendered" in path]
+        assert pictures
+        assert set(pictures) == {"h3"}
+        assert not [url for url in preflights if "/dicom-web/" in url]
+        assert physician.faults == []
+
+
+async def test_a_clinic_that_is_dark_is_said_and_blocks_nothing(boxes: Boxes, tmp_path: Path) -> None:
+    trust(tmp_path, boxes.clinic.authority)
+    hosts = {CENTRAL: "127.0.0.1", CLINIC: "127.0.0.1"}
+    async with open_browser(tmp_path, authority=boxes.central.authority, hosts=hosts) as context:
+        physician = await Physician.at(context, boxes.central)
+        await physician.log_in()
+        await physician.find("patient-search").fill("phantom")
+        await expect(physician.find("patient-row")).to_have_count(1)
+        assert boxes.clinic.stop() == 0
+        try:
+            await physician.find("patient-row").first.click()
+
+            await expect(physician.find("patient-name")).to_contain_text("Phantom")
+            await expect(physician.find("place-state").first).to_contain_text("not reachable", timeout=20_000)
+        finally:
+            boxes.clinic.start()
+
+
+def test_a_stranger_cannot_deliver(boxes: Boxes) -> None:
+    with boxes.central.client() as client:
+        answer = client.post("/api/sync/changes", content=b"{}", headers={"Authorization": "Bearer x.y.z"})
+
+    assert answer.status_code == 401
