@@ -14,7 +14,7 @@ from pathlib import Path
 
 from provisioning.progress import Refusal, Step, say
 
-BROWSER_VARIABLE = "APPLIANCE_TEST_BROWSER"
+BROWSER_VARIABLE = "APPLIANCE_TEST_CHROMIUM"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _APT_LISTS = Path("/var/lib/apt/lists")
 
@@ -68,7 +68,7 @@ TEST_PACKAGES = (
 def find_browser() -> str | None:
     """Path of the browser for the end-to-end tests, or None.
 
-    The variable APPLIANCE_TEST_BROWSER comes first; it is taken as it is, so a wrong path is seen where it is used.
+    The variable APPLIANCE_TEST_CHROMIUM comes first; it is taken as it is, so a wrong path is seen where it is used.
     """
     chosen = os.environ.get(BROWSER_VARIABLE)
     if chosen:

@@ -162,8 +162,9 @@ def _make_samples(folder: Path) -> None:
         shutil.copy(image, folder)
     say("Making a body: a CT by calculation")
     slices = samples.DEMONSTRATED.size.slices
+    interval_s = 0.1 if sys.stderr.isatty() else 10.0  # without a terminal every state is a line
     shown = tqdm(
-        samples.write_phantom(folder / "phantom"), total=slices, unit=" slices", disable=not sys.stderr.isatty()
+        samples.write_phantom(folder / "phantom"), total=slices, unit=" slices", mininterval=interval_s, ncols=80
     )
     for _ in shown:
         pass
