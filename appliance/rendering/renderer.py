@@ -67,6 +67,7 @@ def _nothing() -> VolumeTextures:
     preparation = Preparation(layout)
     preparation.add(0, 4, np.zeros((4, 4), np.uint16))
     textures = VolumeTextures(layout)
+    textures.upload_fine(0, 4, np.zeros((4, 4), np.uint16))
     half = preparation.half()
     textures.upload_prepared(half, gradients(half, layout), preparation.blocks())
     return textures

@@ -136,28 +136,33 @@ class Preparation:
         slices = layout.shape[0]
         _, rows, columns = layout.half_shape
         self._thin = np.zeros((slices, rows, columns), np.uint16)
+        self._half = np.zeros(layout.half_shape, np.uint16) if layout.half_factors[0] > 1 else self._thin
         self._least = np.full(layout.blocks_shape, 0xFFFF, np.uint16)
         self._largest = np.zeros(layout.blocks_shape, np.uint16)
 
     def add(self, first: int, count: int, texels: Texels) -> None:
         """``texels``, (rows, columns), are the slice ``first`` and stand for ``count`` slices."""
         self._thin[first : first + count] = _thinned(texels, self._layout.half_factors[1:])
+        self._halve(first, count)
         # Interpolation within a block reaches one slice before and behind it.
         low = max(first - 1, 0) // BLOCK
         high = min(first + count, self._layout.shape[0] - 1) // BLOCK + 1
         np.minimum(self._least[low:high], _over_blocks(texels, np.minimum), out=self._least[low:high])
         np.maximum(self._largest[low:high], _over_blocks(texels, np.maximum), out=self._largest[low:high])
 
+    def _halve(self, first: int, count: int) -> None:
+        # Slice by slice, as they come: temporary arrays of the whole volume cost more than the work itself.
+        if self._half is self._thin:
+            return
+        last = len(self._thin) - 1
+        for k in range(first // 2, (first + count - 1) // 2 + 1):
+            lower, upper = self._thin[2 * k], self._thin[min(2 * k + 1, last)]
+            # The mean, rounded up, without leaving 16 bits.
+            np.subtract(lower | upper, (lower ^ upper) >> 1, out=self._half[k])
+
     def half(self) -> Texels:
-        """The half volume, (slices, rows, columns)."""
-        factor = self._layout.half_factors[0]
-        if factor == 1:
-            return self._thin
-        thin = self._thin
-        if thin.shape[0] % factor:
-            thin = np.concatenate([thin, thin[-1:]])
-        first, second = thin[0::2], thin[1::2]
-        return (first | second) - ((first ^ second) >> 1)  # the mean, rounded up, without leaving 16 bits
+        """The half volume, (slices, rows, columns); it goes on changing with every slice that is added."""
+        return self._half
 
     def blocks(self) -> Texels:
         """Least and largest texel of each block, (slices, rows, columns, 2)."""
@@ -231,7 +236,10 @@ def _usual_range(half: Texels) -> float:
 
 
 class VolumeTextures:
-    """The four textures of a volume. Belongs to the thread of the context."""
+    """The four textures of a volume. Belongs to the thread of the context.
+
+    What was not uploaded is undefined, and may be what was there before: every slice of the first pass must be.
+    """
 
     def __init__(self, layout: VolumeLayout) -> None:
         self.layout = layout
@@ -244,7 +252,6 @@ class VolumeTextures:
         self.occupancy_of: object = None
         """For which transfer function and which state of the blocks ``occupancy`` holds."""
         self.has_half = False
-        self.fine.clear(0)
 
     def upload_fine(self, first: int, count: int, texels: Texels) -> None:
         """The slice ``first`` and the ones that it stands for."""

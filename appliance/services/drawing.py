@@ -112,7 +112,11 @@ class Drawing:
         """The processes run, and each has said what it draws with. Raises Unavailable where there is no OpenGL."""
         for process in self._processes:
             await process.child.start()
-        await asyncio.gather(*(self._look_at(process) for process in self._processes))
+        try:
+            await asyncio.gather(*(self._look_at(process) for process in self._processes))
+        except Unavailable:
+            await self.stop()
+            raise
         self._watching = asyncio.create_task(self._watch(), name="look after render processes")
 
     async def stop(self) -> None:

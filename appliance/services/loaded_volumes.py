@@ -199,6 +199,9 @@ class LoadedVolumes:
                 self._gl.run(_uploading(textures, first, count, texels))
                 preparation.add(first, count, texels)
                 volume.loaded += 1
+            elif number <= first_pass:
+                nothing = np.zeros(textures.layout.shape[1:], np.uint16)
+                self._gl.run(_uploading(textures, first, count, nothing))
             if number in {first_pass, volume.count}:
                 self._prepare(textures, preparation, stride=1 if number == volume.count else FIRST_STRIDE)
                 volume.is_drawable = True
