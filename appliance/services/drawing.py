@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -40,6 +40,9 @@ _THUMBNAIL_SIDE = 160
 _THUMBNAIL_ENCODING = Encoding("image/jpeg", 80)
 _STATE_EVERY_S = 2.0
 _DIED = "helper-died"
+
+_Key = tuple[str, SliceView | PlaneView | VolumeView]
+"""What is kept, by its content, and how it is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,8 @@ class Drawing:
 
     def __init__(self, settings: DrawingSettings) -> None:
         self._settings = settings
-        self._pictures: ByteCache[Hashable, Picture] = ByteCache(settings.picture_cache_bytes)
-        self._being_made: dict[Hashable, _Shared] = {}
+        self._pictures: ByteCache[_Key, Picture] = ByteCache(settings.picture_cache_bytes)
+        self._being_made: dict[_Key, _Shared] = {}
         self._watching: asyncio.Task[None] | None = None
         first = msgspec.msgpack.encode(_render_settings(settings))
         self._processes = [
@@ -179,7 +182,7 @@ class Drawing:
         # By content and not by turn: the same frame or volume comes to the process that has it already.
         return self._processes[zlib.crc32(key.encode()) % len(self._processes)]
 
-    async def _picture(self, key: Hashable, make: Callable[[], Awaitable[Picture]]) -> Picture:
+    async def _picture(self, key: _Key, make: Callable[[], Awaitable[Picture]]) -> Picture:
         """The picture of ``key``: kept, being made by somebody already, or made now."""
         kept = self._pictures.get(key)
         if kept is not None:
@@ -198,9 +201,10 @@ class Drawing:
                     del self._being_made[key]
                 shared.task.cancel()
 
-    async def _made(self, key: Hashable, make: Callable[[], Awaitable[Picture]]) -> Picture:
+    async def _made(self, key: _Key, make: Callable[[], Awaitable[Picture]]) -> Picture:
         picture = await make()
-        if picture.completeness == 1 and not picture.is_coarse:
+        _, view = key
+        if picture.completeness == 1 and not getattr(view, "interactive", False):
             # Kept without its cost: who gets it from here has not waited for those stages.
             self._pictures.put(key, replace(picture, stages_ms=()), len(picture.body))
         return picture
