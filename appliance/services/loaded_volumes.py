@@ -46,7 +46,10 @@ _NEARLY = 0.99
 
 @dataclass(slots=True)
 class Waiting:
-    """A picture that waits for its volume. ``draw`` is called once, with the volume, on any thread."""
+    """A picture that waits for its volume: one of the two is called, once, on any thread.
+
+    ``draw`` must call ``LoadedVolume.done`` when it has drawn.
+    """
 
     needs_whole: bool
     draw: Callable[[LoadedVolume], None]
@@ -69,6 +72,7 @@ class LoadedVolume:
         self.is_drawable = False
         self.refusal: ApplianceError | None = None
         self._waiting: list[Waiting] = []
+        self._users = 0
         self._lock = threading.Lock()
 
     @property
@@ -91,8 +95,18 @@ class LoadedVolume:
         return self.textures.layout.size_bytes if self.textures else 0
 
     @property
-    def is_waited_for(self) -> bool:
-        return bool(self._waiting)
+    def is_used(self) -> bool:
+        """Whether a picture of it waits or is being drawn."""
+        return self._users > 0
+
+    def use(self) -> None:
+        """It is not given back before as many ``done``."""
+        with self._lock:
+            self._users += 1
+
+    def done(self) -> None:
+        with self._lock:
+            self._users -= 1
 
     def when_ready(self, waiting: Waiting, wait_s: float) -> None:
         """``waiting`` is drawn as soon as the volume is as whole as it needs, or after ``wait_s`` with what is there."""
@@ -111,6 +125,7 @@ class LoadedVolume:
             self._waiting = [each for each in self._waiting if each not in ready]
         for each in ready:
             if self.refusal is not None:
+                self.done()
                 each.refuse(self.refusal)
             else:
                 each.draw(self)
@@ -147,7 +162,7 @@ class LoadedVolumes:
         return sum(volume.size_bytes for volume in list(self._volumes.values()))
 
     def wanted(self, series: StoredSeries) -> LoadedVolume:
-        """The volume of ``series``, loading if it is new."""
+        """The volume of ``series``, loading if it is new, and in use: whoever wants it waits for it once (``when_ready``)."""
         key = (series.series_uid, series.version)
         with self._wake:
             volume = self._volumes.get(key)
@@ -156,6 +171,7 @@ class LoadedVolumes:
                 self._to_load.append(volume)
                 self._wake.notify()
             self._volumes.move_to_end(key)
+            volume.use()
             return volume
 
     def _run(self) -> None:
@@ -233,7 +249,7 @@ class LoadedVolumes:
     def _make_room(self, wanted_bytes: int) -> None:
         """The volumes that were not used for longest are given back until ``wanted_bytes`` more fit."""
         with self._wake:
-            idle = [(key, each) for key, each in self._volumes.items() if each.is_ended and not each.is_waited_for]
+            idle = [(key, each) for key, each in self._volumes.items() if each.is_ended and not each.is_used]
             given_back: list[VolumeTextures] = []
             size_bytes = self.size_bytes
             for key, volume in idle:
@@ -244,8 +260,7 @@ class LoadedVolumes:
                 if volume.textures is not None:
                     given_back.append(volume.textures)
         for textures in given_back:
-            # As a picture, not as quick work: then it cannot come between the strips of a drawing that uses it.
-            self._gl.picture("", _freeing(textures))
+            self._gl.run(_freeing(textures))
 
 
 def _uploading(textures: VolumeTextures, first: int, count: int, texels: Texels) -> Callable[[Renderer], None]:

@@ -157,8 +157,11 @@ class RenderProcess:
             self._gl.picture(ask.viewer, lambda renderer: _answered(request, lambda: work(renderer, volume)))
 
         def work(renderer: Renderer, volume: LoadedVolume) -> None:
-            if not request.is_cancelled:
-                self._picture(request, ask, renderer, volume)
+            try:
+                if not request.is_cancelled:
+                    self._picture(request, ask, renderer, volume)
+            finally:
+                volume.done()
 
         waiting = Waiting(needs_whole=not ask.view.interactive, draw=draw, refuse=request.refuse)
         self._volumes.wanted(series).when_ready(waiting, self._settings.settled_wait_s)

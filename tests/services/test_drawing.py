@@ -282,6 +282,28 @@ async def test_a_process_that_dies_is_started_again_and_the_picture_still_comes(
         await drawing.stop()
 
 
+async def test_volumes_give_way_to_one_another_within_the_budget(
+    settings: StoreSettings, chest: StoredSeries, camera: Camera
+) -> None:
+    # One volume of 40 slices takes some 28 MB: two do not fit, and none is drawn with what was given back.
+    drawing = Drawing(DrawingSettings(settings, texture_cache_bytes=64 * 1024**2, settled_wait_s=20))
+    await drawing.start()
+    try:
+        several = [replace(chest, version=f"chest-{number}") for number in range(4)]
+        view = VolumeView(chest.series_uid, camera, (96, 96), PNG, RenderingMethod.MAXIMUM_IP)
+
+        pictures = await asyncio.gather(*(drawing.volume(series, view, viewer=series.version) for series in several))
+        again = await drawing.volume(several[0], replace(view, invert=True), viewer="a")
+
+        assert len({picture.body for picture in pictures}) == 1
+        assert pixels_of(pictures[0].body).std() > 20
+        assert again.body != pictures[0].body
+        await drawing._look_at(drawing._processes[0])
+        assert 0 < drawing.state().texture_cache_bytes <= 64 * 1024**2
+    finally:
+        await drawing.stop()
+
+
 async def test_the_cost_of_a_slice_does_not_grow_with_the_frames_of_its_image(
     drawing: Drawing, chest: StoredSeries
 ) -> None:
