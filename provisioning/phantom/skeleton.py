@@ -13,6 +13,7 @@ from provisioning.phantom.trunk import CAGE_A, CAGE_B, SPINE_Y, THORACIC, VERTEB
 _STERNUM_TOP_Z = 148.0
 _STERNUM_END_Z = 8.0
 _SHOULDERS = Box((-190, -20, 52), (190, 130, 172))
+_BREAST = Box((-32, -125, 0), (32, -40, 156))
 _HIPS = Box((-175, -100, -320), (175, 120, -155))
 _TRUE_RIBS = 7
 """They reach the sternum; 8 to 10 reach the cartilage above, 11 and 12 nothing."""
@@ -78,6 +79,23 @@ class IliacWing:
         return np.asarray(np.maximum(np.maximum(sheet, -under_crest), sides), np.float32)
 
 
+@dataclass(frozen=True)
+class Sternum:
+    """A flat bone with rounded edges in front of the rib cage, widest at the top, pointed at its end."""
+
+    box: Box = _BREAST
+
+    def distance(self, x: Plane, y: Plane, z: float) -> Plane:
+        """Signed distances."""
+        half_width = np.float32(np.interp(z, [0, 14, 32, 100, 118, 126, 146], [3, 6, 16, 12, 14, 20, 25]))
+        edge = np.float32(3.5)
+        aside = np.maximum(np.abs(x) - half_width + edge, 0)
+        bulge = np.float32(_sternum_y(z)) + (x / 22) ** 2
+        across = np.maximum(np.abs(y - bulge) - np.float32(4.6) + edge, 0)
+        ends = max(z - _STERNUM_TOP_Z, _STERNUM_END_Z - z)
+        return np.asarray(np.maximum(np.hypot(aside, across) - edge, ends), np.float32)
+
+
 def discs() -> list[Shape]:
     """The discs between the vertebral bodies."""
     return [
@@ -94,7 +112,7 @@ def bones() -> list[Shape | Tubes]:
     for i in range(THORACIC):
         rib = tube(*_rib(i), height=1.5)
         found += [rib, mirrored(rib)]
-    found += _sternum()
+    found.append(Sternum())
     found += _shoulders()
     found += [IliacWing(), VertebralBody(66, -262, 24, 46)]
     return found
@@ -173,17 +191,6 @@ def _rib(index: int) -> tuple[list[tuple[float, float, float]], list[float]]:
     is_first = index == 0
     radii = [3.6, 3.8] + [4.4 if is_first else 3.9] * 12 + [4.6]
     return points, radii
-
-
-def _sternum() -> list[Shape | Tubes]:
-    """Manubrium and body: rods side by side make a flat bone."""
-    found: list[Shape | Tubes] = []
-    heights = np.linspace(_STERNUM_TOP_Z, _STERNUM_END_Z, 15)
-    half_widths = np.interp(heights, [8, 30, 105, 122, 148], [4, 13, 10, 15, 22])
-    for share in (-1.0, -0.5, 0.0, 0.5, 1.0):
-        points = [(share * w, _sternum_y(z) + abs(share), z) for z, w in zip(heights, half_widths, strict=True)]
-        found.append(tube(points, [5.0] * len(points)))
-    return found
 
 
 def _shoulders() -> list[Shape | Tubes]:
