@@ -188,7 +188,8 @@ class ReceiveWindows:
     """Lets a client send as far ahead as the application has room for, and no further (RFC 9000 §4.1).
 
     ``unread_bytes`` tells, by stream, what was received in order and has not been consumed; ``window_bytes`` how much that
-    may be. A window is raised when half of it can be given back, so that small reads do not each cost a frame.
+    may be. Whoever consumes says so by ``moved``: aioquic asks about every stream for every packet, and only those are
+    looked at. A window is raised when half of it can be given back, so that small reads do not each cost a frame.
     """
 
     def __init__(
@@ -197,10 +198,17 @@ class ReceiveWindows:
         self._quic = quic
         self._unread_bytes = unread_bytes
         self._window_bytes = window_bytes
+        self._moved: set[int] = set()
+        self._has_connection_moved = False
         self._write_stream_limits = quic._write_stream_limits
         self._write_connection_limits = quic._write_connection_limits
         quic._write_stream_limits = self._raise_stream_window  # type: ignore[method-assign]
         quic._write_connection_limits = self._raise_connection_window  # type: ignore[method-assign]
+
+    def moved(self, stream_id: int) -> None:
+        """Something of the stream was received or consumed."""
+        self._moved.add(stream_id)
+        self._has_connection_moved = True
 
     def held_bytes(self) -> int:
         """Received on all streams and not consumed."""
@@ -216,11 +224,9 @@ class ReceiveWindows:
     def _raise_stream_window(self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream) -> None:
         assert stream.stream_id is not None
         receiver = stream.receiver
-        if not receiver.is_finished and receiver._stop_error_code is None:
-            size = self._window_bytes(stream.stream_id)
-            limit = receiver.highest_offset - self._held_by(stream) + size
-            if limit - stream.max_stream_data_local >= size // 2:
-                stream.max_stream_data_local = limit
+        if stream.stream_id in self._moved:
+            self._moved.discard(stream.stream_id)
+            self._set_stream_window(stream)
         if stream.max_stream_data_local_sent == stream.max_stream_data_local:
             return
         # aioquic would double the window of a stream that has received anything: for it, this one has not
@@ -230,9 +236,19 @@ class ReceiveWindows:
         finally:
             receiver.highest_offset = highest_offset
 
+    def _set_stream_window(self, stream: QuicStream) -> None:
+        receiver = stream.receiver
+        if not receiver.is_finished and receiver._stop_error_code is None:
+            assert stream.stream_id is not None
+            size = self._window_bytes(stream.stream_id)
+            limit = receiver.highest_offset - self._held_by(stream) + size
+            if limit - stream.max_stream_data_local >= size // 2:
+                stream.max_stream_data_local = limit
+
     def _raise_connection_window(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         limit: Limit = self._quic._local_max_data
-        if limit.value - limit.used <= CONNECTION_WINDOW_BYTES * 3 // 4:
+        if self._has_connection_moved and limit.value - limit.used <= CONNECTION_WINDOW_BYTES * 3 // 4:
+            self._has_connection_moved = False
             value = limit.used - self.held_bytes() + CONNECTION_WINDOW_BYTES
             if value - limit.value >= CONNECTION_WINDOW_BYTES // 4:
                 limit.value = value

@@ -44,6 +44,7 @@ from aioquic.quic.events import (
     ProtocolNegotiated,
     QuicEvent,
     StopSendingReceived,
+    StreamDataReceived,
     StreamReset,
 )
 
@@ -70,10 +71,12 @@ Application = Callable[
 STREAM_BUFFER_BYTES = 1 << 20
 """Of an answer, handed to QUIC and not acknowledged: 10 MB/s at a round trip of 100 ms."""
 CONNECTION_BUFFER_BYTES = 8 << 20
-"""The same for all answers of a connection together. Beyond it a stream may only have one piece under way."""
+"""The same for all answers of a connection together. Beyond it an answer may only have one piece under way."""
 PIECE_BYTES = 64 << 10
 """An answer is handed to QUIC in pieces, so that a large one in one message is bounded too."""
 
+_HEAD_BYTES = 4 << 10
+"""An answer of which no more than its head is under way may have its piece whatever the others hold."""
 READ_PAST_BYTES = 64 << 20
 """Of a body that nobody waits for any more, before the client is asked to stop. Chromium 156, when asked to stop within an
 upload, never hands out the answer that it already has (RFC 9114 §4.1 has it the other way)."""
@@ -167,7 +170,7 @@ class RequestStream:
         self.is_read = True
         self._is_end_told = self._is_body_complete
         if not self._is_body_complete:
-            self._connection.transmit_soon()  # the windows have moved
+            self._connection.has_read(self.stream_id)
         return {"type": "http.request", "body": body, "more_body": not self._is_body_complete}
 
     async def send(self, message: Message) -> None:
@@ -293,6 +296,8 @@ class HttpConnection(QuicConnectionProtocol):
             self.windows = ReceiveWindows(self._quic, self._unread_bytes, self._window_bytes)
             if self._is_draining:
                 self._http3.announce_end(0)
+        if self.windows is not None and isinstance(event, StreamDataReceived):
+            self.windows.moved(event.stream_id)
         if self._http3 is not None:
             for http_event in self._http3.handle_event(event):
                 self._http_event_received(http_event)
@@ -390,6 +395,7 @@ class HttpConnection(QuicConnectionProtocol):
             self._read_past_rest(stream.stream_id)
 
     def _read_past_rest(self, stream_id: int) -> None:
+        self.has_read(stream_id)
         if not self.http3.is_request_complete(stream_id):
             self._read_past[stream_id] = READ_PAST_BYTES
 
@@ -413,6 +419,12 @@ class HttpConnection(QuicConnectionProtocol):
         is_read = stream_id in self._read_past or (stream is not None and stream.is_read)
         return STREAM_WINDOW_BYTES if is_read else FIRST_WINDOW_BYTES
 
+    def has_read(self, stream_id: int) -> None:
+        """The application has taken what there was of the stream."""
+        assert self.windows is not None
+        self.windows.moved(stream_id)
+        self.transmit_soon()
+
     @property
     def buffered_bytes(self) -> int:
         """Of all answers, handed to QUIC and not acknowledged."""
@@ -422,7 +434,7 @@ class HttpConnection(QuicConnectionProtocol):
         quic_stream = self._quic._streams.get(stream_id)
         buffered_bytes = len(quic_stream.sender._buffer) if quic_stream else 0
         if all_buffered_bytes > CONNECTION_BUFFER_BYTES:
-            return buffered_bytes < PIECE_BYTES
+            return buffered_bytes < _HEAD_BYTES
         return buffered_bytes <= STREAM_BUFFER_BYTES - PIECE_BYTES
 
     async def room_on(self, stream: RequestStream) -> None:

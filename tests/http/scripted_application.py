@@ -19,7 +19,6 @@ class ScriptedApplication:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.scopes: list[dict[str, Any]] = []
         self.sent_bytes = 0
-        self.read_bytes = 0
         self.may_read = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -93,15 +92,15 @@ class ScriptedApplication:
 
     async def unhurried(self, scope: Any, receive: Any, send: Any) -> None:
         """Reads one message, and the rest only when the test lets it."""
-        is_more = True
+        read_bytes, is_more = 0, True
         while is_more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
-            self.read_bytes += len(message["body"])
+            read_bytes += len(message["body"])
             is_more = message["more_body"]
             await self.may_read.wait()
-        await respond(send, str(self.read_bytes).encode())
+        await respond(send, str(read_bytes).encode())
 
     async def later(self, scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(0.3)

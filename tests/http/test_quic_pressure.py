@@ -1,0 +1,271 @@
+"""Back-pressure over HTTP/3: what one client makes the server hold is bounded, whatever it asks for or sends."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aioquic.quic.stream import QuicStream
+
+from appliance.http.certificates import CertificateFiles
+from appliance.http.http3 import CONNECTION_WINDOW_BYTES, FIRST_WINDOW_BYTES, STREAM_WINDOW_BYTES
+from appliance.http.quic import (
+    CONNECTION_BUFFER_BYTES,
+    PIECE_BYTES,
+    STREAM_BUFFER_BYTES,
+    HttpConnection,
+    QuicListener,
+)
+from tests.http.quic_client import Client, connected, listening
+from tests.http.scripted_application import CHUNK, ScriptedApplication
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def application() -> ScriptedApplication:
+    return ScriptedApplication()
+
+
+@pytest.fixture
+async def listener(application: ScriptedApplication, certificate: CertificateFiles) -> AsyncIterator[QuicListener]:
+    async with listening(application, certificate) as listener:
+        yield listener
+
+
+@pytest.fixture
+async def client(listener: QuicListener, certificate: CertificateFiles) -> AsyncIterator[Client]:
+    async with connected(listener, certificate) as client:
+        yield client
+
+
+def only_connection(listener: QuicListener) -> HttpConnection:
+    (connection,) = listener.connections
+    return connection
+
+
+def held_bytes(listener: QuicListener) -> int:
+    windows = only_connection(listener).windows
+    assert windows is not None
+    return windows.held_bytes()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@asynccontextmanager
+async def highest(measure: Callable[[], int]) -> AsyncIterator[list[int]]:
+    """The highest value of a measure, taken 200 times a second while the block runs."""
+    seen = [measure()]
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(0.005)
+            seen[0] = max(seen[0], measure())
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield seen
+    finally:
+        watching.cancel()
+
+
+def keep_window_shut(client: Client) -> None:
+    """The client takes what its first window holds, and no more."""
+    client._quic._write_stream_limits = lambda builder, space, stream: None
+
+
+def open_window(client: Client, stream: QuicStream) -> None:
+    stream.max_stream_data_local += 64 * MIB
+    del client._quic._write_stream_limits
+    client.transmit()
+
+
+# Answers
+
+
+async def test_a_client_that_does_not_take_an_answer_stops_its_making(
+    client: Client, listener: QuicListener, application: ScriptedApplication
+) -> None:
+    keep_window_shut(client)
+    stream_id = client.open("/stream?200")
+    await client.wait_for(stream_id, first_bytes=MIB - len(CHUNK))
+    await asyncio.sleep(0.3)
+
+    made_bytes = application.sent_bytes
+    assert made_bytes <= MIB + STREAM_BUFFER_BYTES + 2 * PIECE_BYTES
+    assert only_connection(listener).buffered_bytes <= STREAM_BUFFER_BYTES + 2 * PIECE_BYTES
+
+    open_window(client, client._quic._streams[stream_id])
+    answer = await client.wait_for(stream_id)
+    assert len(answer.body) == 200 * len(CHUNK)
+
+
+async def test_a_large_answer_in_one_message_is_bounded_as_well(client: Client, listener: QuicListener) -> None:
+    keep_window_shut(client)
+    stream_id = client.open("/large?100")
+    await client.wait_for(stream_id, first_bytes=MIB - len(CHUNK))
+    await asyncio.sleep(0.2)
+
+    assert only_connection(listener).buffered_bytes <= STREAM_BUFFER_BYTES + 2 * PIECE_BYTES
+
+
+async def test_many_answers_that_are_not_taken_share_one_bound(
+    client: Client, listener: QuicListener, application: ScriptedApplication
+) -> None:
+    keep_window_shut(client)
+    for _ in range(100):
+        client.open("/stream?50")
+    await asyncio.sleep(2)
+
+    buffered_bytes = only_connection(listener).buffered_bytes
+    assert CONNECTION_BUFFER_BYTES / 2 < buffered_bytes <= CONNECTION_BUFFER_BYTES + 100 * PIECE_BYTES + MIB
+
+
+async def test_an_answer_that_is_not_taken_holds_up_no_other(client: Client, application: ScriptedApplication) -> None:
+    keep_window_shut(client)
+    client.open("/stream?200")
+    await asyncio.sleep(0.2)
+
+    started = time.monotonic()
+    assert (await client.get("/hello")).body == b"hello"
+    assert time.monotonic() - started < 0.3
+
+
+async def test_an_abandoned_answer_that_waited_for_room_ends(
+    client: Client, listener: QuicListener, application: ScriptedApplication
+) -> None:
+    keep_window_shut(client)
+    stream_id = client.open("/stream?200")
+    await asyncio.sleep(0.3)
+    client.cancel(stream_id)
+
+    await application.until("stream", "cancelled")
+    assert not only_connection(listener)._writers
+
+
+async def test_sixteen_megabytes_pass_through_a_small_buffer(client: Client, listener: QuicListener) -> None:
+    async with highest(lambda: only_connection(listener).buffered_bytes) as buffered:
+        answer = await client.wait_for(client.open("/stream?256"), timeout_s=60)
+
+    assert hashlib.sha256(answer.body).digest() == hashlib.sha256(CHUNK * 256).digest()
+    assert buffered[0] <= STREAM_BUFFER_BYTES + 2 * PIECE_BYTES
+
+
+@pytest.mark.long
+async def test_a_long_answer_leaves_memory_where_it_was(client: Client) -> None:
+    stream_id = client.open("/stream?2400")
+    await client.wait_for(stream_id, first_bytes=MIB)
+    before = resident_bytes()
+    async with highest(resident_bytes) as resident:
+        while not client.answers[stream_id].is_complete:
+            await client.wait_for(stream_id, first_bytes=1, timeout_s=120)
+            client.answers[stream_id].body.clear()
+            await asyncio.sleep(0.01)
+
+    assert resident[0] - before < 24 * MIB
+
+
+# Requests
+
+
+async def test_a_body_that_is_not_read_is_not_received(
+    client: Client, listener: QuicListener, application: ScriptedApplication
+) -> None:
+    stream_id = client.open("/sleep", method="POST", is_end=False)
+    client.upload(stream_id, CHUNK * 64)
+    await asyncio.sleep(0.5)
+
+    assert 0 < held_bytes(listener) <= FIRST_WINDOW_BYTES
+    assert client.unsent_bytes(stream_id) >= 64 * len(CHUNK) - FIRST_WINDOW_BYTES
+
+
+async def test_a_body_that_is_read_slowly_is_received_slowly(
+    client: Client, listener: QuicListener, application: ScriptedApplication
+) -> None:
+    stream_id = client.open("/unhurried", method="POST", is_end=False)
+    client.upload(stream_id, CHUNK * 128, is_end=True)
+    await asyncio.sleep(0.7)
+    assert held_bytes(listener) <= STREAM_WINDOW_BYTES
+    assert client.unsent_bytes(stream_id) > 128 * len(CHUNK) - 2 * STREAM_WINDOW_BYTES
+
+    application.may_read.set()
+
+    assert (await client.wait_for(stream_id)).body == str(128 * len(CHUNK)).encode()
+
+
+async def until_steady(measure: Callable[[], int]) -> None:
+    """Returns once the measure has not changed for half a second."""
+    before = -1
+    async with asyncio.timeout(30):
+        while before != (before := measure()):  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+
+
+async def test_bodies_that_are_not_read_hold_up_no_other(client: Client, listener: QuicListener) -> None:
+    for _ in range(100):
+        client.upload(client.open("/sleep", method="POST", is_end=False), CHUNK * 2)
+    await until_steady(lambda: held_bytes(listener))
+
+    stream_id = client.open("/digest", method="POST", is_end=False)
+    client.upload(stream_id, CHUNK * 48, is_end=True)
+
+    answer = await client.wait_for(stream_id)
+    assert answer.body == hashlib.sha256(CHUNK * 48).hexdigest().encode()
+
+
+async def test_all_bodies_of_a_connection_share_one_bound(
+    client: Client, listener: QuicListener, application: ScriptedApplication
+) -> None:
+    streams = [client.open("/unhurried", method="POST", is_end=False) for _ in range(30)]
+    for stream_id in streams:
+        client.upload(stream_id, CHUNK * 16, is_end=True)
+    await until_steady(lambda: held_bytes(listener))
+    assert CONNECTION_WINDOW_BYTES / 2 < held_bytes(listener) <= CONNECTION_WINDOW_BYTES
+
+    application.may_read.set()
+
+    answers = await asyncio.gather(*(client.wait_for(stream_id) for stream_id in streams))
+    assert {bytes(answer.body) for answer in answers} == {str(16 * len(CHUNK)).encode()}
+
+
+async def test_a_head_that_never_ends_is_bounded(client: Client, listener: QuicListener) -> None:
+    stream_id = client._quic.get_next_available_stream_id()
+    frame_of_a_gigabyte = b"\x01" + (1 << 30 | 2 << 62).to_bytes(8, "big").replace(b"\x80", b"\xc0", 1)
+    client._quic.send_stream_data(stream_id, frame_of_a_gigabyte + bytes(4 * MIB))
+    client.transmit()
+    await asyncio.sleep(0.5)
+
+    assert FIRST_WINDOW_BYTES / 2 < held_bytes(listener) <= FIRST_WINDOW_BYTES
+    assert (await client.get("/hello")).body == b"hello"
+
+
+async def check_upload(client: Client, listener: QuicListener, chunks: int) -> None:
+    digest = hashlib.sha256()
+    stream_id = client.open("/digest", method="POST", is_end=False)
+    async with highest(lambda: held_bytes(listener)) as held:
+        for number in range(chunks):
+            piece = number.to_bytes(4, "big") + CHUNK[4:]
+            digest.update(piece)
+            client.upload(stream_id, piece, is_end=number == chunks - 1)
+            while client.unsent_bytes(stream_id) > 4 * MIB:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        answer = await client.wait_for(stream_id, timeout_s=120)
+
+    assert answer.body == digest.hexdigest().encode()
+    assert held[0] <= STREAM_WINDOW_BYTES
+
+
+async def test_an_upload_of_32_megabytes_arrives_whole(client: Client, listener: QuicListener) -> None:
+    await check_upload(client, listener, 512)
+
+
+@pytest.mark.long
+async def test_an_upload_of_200_megabytes_arrives_whole(client: Client, listener: QuicListener) -> None:
+    await check_upload(client, listener, 3200)
