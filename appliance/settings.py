@@ -149,7 +149,7 @@ class Drawing(Settings, frozen=True):
     texture_cache_bytes: Positive = 2 * GIBIBYTE
     """Volumes on the GPU, or in memory where software draws, in each process."""
     picture_cache_bytes: Positive = 64 * MEBIBYTE
-    """Encoded pictures, in each process."""
+    """Encoded pictures, in the process that answers browsers."""
 
 
 class Node(Settings, frozen=True):

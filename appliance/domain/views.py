@@ -119,5 +119,7 @@ class Picture:
     """What it cost: read, decode, draw, encode; milliseconds."""
     completeness: float = 1.0
     """Part of the volume that is in the picture, 0 to 1."""
+    window: Window | None = None
+    """Through which its grey was made; None of colours and of tables."""
     is_coarse: bool = False
     """Drawn smaller or with larger steps than asked for, because of the time budget."""

@@ -11,7 +11,7 @@ from appliance.domain.accounts import Account, Right
 from appliance.domain.errors import BadRequest, NotDrawable
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import StoredImage
-from appliance.domain.views import Encoding, Picture, PlaneView, SliceView, Vector, Viewport, VolumeView
+from appliance.domain.views import Picture, PlaneView, Vector, VolumeView
 from appliance.http import picture_requests
 from appliance.http.access import Access
 from appliance.services.catalogue import Catalogue, NoVolume
@@ -22,8 +22,6 @@ _SERIES = "/dicom-web/studies/<study>/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
 _PICTURE_VERSION = "1"
 """Part of every ETag; raised when the same view is drawn differently, so that no cache keeps the old picture."""
-_THUMBNAIL_SIZE = Viewport(160, 160)
-_THUMBNAIL_ENCODING = Encoding("image/jpeg", 80)
 _SETTLED = "private, max-age=31536000, immutable"
 _UNSETTLED = "no-store"
 
@@ -73,9 +71,10 @@ class Pictures:
         return await self._thumbnail(middle.image, middle.frame_index, viewer, "no-cache")
 
     async def _thumbnail(self, image: StoredImage, frame_index: int, viewer: str, caching: str) -> Response:
-        view = SliceView(image.description.instance_uid, frame_index, _THUMBNAIL_ENCODING, viewport=_THUMBNAIL_SIZE)
-        etag = _etag(image.key, view)
-        return await self._answer(etag, lambda: self._drawing.slice(image, view, viewer=viewer), caching=caching)
+        etag = _etag(image.key, ("thumbnail", frame_index))
+        return await self._answer(
+            etag, lambda: self._drawing.thumbnail(image, frame_index, viewer=viewer), caching=caching
+        )
 
     async def plane(self, study: str, series: str) -> Response:
         viewer = self._viewer()
@@ -131,6 +130,8 @@ class Pictures:
         if caching == _UNSETTLED or picture.completeness < 1 or picture.is_coarse:
             headers["Cache-Control"] = _UNSETTLED
             del headers["ETag"]
+        if picture.window is not None:
+            headers["Rendered-Window"] = f"{picture.window.center:g},{picture.window.width:g}"
         if picture.completeness < 1:
             headers["Volume-Complete"] = f"{picture.completeness:.3f}"
         headers["Server-Timing"] = ", ".join(f"{stage};dur={cost_ms:.2f}" for stage, cost_ms in picture.stages_ms)

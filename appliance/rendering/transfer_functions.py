@@ -67,7 +67,7 @@ def transfer_function(name: str | None, modality: str, window: Window | None, us
     ``usual`` is the window of a volume whose numbers mean nothing by themselves. Raises NotDrawable for a preset that is
     not there or does not suit the modality.
     """
-    chosen = name or ("bone" if modality == "CT" else "mr")
+    chosen = name or usual_preset(modality)
     presets = _presets()
     if chosen not in presets:
         raise NotDrawable(f"There is no preset {chosen!r}; there are {', '.join(presets)}.", key="unknown-preset")
@@ -77,8 +77,14 @@ def transfer_function(name: str | None, modality: str, window: Window | None, us
     return preset.over(window or (None if preset.is_of_hounsfield else usual))
 
 
-def preset_names() -> tuple[str, ...]:
-    return tuple(_presets())
+def suitable_presets(modality: str) -> tuple[str, ...]:
+    """Names of the presets for a modality, the usual one first."""
+    suitable = [name for name, preset in _presets().items() if modality == "CT" or not preset.is_of_hounsfield]
+    return tuple(sorted(suitable, key=lambda name: name != usual_preset(modality)))
+
+
+def usual_preset(modality: str) -> str:
+    return "bone" if modality == "CT" else "mr"
 
 
 @cache

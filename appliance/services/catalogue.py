@@ -13,6 +13,7 @@ from appliance.domain.geometry import Arrangement, SliceRef, arranged
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.presets import window_presets
+from appliance.rendering.transfer_functions import suitable_presets
 from appliance.services.database_threads import DatabaseThreads
 from appliance.storage import index
 from appliance.storage.database import Database, Transaction
@@ -77,7 +78,10 @@ class SliceDetail:
     position: tuple[float, float, float] | None
     orientation: tuple[float, float, float, float, float, float] | None
     pixel_spacing: tuple[float, float] | None
+    pixel_aspect_ratio: float
+    """Height of a pixel over its width, as shown."""
     window: tuple[float, float] | None
+    is_lossy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ class SeriesDetail(SeriesSummary):
     columns: int | None
     is_colour: bool
     presets: tuple[Preset, ...]
+    volume_presets: tuple[str, ...]
+    """Names of the transfer functions that suit it, the usual one first."""
     value_unit: str
     slices: tuple[SliceDetail, ...]
     volume: VolumeDetail | NoVolume
@@ -254,6 +260,7 @@ def _series_detail(held: HeldSeries, stored: StoredSeries, arrangement: Arrangem
         first.pixel_format.columns if first else None,
         first.is_colour if first else False,
         tuple(_presets(windows, named)),
+        suitable_presets(held.attributes.modality) if arrangement.volume else (),
         first.value_unit if first else "",
         slices,
         _volume_detail(arrangement),
@@ -282,7 +289,9 @@ def _slice_detail(stored: StoredSeries, ref: SliceRef) -> SliceDetail:
         frame.plane.position_mm,
         frame.plane.orientation,
         frame.plane.pixel_spacing_mm,
+        image.pixel_aspect_ratio,
         (window.center, window.width) if window else None,
+        image.is_lossy,
     )
 
 

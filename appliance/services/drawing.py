@@ -151,11 +151,11 @@ class Drawing:
         """The volume of ``series``. Raises as ``slice`` does."""
         return await self._of_volume(series, view, DrawVolume(viewer, series.version, view))
 
-    async def thumbnail(self, image: StoredImage, *, viewer: str) -> Picture:
-        """The middle frame, at most 160 pixels a side."""
+    async def thumbnail(self, image: StoredImage, frame_index: int, *, viewer: str) -> Picture:
+        """One frame, at most 160 pixels a side."""
         view = SliceView(
             image.description.instance_uid,
-            len(image.description.frames) // 2,
+            frame_index,
             _THUMBNAIL_ENCODING,
             viewport=Viewport(_THUMBNAIL_SIDE, _THUMBNAIL_SIDE),
         )
@@ -212,7 +212,15 @@ class Drawing:
     async def _drawn(self, process: _Process, ask: Ask) -> Picture:
         answer = await _asked_again_if_died(process, ask)
         head = msgspec.msgpack.decode(answer.header, type=PictureHead)
-        return Picture(answer.body, head.media_type, head.size, head.stages_ms, head.completeness, head.is_coarse)
+        return Picture(
+            body=answer.body,
+            media_type=head.media_type,
+            size=head.size,
+            stages_ms=head.stages_ms,
+            completeness=head.completeness,
+            window=head.window,
+            is_coarse=head.is_coarse,
+        )
 
     async def _drawn_of(self, process: _Process, series: StoredSeries, ask: Ask) -> Picture:
         if series.version not in process.known:

@@ -6,16 +6,20 @@ From level info upwards nothing names a patient: messages are constant text, and
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from datetime import UTC, datetime
 
 import msgspec
 
+_LEVEL = "APPLIANCE_LOG_LEVEL"
+"""Where a helper process finds the level of the process that started it."""
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _QUIET = {
     # These speak of every connection, or repeat values from files, which may name patients.
     "hypercorn.access": logging.WARNING,
+    "appliance.http.listeners.tcp": logging.WARNING,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "quic": logging.ERROR,
@@ -41,10 +45,16 @@ class JsonLines(logging.Formatter):
 
 
 def set_up(level: str) -> None:
-    """This process logs at ``level`` from now on."""
+    """This process logs at ``level`` from now on, and so will its helper processes."""
+    os.environ[_LEVEL] = level
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(least)
     warnings.simplefilter("ignore")
+
+
+def set_up_as_parent() -> None:
+    """This helper process logs as the process that started it does."""
+    set_up(os.environ.get(_LEVEL, "info"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.domain.image import StoredImage, StoredSeries
+from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.views import PlaneView, SliceView, VolumeView
 from appliance.storage.instances import StoreSettings
 
@@ -70,6 +70,7 @@ class PictureHead(msgspec.Struct, frozen=True):
     stages_ms: tuple[tuple[str, float], ...]
     completeness: float
     is_coarse: bool
+    window: Window | None = None
 
 
 class ProcessState(msgspec.Struct, frozen=True):

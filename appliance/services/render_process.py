@@ -18,18 +18,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable
+from appliance.domain.grayscale import chosen_window
 from appliance.domain.image import StoredSeries, Window
-from appliance.domain.views import Encoding, RenderingMethod, VolumeView
+from appliance.domain.views import Encoding, PlaneView, RenderingMethod, VolumeView
 from appliance.rendering.encoders import encode
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, planned
 from appliance.rendering.transfer_functions import transfer_function
+from appliance.services import journal
 from appliance.services.children import Request, serve_requests
 from appliance.services.fair_queue import FairQueue
 from appliance.services.frames import Frames, Stopwatch
@@ -136,12 +139,14 @@ class RenderProcess:
         plan = planned(image, view)
         stored = self._frames.stored_values(ask.image, 0, watch)
         started = time.perf_counter()
+        window = None if image.is_colour else chosen_window(stored, image, 0, view.window)
+        view = replace(view, window=window)
         if plan.is_exact and self._gl.renderer.info.is_software:
             pixels = drawn_plainly(stored, image, 0, view, plan)
         else:
             pixels = self._gl.run(lambda renderer: renderer.slices.draw(stored, image, 0, view, plan))
         watch.add("draw", started)
-        _encode_and_answer(request, pixels, view.encoding, watch, completeness=1.0, is_coarse=False)
+        _encode_and_answer(request, pixels, view.encoding, watch, _Standing(window))
 
     # Planes and volumes
 
@@ -172,14 +177,15 @@ class RenderProcess:
         # Before drawing: slices that arrive between strips are only in a part of it.
         completeness = volume.completeness
         started = time.perf_counter()
+        window = _window(ask.view, volume)
         is_coarse = volume.is_coarse
         pixels: Pixels | None
         if isinstance(ask, DrawPlane):
-            window = ask.view.window or volume.usual_window
+            assert window is not None, "a plane has grey"
             pixels = renderer.projections.draw_plane(volume.textures, volume.scale, ask.view, window)
         else:
             size = self._size(ask.view)
-            pixels = self._volume(request, ask.view, renderer, volume, size)
+            pixels = self._volume(request, ask.view, renderer, volume, size=size, window=window)
             is_coarse = is_coarse or ask.view.interactive
         if pixels is None:
             return
@@ -190,12 +196,19 @@ class RenderProcess:
             _answered,
             request,
             lambda: _encode_and_answer(
-                request, pixels, ask.view.encoding, watch, completeness=completeness, is_coarse=is_coarse
+                request, pixels, ask.view.encoding, watch, _Standing(window, completeness, is_coarse)
             ),
         )
 
     def _volume(
-        self, request: Request, view: VolumeView, renderer: Renderer, volume: LoadedVolume, size: tuple[int, int]
+        self,
+        request: Request,
+        view: VolumeView,
+        renderer: Renderer,
+        volume: LoadedVolume,
+        *,
+        size: tuple[int, int],
+        window: Window | None,
     ) -> Pixels | None:
         assert volume.textures is not None
 
@@ -204,10 +217,9 @@ class RenderProcess:
             return not request.is_cancelled
 
         going = None if view.interactive else keep_going
-        if view.method is RenderingMethod.VOLUME_RENDERED:
+        if window is None:
             transfer = transfer_function(view.preset, volume.image.modality, view.window, volume.usual_window)
             return renderer.composites.draw(volume.textures, volume.scale, view, size, transfer, keep_going=going)
-        window = view.window or _usual_projection_window(view, volume)
         return renderer.projections.draw_projection(volume.textures, volume.scale, view, size, window, keep_going=going)
 
     def _size(self, view: VolumeView) -> tuple[int, int]:
@@ -226,6 +238,24 @@ class RenderProcess:
         self._ms_per_pixel[method] = (1 - _FORGETTING) * before + _FORGETTING * ms_per_pixel
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is to be known of a picture beside its pixels."""
+
+    window: Window | None
+    completeness: float = 1.0
+    is_coarse: bool = False
+
+
+def _window(view: PlaneView | VolumeView, volume: LoadedVolume) -> Window | None:
+    """The window of a picture that has grey; None for composited ones, whose colours come from a transfer function."""
+    if isinstance(view, PlaneView):
+        return view.window or volume.usual_window
+    if view.method is RenderingMethod.VOLUME_RENDERED:
+        return None
+    return view.window or _usual_projection_window(view, volume)
+
+
 def _usual_projection_window(view: VolumeView, volume: LoadedVolume) -> Window:
     """The volume's own; for the largest values of CT one over contrast and bone: a slice's window shows them all white."""
     if volume.image.modality == "CT" and view.method is RenderingMethod.MAXIMUM_IP:
@@ -234,13 +264,7 @@ def _usual_projection_window(view: VolumeView, volume: LoadedVolume) -> Window:
 
 
 def _encode_and_answer(
-    request: Request,
-    pixels: NDArray[Any],
-    encoding: Encoding,
-    watch: Stopwatch,
-    *,
-    completeness: float,
-    is_coarse: bool,
+    request: Request, pixels: NDArray[Any], encoding: Encoding, watch: Stopwatch, standing: _Standing
 ) -> None:
     if request.is_cancelled:
         return
@@ -248,7 +272,9 @@ def _encode_and_answer(
     body = encode(pixels, encoding)
     watch.add("encode", started)
     size = (pixels.shape[1], pixels.shape[0])
-    head = PictureHead(encoding.media_type, size, watch.stages(), completeness, is_coarse)
+    head = PictureHead(
+        encoding.media_type, size, watch.stages(), standing.completeness, standing.is_coarse, standing.window
+    )
     request.answer(msgspec.msgpack.encode(head), body)
 
 
@@ -268,5 +294,5 @@ def _prepared(settings: bytes) -> Callable[[Request], None]:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    journal.set_up_as_parent()
     serve_requests(_prepared)

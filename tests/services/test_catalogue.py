@@ -53,9 +53,11 @@ async def test_presets_of_the_file_come_first(node):
 
 SERIES_MEMBERS = """
     series_uid number modality description body_part laterality instance_count frame_count drawable not_drawable_reason
-    frame_of_reference_uid rows columns is_colour presets value_unit slices volume
+    frame_of_reference_uid rows columns is_colour presets volume_presets value_unit slices volume
 """
-SLICE_MEMBERS = "instance_uid frame number rows columns position orientation pixel_spacing window"
+SLICE_MEMBERS = (
+    "instance_uid frame number rows columns position orientation pixel_spacing pixel_aspect_ratio window is_lossy"
+)
 
 
 async def test_a_series_is_json_as_the_contract_has_it(node):

@@ -110,7 +110,7 @@ async def test_a_resampled_slice_has_the_size_that_fits(drawing: Drawing, chest:
 
 
 async def test_a_thumbnail_is_small(drawing: Drawing, chest: StoredSeries) -> None:
-    picture = await drawing.thumbnail(chest.images[3], viewer="a")
+    picture = await drawing.thumbnail(chest.images[3], 0, viewer="a")
 
     assert (picture.media_type, picture.size) == ("image/jpeg", (160, 160))
     assert len(picture.body) < 12_000
