@@ -57,15 +57,17 @@ class Environment:
         parts = [
             (self._root / "requirements.lock").read_bytes(),
             (self._root / "pyproject.toml").read_bytes(),
-            # Moving the checkout breaks the paths inside an environment.
-            str(self._folder).encode(),
             _version().encode(),
         ]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
     def works(self) -> bool:
-        """Whether it is there, runs, and is of the Python that we are."""
-        if not self.python.exists():
+        """Whether it is there, runs, is of the Python that we are, and was made where it lies.
+
+        Its scripts name their Python by its path, so that one that was moved or copied with its checkout is of no use.
+        """
+        script = self._folder / "bin" / "pip"
+        if not self.python.exists() or not script.exists() or str(self._folder) not in script.read_text()[:1024]:
             return False
         question = "import sys; print('%d.%d' % sys.version_info[:2], sys.prefix)"
         answer = subprocess.run([self.python, "-c", question], capture_output=True, text=True, check=False)

@@ -103,8 +103,8 @@ class Step:
                     text=True,
                     errors="replace",
                 )
-            except FileNotFoundError as error:
-                raise Refusal(f"There is no program {command[0]}", mend) from error
+            except OSError as error:
+                raise Refusal(f"{command[0]} cannot be run: {error.strerror}", mend) from error
             tail = self._follow(process, log)
         if process.returncode != 0:
             shown = "\n".join(f"    {line}" for line in tail)

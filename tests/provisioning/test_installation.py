@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_a_failed_program_is_shown_with_the_end_of_what_it_said_and_its_mend(tmp
 
 
 def test_a_program_that_is_not_there_is_a_refusal(tmp_path):
-    with pytest.raises(Refusal, match="no program"), Step("Looking", tmp_path / "log") as step:
+    with pytest.raises(Refusal, match="cannot be run: No such file"), Step("Looking", tmp_path / "log") as step:
         step.run([str(tmp_path / "nothing")], mend="install it")
 
 
@@ -112,6 +113,15 @@ def test_the_environment_is_filled_again_when_the_lock_changes(tmp_path):
 
     assert environment.key() != before
     assert not environment.works()
+
+
+def test_an_environment_that_was_copied_with_its_checkout_is_made_anew(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    subprocess.run([sys._base_executable, "-m", "venv", one / ".venv"], check=True)
+    shutil.copytree(one, other, symlinks=True)
+
+    assert Environment(one, tmp_path, tmp_path / "log").works()
+    assert not Environment(other, tmp_path, tmp_path / "log").works()
 
 
 def test_the_page_is_built_again_when_a_source_changes_and_not_when_its_product_does(tmp_path):
