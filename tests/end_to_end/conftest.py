@@ -57,7 +57,7 @@ def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAppli
 @pytest.fixture(scope="session")
 def filled(appliance: RunningAppliance, phantom_folder: Path) -> RunningAppliance:
     """The same, with the marked phantom in it."""
-    appliance.run("import", "--config", str(appliance.config), str(phantom_folder))
+    appliance.take_in(phantom_folder)
     return appliance
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import yaml
 _ROOT = Path(__file__).resolve().parents[2]
 _READY_TIMEOUT_S = 90
 _STOP_TIMEOUT_S = 30
+_HEARD_TIMEOUT_S = 30
 HOST = "box.test"
 USERNAME = "ana"
 PASSWORD = "correct horse battery"
@@ -115,6 +118,23 @@ class RunningAppliance:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def take_in(self, folder: Path) -> None:
+        """``appliance import`` beside the running server, until everybody above has heard of it."""
+        self.run("import", "--config", str(self.config), str(folder))
+        deadline = time.monotonic() + _HEARD_TIMEOUT_S
+        while self._untold():
+            assert time.monotonic() < deadline, "the outboxes do not empty"
+            time.sleep(0.1)
+
+    def _untold(self) -> int:
+        """How many changes wait in the outboxes of the node and of the institution."""
+        untold = 0
+        for role, table in (("node", "node_outbox"), ("institution", "institution_outbox")):
+            file = self.directory / self.settings[role]["database"].removeprefix("sqlite:///")
+            with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+                untold += database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return untold
 
     def client(self) -> httpx.Client:
         """A client that trusts the appliance's certificate."""

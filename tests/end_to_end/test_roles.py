@@ -53,7 +53,7 @@ def boxes(tmp_path_factory: pytest.TempPathFactory, phantom_folder: Path) -> Ite
     try:
         made.central.start()
         made.clinic.start()
-        made.clinic.run("import", "--config", str(made.clinic.config), str(phantom_folder))
+        made.clinic.take_in(phantom_folder)
         yield made
         assert made.clinic.stop() == 0
         assert made.central.stop() == 0

@@ -339,18 +339,6 @@ async def test_scrolling_fast_ends_at_the_right_slice(physician: Physician, fill
     assert await shown_slice(physician) == await labelled_slice(physician)
 
 
-async def test_the_screenshots_of_the_documentation(
-    physician: Physician, filled: RunningAppliance, photographs: Path
-) -> None:
-    await physician.log_in()
-    await physician.open_study("phantom")
-    await physician.photograph(photographs / "slice.png")
-    await physician.show("volume")
-    await physician.photograph(photographs / "volume.png")
-
-    assert (photographs / "volume.png").stat().st_size > 50_000
-
-
 def _token(client) -> str:  # type: ignore[no-untyped-def]
     answer = client.post("/api/session", json={"username": USERNAME, "password": PASSWORD})
     return str(answer.raise_for_status().json()["access_token"])

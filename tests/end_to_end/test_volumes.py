@@ -9,14 +9,14 @@ import pydicom
 import pytest
 from playwright.async_api import expect
 
-from provisioning.phantom import RECORDS, Phantom, read_mark, write_files
+from provisioning.phantom import RECORDS, Phantom, Size, read_mark, write_files
 from tests.end_to_end.physician import Physician, fitted
 from tests.end_to_end.running import RunningAppliance
 
 
 async def opened(physician: Physician, folder: Path, appliance: RunningAppliance) -> None:
     """The study in ``folder`` is imported, found by its Patient ID and opened."""
-    appliance.run("import", "--config", str(appliance.config), str(folder))
+    appliance.take_in(folder)
     first = next(path for path in sorted(folder.iterdir()) if path.suffix == ".dcm")
     header = pydicom.dcmread(first, stop_before_pixels=True)
     await physician.log_in()
@@ -83,6 +83,33 @@ async def test_the_whole_body_pet_opens_scrolls_windows_and_turns(
     assert await turned(physician, "volume") > 1
 
 
+async def open_phantom(physician: Physician, slices: int) -> None:
+    """Of the studies of the phantom, the one with so many slices."""
+    await physician.log_in()
+    await physician.find("patient-search").fill("phantom")
+    await physician.find("patient-row").first.click()
+    await physician.find("study-row").filter(has_text=f"{slices} objects").click()
+    await physician.settle()
+
+
+async def test_the_screenshots_of_the_documentation(
+    physician: Physician, appliance: RunningAppliance, tmp_path: Path, photographs: Path
+) -> None:
+    for _ in write_files(Phantom(Size(110, 400, 400, 1.0, 3.4), seed=3), tmp_path):
+        pass
+    appliance.take_in(tmp_path)
+    await open_phantom(physician, 110)
+
+    await physician.photograph(photographs / "slice.png")
+    await physician.show("coronal")
+    await physician.photograph(photographs / "coronal.png")
+    await physician.show("volume")
+    await physician.drag(60, 20)
+    await physician.photograph(photographs / "volume.png")
+
+    assert min(file.stat().st_size for file in photographs.glob("*.png")) > 30_000
+
+
 @pytest.mark.long
 async def test_a_phantom_of_555_slices_opens_scrolls_windows_and_turns(
     physician: Physician, appliance: RunningAppliance, tmp_path: Path
@@ -91,12 +118,8 @@ async def test_a_phantom_of_555_slices_opens_scrolls_windows_and_turns(
     folder.mkdir()
     for _ in write_files(Phantom(RECORDS["C"], seed=7, marked=True), folder):
         pass
-    appliance.run("import", "--config", str(appliance.config), str(folder))
-    await physician.log_in()
-    await physician.find("patient-search").fill("phantom")
-    await physician.find("patient-row").first.click()
-    await physician.find("study-row").filter(has_text="555").click()
-    await physician.settle()
+    appliance.take_in(folder)
+    await open_phantom(physician, 555)
 
     assert min(await scrolled(physician, 555)) > 0.5
     number = int((await physician.label("slice-label")).split()[1]) - 1
