@@ -219,6 +219,10 @@ class Uplink:
                 self.last_error = error.message
                 log.warning("%s: %s; next attempt in %.0f s", self._role, error.message, delay_s)
                 pause_s, delay_s = delay_s, min(2 * delay_s, _LONGEST_DELAY_S)
+            except Exception as error:  # the edge of the task: a fault that nobody foresaw must not end synchronisation
+                self.last_error = repr(error)
+                log.exception("%s: synchronisation failed; next attempt in %.0f s", self._role, delay_s)
+                pause_s, delay_s = delay_s, min(2 * delay_s, _LONGEST_DELAY_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), pause_s)
             wake.clear()

@@ -82,6 +82,8 @@ async def test_the_page_of_one_box_shows_the_pictures_of_another(boxes: Boxes, t
         assert pictures
         assert set(pictures) == {"h3"}
         assert not [url for url in preflights if "/dicom-web/" in url]
+        thumbnail = physician.find("series-card").first.locator("img")
+        assert await thumbnail.evaluate("image => image.complete && image.naturalWidth") > 0
         assert physician.faults == []
 
 

@@ -1,0 +1,99 @@
+"""Uplinks: carrying on in order, through a parent that is away or fails."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.domain.changes import Acknowledgement, Delivery, NumberedChange, StudyGone
+from appliance.domain.errors import Unavailable
+from appliance.services import synchronisation
+from appliance.services.metrics import Metrics
+from appliance.services.synchronisation import Uplink
+from appliance.services.tokens import PublicKey, TokenVerifier, public_key_of
+
+CHILD = UUID(int=5)
+KEY = public_key_of(Ed25519PrivateKey.generate().public_key())
+
+
+class Memory:
+    """An outbox in memory that keeps the rule: oldest first, until acknowledged."""
+
+    def __init__(self, count: int) -> None:
+        self.changes = [NumberedChange(i + 1, StudyGone(f"1.{i}", CHILD)) for i in range(count)]
+
+    async def waiting(self, limit: int) -> tuple[NumberedChange, ...]:
+        return tuple(self.changes[:limit])
+
+    async def acknowledge(self, sequence: int) -> None:
+        self.changes = [change for change in self.changes if change.sequence > sequence]
+
+    async def length(self) -> int:
+        return len(self.changes)
+
+
+class Above:
+    """A parent that fails as often as it is told, and then keeps what it hears."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.heard: list[int] = []
+        self._failures = list(failures)
+
+    async def deliver(self, delivery: Delivery) -> Acknowledgement:
+        if self._failures:
+            raise self._failures.pop()
+        self.heard += [change.sequence for change in delivery.changes]
+        return Acknowledgement(self.heard[-1])
+
+    async def token_keys(self) -> tuple[PublicKey, ...]:
+        return (KEY,)
+
+
+async def carry(outbox: Memory, above: Above) -> TokenVerifier:
+    """Runs an uplink until the outbox is empty."""
+    verifier = TokenVerifier()
+    uplink = Uplink("node", CHILD, outbox, above, verifier=verifier, metrics=Metrics())
+    uplink.start()
+    async with asyncio.timeout(10):
+        while outbox.changes:
+            await asyncio.sleep(0.005)
+    await uplink.stop()
+    return verifier
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synchronisation, "_FIRST_DELAY_S", 0.01)
+
+
+async def test_changes_go_up_in_order_and_batch_by_batch() -> None:
+    above = Above()
+
+    await carry(Memory(1200), above)
+
+    assert above.heard == list(range(1, 1201))
+
+
+async def test_a_parent_that_is_away_is_asked_again() -> None:
+    above = Above(Unavailable("away"), Unavailable("away"))
+
+    await carry(Memory(3), above)
+
+    assert above.heard == [1, 2, 3]
+
+
+async def test_a_fault_that_nobody_foresaw_does_not_end_synchronisation() -> None:
+    above = Above(ZeroDivisionError())
+
+    await carry(Memory(3), above)
+
+    assert above.heard == [1, 2, 3]
+
+
+async def test_the_keys_of_the_tokens_come_down() -> None:
+    verifier = await carry(Memory(1), Above())
+
+    assert verifier.keys == (KEY,)
