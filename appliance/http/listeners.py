@@ -26,9 +26,9 @@ from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Config, Sockets
 
 from appliance.domain.errors import SettingsError, Unavailable
-from appliance.http import certificates
+from appliance.http import certificates, http2
 from appliance.http.certificates import CertificateFiles
-from appliance.http.quic import READ_PAST_BYTES, Application, Message, QuicListener
+from appliance.http.quic import Application, Message, QuicListener
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,8 @@ class _TcpConfig(Config):
 class _Exchange:
     """One request over TCP, whose answer is not ended before all of the request is there.
 
-    hypercorn 0.18 fails the connection, with all its requests, when a body goes on after the answer over HTTP/2.
+    hypercorn 0.18 keeps the rest of a body in a queue of the request; once nobody reads it any more, the queue fills and
+    holds up all requests of an HTTP/2 connection.
     """
 
     def __init__(self, receive: Any, send: Any) -> None:
@@ -104,17 +105,17 @@ class _Exchange:
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if is_last and not self._is_complete.is_set():
             await self._send({**message, "more_body": True})
-            await self._read_past_rest()
+            await self.read_past_rest()
             message = {"type": "http.response.body"}
         await self._send(message)
 
-    async def _read_past_rest(self) -> None:
-        read_bytes = 0
-        while not self._is_complete.is_set() and read_bytes < READ_PAST_BYTES:
+    async def read_past_rest(self) -> None:
+        """All of the request is there, or the client is gone."""
+        while not self._is_complete.is_set():
             if self._readers:  # Quart reads on beside its handlers
                 await self._is_complete.wait()
             else:
-                read_bytes += len((await self.receive()).get("body", b""))
+                await self.receive()
 
 
 class _InFlight:
@@ -134,6 +135,9 @@ class _InFlight:
         exchange = _Exchange(receive, send)
         try:
             await self._application(scope, exchange.receive, exchange.send)
+        except Exception:
+            await exchange.read_past_rest()
+            raise
         finally:
             self.tasks.discard(task)
 
@@ -199,6 +203,7 @@ async def _serve_tcp(
 ) -> None:
     sockets = Sockets([bound.tcp], [], [])
     config = _tcp_config(certificate, bound.address.port, drain_timeout_s)
+    http2.install()
     application = ASGIWrapper(cast(Any, in_flight))  # hypercorn's types of ASGI are its own
     await worker_serve(application, config, sockets=sockets, shutdown_trigger=stop.wait)
 

@@ -35,7 +35,7 @@ class ScriptedApplication:
     async def until(self, path: str, outcome: str, times: int = 1) -> None:
         """Returns once so many handlers of the path have ended so; within a second."""
         async with asyncio.timeout(1):
-            while self.outcomes[path, outcome] < times:  # noqa: ASYNC110
+            while self.outcomes[path, outcome] < times:
                 await asyncio.sleep(0.005)
 
     async def hello(self, scope: Any, receive: Any, send: Any) -> None:
@@ -80,6 +80,14 @@ class ScriptedApplication:
         for _ in range(int(scope["query_string"])):
             await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
             self.sent_bytes += len(CHUNK)
+        await send({"type": "http.response.body"})
+
+    async def trickle(self, scope: Any, receive: Any, send: Any) -> None:
+        """Sends a little for half a second, whoever listens."""
+        await start(send)
+        for _ in range(50):
+            await send({"type": "http.response.body", "body": b"drop", "more_body": True})
+            await asyncio.sleep(0.01)
         await send({"type": "http.response.body"})
 
     async def large(self, scope: Any, receive: Any, send: Any) -> None:

@@ -106,6 +106,22 @@ class H2Client:
         self._writer.write(self._h2.data_to_send())
         return stream_id
 
+    def upload(self, path: str, piece: bytes) -> int:
+        """A request with the first piece of a body that goes on."""
+        stream_id = self._h2.get_next_available_stream_id()
+        head = [(":method", "POST"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        self._h2.send_headers(stream_id, head)
+        self.upload_more(stream_id, piece)
+        return stream_id
+
+    def upload_more(self, stream_id: int, piece: bytes, *, is_end: bool = False) -> None:
+        self._h2.send_data(stream_id, piece, end_stream=is_end)
+        self._writer.write(self._h2.data_to_send())
+
+    def prioritize(self, stream_id: int) -> None:
+        self._h2.prioritize(stream_id, weight=10)
+        self._writer.write(self._h2.data_to_send())
+
     def cancel(self, stream_id: int) -> None:
         self._h2.reset_stream(stream_id, error_code=8)
         self._writer.write(self._h2.data_to_send())
@@ -212,6 +228,51 @@ async def test_a_request_that_is_given_up_over_http_2_hurts_no_other(certificate
 
         await application.until("listen", "disconnected")
         assert (await client.answer(client.ask("/hello")))[1] == b"hello"
+
+
+async def test_a_priority_for_a_stream_that_has_ended_hurts_no_other(certificate: CertificateFiles) -> None:
+    async with serving(ScriptedApplication(), certificate) as (address, _), over_h2(address, certificate) as client:
+        stream_id, lasting = client.ask("/trickle"), client.ask("/later")
+        await asyncio.sleep(0.05)
+        client.cancel(stream_id)
+        await asyncio.sleep(0.05)
+        client.prioritize(stream_id)
+
+        assert (await client.answer(lasting))[1] == CHUNK
+
+
+async def test_a_thousand_priorities_for_streams_that_have_ended_hurt_no_other(certificate: CertificateFiles) -> None:
+    async with serving(ScriptedApplication(), certificate) as (address, _), over_h2(address, certificate) as client:
+        for _ in range(1100):
+            stream_id = client.ask("/hello")
+            await client.answer(stream_id)
+            client.prioritize(stream_id)
+
+        assert (await client.answer(client.ask("/hello")))[1] == b"hello"
+
+
+@pytest.mark.parametrize("path", ["/refuse", "/fail"])
+async def test_a_body_that_goes_on_after_its_answer_hurts_no_other(certificate: CertificateFiles, path: str) -> None:
+    async with serving(ScriptedApplication(), certificate) as (address, _), over_h2(address, certificate) as client:
+        for _ in range(10):
+            stream_id = client.upload(path, bytes(1000))
+            await asyncio.sleep(0.01)
+            client.upload_more(stream_id, bytes(1000))
+            client.upload_more(stream_id, bytes(1000), is_end=True)
+            headers, _ = await client.answer(stream_id)
+
+            assert headers[":status"] == ("401" if path == "/refuse" else "500")
+            assert (await client.answer(client.ask("/hello")))[1] == b"hello"
+
+
+async def test_an_upload_that_is_given_up_hurts_no_other(certificate: CertificateFiles) -> None:
+    async with serving(ScriptedApplication(), certificate) as (address, _), over_h2(address, certificate) as client:
+        for path in ("/refuse", "/fail", "/listen", "/digest"):
+            stream_id = client.upload(path, bytes(1000))
+            await asyncio.sleep(0.01)
+            client.cancel(stream_id)
+
+            assert (await client.answer(client.ask("/hello")))[1] == b"hello"
 
 
 async def test_the_last_requests_are_answered_before_the_end(certificate: CertificateFiles) -> None:
