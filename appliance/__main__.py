@@ -106,7 +106,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     settings = load(arguments.config)
-    journal.set_up("warning")
+    journal.set_up("error")  # the closing lines say what was refused
     if not arguments.directory.exists():
         raise BadRequest(f"{arguments.directory}: is not there")
     return asyncio.run(_import_with_bar(settings, arguments.directory, arguments.refused))

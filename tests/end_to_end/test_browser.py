@@ -193,6 +193,7 @@ def test_a_missing_browser_is_an_error_that_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("APPLIANCE_TEST_CHROMIUM", raising=False)
 
     with pytest.raises(BrowserMissing, match="package chromium"):
         chromium_path()
