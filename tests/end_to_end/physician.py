@@ -49,13 +49,17 @@ class Physician:
         await self.find("login-password").fill(password)
         await self.find("login-submit").click()
 
-    async def open_study(self, search: str, *, study: int = 0) -> None:
-        """The first patient that a search finds, and one of their studies, in the viewer and at rest."""
+    async def open_patient(self, search: str) -> None:
+        """The one patient whom a search finds."""
         await self.find("patient-search").fill(search)
         rows = self.find("patient-row")
         await expect(rows).to_have_count(1)
         await rows.first.click()
-        await self.find("study-row").nth(study).click()
+
+    async def open_study(self, search: str, *, having: str = "") -> None:
+        """The one patient whom a search finds, and their newest study ``having`` some text, in the viewer and at rest."""
+        await self.open_patient(search)
+        await self.find("study-row").filter(has_text=having).first.click()
         await self.settle()
 
     async def show(self, view: str) -> None:

@@ -275,9 +275,7 @@ async def test_every_pane_says_whose_picture_it_is(physician: Physician, filled:
 
 async def test_a_report_is_written_and_stays(physician: Physician, filled: RunningAppliance) -> None:
     await physician.log_in()
-    await physician.find("patient-search").fill("phantom")
-    await expect(physician.find("patient-row")).to_have_count(1)
-    await physician.find("patient-row").first.click()
+    await physician.open_patient("phantom")
 
     await physician.find("report-new").click()
     await physician.find("report-description").fill("CT of the trunk")

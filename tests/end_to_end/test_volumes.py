@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from playwright.async_api import expect
 
 from provisioning.phantom import RECORDS, Phantom, Size, read_mark, write_files
 from tests.end_to_end.physician import Physician, fitted
@@ -20,11 +19,7 @@ async def opened(physician: Physician, folder: Path, appliance: RunningAppliance
     first = next(path for path in sorted(folder.iterdir()) if path.suffix == ".dcm")
     header = pydicom.dcmread(first, stop_before_pixels=True)
     await physician.log_in()
-    await physician.find("patient-search").fill(str(header.PatientID))
-    await expect(physician.find("patient-row")).to_have_count(1)
-    await physician.find("patient-row").first.click()
-    await physician.find("study-row").first.click()
-    await physician.settle()
+    await physician.open_study(str(header.PatientID))
 
 
 async def scrolled(physician: Physician, slices: int) -> list[float]:
@@ -83,22 +78,14 @@ async def test_the_whole_body_pet_opens_scrolls_windows_and_turns(
     assert await turned(physician, "volume") > 1
 
 
-async def open_phantom(physician: Physician, slices: int) -> None:
-    """Of the studies of the phantom, the one with so many slices."""
-    await physician.log_in()
-    await physician.find("patient-search").fill("phantom")
-    await physician.find("patient-row").first.click()
-    await physician.find("study-row").filter(has_text=f"{slices} objects").click()
-    await physician.settle()
-
-
 async def test_the_screenshots_of_the_documentation(
     physician: Physician, appliance: RunningAppliance, tmp_path: Path, photographs: Path
 ) -> None:
     for _ in write_files(Phantom(Size(110, 400, 400, 1.0, 3.4), seed=3), tmp_path):
         pass
     appliance.take_in(tmp_path)
-    await open_phantom(physician, 110)
+    await physician.log_in()
+    await physician.open_study("phantom", having="110 objects")
 
     await physician.photograph(photographs / "slice.png")
     await physician.show("coronal")
@@ -119,7 +106,8 @@ async def test_a_phantom_of_555_slices_opens_scrolls_windows_and_turns(
     for _ in write_files(Phantom(RECORDS["C"], seed=7, marked=True), folder):
         pass
     appliance.take_in(folder)
-    await open_phantom(physician, 555)
+    await physician.log_in()
+    await physician.open_study("phantom", having="555 objects")
 
     assert min(await scrolled(physician, 555)) > 0.5
     number = int((await physician.label("slice-label")).split()[1]) - 1
