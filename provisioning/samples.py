@@ -12,7 +12,6 @@ from provisioning.phantom import Phantom, write_files
 REAL_IMAGES = (
     "CT_small.dcm",  # CT, 128 x 128, uncompressed
     "J2K_pixelrep_mismatch.dcm",  # CT, 512 x 512, JPEG 2000
-    "693_J2KI.dcm",  # CT of a head, 512 x 512, JPEG 2000 with loss
     "MR_small.dcm",  # MR, 64 x 64
     "examples_overlay.dcm",  # MR, 300 x 484
     "JPEG2000.dcm",  # nuclear medicine, 1024 x 256, JPEG 2000
