@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -23,6 +23,7 @@ from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.asgi import Application
 from appliance.http.certificates import CertificateFiles
+from appliance.http.conflicts import conflicts
 from appliance.http.deliveries import deliveries
 from appliance.http.entry import entry
 from appliance.http.health import Check, health
@@ -43,6 +44,7 @@ from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
 from appliance.services.metrics import Metrics
 from appliance.services.outboxes import InstitutionOutbox, NodeOutbox
+from appliance.services.reconciliation import Reconciliation
 from appliance.services.synchronisation import Children, LocalParent, Outbox, Parent, RemoteParent, Take, Uplink
 from appliance.services.tokens import (
     TokenSigner,
@@ -214,10 +216,12 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     uplink = await _open_uplink(bench, "node", settings.id, outbox, parent)
     ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=uplink.wake)
     catalogue = Catalogue(store, database, settings.id)
+    _start_reconciliation(bench, Reconciliation(store, database, ingest))
     drawing = await _open_drawing(bench, settings)
     institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
     bench.blueprints += [
         studies(catalogue, bench.access, institution_id),
+        conflicts(catalogue, bench.access),
         Pictures(catalogue, drawing, bench.access, bench.metrics).blueprint(),
     ]
     bench.checks["node database"] = _database_check(database)
@@ -317,6 +321,18 @@ async def _open_drawing(bench: _Bench, settings: NodeSettings) -> Drawing:
 
     bench.checks["renderer"] = check
     return drawing
+
+
+def _start_reconciliation(bench: _Bench, reconciliation: Reconciliation) -> None:
+    """Store and index are being compared, in the background."""
+
+    def refresh() -> None:
+        for what, count in asdict(reconciliation.findings).items():
+            bench.metrics.reconciled.labels(what.removeprefix("is_")).set(count)
+
+    bench.gauges.append(refresh)
+    bench.stack.push_async_callback(reconciliation.stop)
+    reconciliation.start()
 
 
 async def _open_ingest(

@@ -31,6 +31,7 @@ from appliance.domain.hierarchy import (
 )
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat, PixelKind
+from appliance.domain.preamble import PREAMBLE_BYTES, PREFIX, preamble_of
 from appliance.storage import image_module
 from appliance.storage.attributes import (
     bytes_of,
@@ -57,7 +58,7 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module="pydicom")
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-_PREFIX_OFFSET = 128
+_PREFIX_OFFSET = PREAMBLE_BYTES
 _LONGEST_ELEMENT_BYTES = 64 * 1024 * 1024
 """Longer elements before the pixel data (an encapsulated video or document) are skipped, not read."""
 _LONGEST_INFLATED_BYTES = 512 * 1024 * 1024
@@ -119,6 +120,7 @@ def parse(reader: Readable) -> ParsedInstance:
         ),
         image,
         reason,
+        preamble_of(reader.read_at(0, _PREFIX_OFFSET + len(PREFIX))),
     )
 
 
@@ -157,7 +159,7 @@ def _header_from(content: Readable, start: int, syntax: str, meta: Dataset) -> H
 
 def _skip_preamble(stream: Stream, reader: Readable) -> None:
     # Data sets without a preamble have been seen with these letters in a value just there.
-    if reader.read_at(_PREFIX_OFFSET, 4) == b"DICM" and _begins_like_a_data_set(reader.read_at(_PREFIX_OFFSET + 4, 8)):
+    if reader.read_at(_PREFIX_OFFSET, 4) == PREFIX and _begins_like_a_data_set(reader.read_at(_PREFIX_OFFSET + 4, 8)):
         stream.seek(_PREFIX_OFFSET + 4)
     elif not _begins_like_a_data_set(reader.read_at(0, 8)):
         raise NotDicom("these bytes are not DICOM")
