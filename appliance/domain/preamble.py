@@ -1,8 +1,8 @@
 """What the 128 bytes before the prefix of a DICOM file are (PS3.10 §7.1).
 
 The standard leaves them to whoever writes the file, so a file can be DICOM and something else at once. With a TIFF header that is
-meant (slide scanners do it); with that of a program it is how malware travels among images (CVE-2019-11687). What a preamble is, is
-recorded when a file comes in; the bytes that are kept stay as they came; on the way out a dangerous one is zeroed.
+meant (slide scanners do it); with that of a program it is how malware travels among images (CVE-2019-11687). What a preamble is,
+is recorded when a file comes in; the bytes that are kept stay as they came; on the way out a dangerous one is zeroed.
 """
 
 from __future__ import annotations
