@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -92,6 +92,19 @@ async def ingesting(settings: Appliance) -> AsyncIterator[Ingest]:
         database = await _migrated(settings.node.database, "node", index.MIGRATIONS)
         store = await asyncio.to_thread(_open_store, settings.node)
         yield await _open_ingest(stack, settings.node, store, database)
+
+
+@contextmanager
+def kept(settings: Appliance) -> Iterator[tuple[InstanceStore, Database]]:
+    """What the node keeps, beside a server that may be running on the same store."""
+    if settings.node is None:
+        raise SettingsError("the settings name no node, which is what keeps DICOM")
+    database = Database(settings.node.database)
+    try:
+        migrate(database, "node", index.MIGRATIONS)
+        yield _open_store(settings.node), database
+    finally:
+        database.close()
 
 
 async def create_account(settings: Appliance, account: Account, password: str) -> Account:

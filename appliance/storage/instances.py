@@ -166,6 +166,7 @@ class InstanceStore:
 
     def __init__(self, directory: Path, keys: MasterKeys | None, floor_bytes: int) -> None:
         self.keys = keys
+        self.directory = directory
         self.spool_directory = directory / "spool"
         self._instances = directory / "instances"
         self._aside = directory / "aside"
