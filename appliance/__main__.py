@@ -113,6 +113,8 @@ def _check(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     settings = load(arguments.config)
     journal.set_up("warning")
+    if settings.node is None:
+        raise SettingsError(f"{arguments.config}: names no node, which is what keeps DICOM")
     if not arguments.directory.exists():
         raise BadRequest(f"{arguments.directory}: is not there")
     return asyncio.run(_import_with_bar(settings, arguments.directory, arguments.refused))
@@ -120,14 +122,20 @@ def _import(arguments: argparse.Namespace) -> int:
 
 async def _import_with_bar(settings: Appliance, directory: Path, named: int) -> int:
     tally = Tally()
+    assert settings.node is not None, "asked for before anything is opened"
+    limits = assembly.archive_limits(settings.node)
     async with assembly.ingesting(settings) as ingest:
         with tqdm(unit=" files", disable=None) as bar:
-            async for progress in import_folder(ingest, directory):
+            async for progress in import_folder(ingest, directory, limits):
                 tally.add(progress.last)
                 bar.total = progress.files
                 bar.update(progress.files_done - bar.n)
             bar.update((bar.total or 0) - bar.n)
-    print(f"{tally.stored} imported, {tally.already_there} already there, {len(tally.refused)} refused", flush=True)
+    ignored = f", {tally.ignored} DICOMDIR ignored" if tally.ignored else ""
+    print(
+        f"{tally.stored} imported, {tally.already_there} already there, {len(tally.refused)} refused{ignored}",
+        flush=True,
+    )
     for refusal in tally.refused[:named]:
         print(f"  {refusal.name}: {refusal.message}")
     if len(tally.refused) > named:

@@ -35,15 +35,17 @@ from appliance.http.pictures import Pictures
 from appliance.http.records import records
 from appliance.http.sessions import sessions
 from appliance.http.studies import studies
-from appliance.http.uploads import Uploads
+from appliance.http.uploads import UploadLimits, Uploads
 from appliance.services.accounts import Accounts
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings
+from appliance.services.imports import ArchiveLimits
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
 from appliance.services.metrics import Metrics
 from appliance.services.outboxes import InstitutionOutbox, NodeOutbox
+from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.synchronisation import Children, LocalParent, Outbox, Parent, RemoteParent, Take, Uplink
 from appliance.services.tokens import (
@@ -61,6 +63,7 @@ from appliance.settings import Parent as ParentSettings
 from appliance.storage import index, institution, sealing, toplevel
 from appliance.storage.database import Database, Migration, migrate
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
+from appliance.storage.structure import DataSetLimits
 
 log = logging.getLogger(__name__)
 
@@ -243,7 +246,9 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
         bench.access,
         bench.metrics,
         institution_id=institution_id,
-        limit_bytes=settings.instances.instance_limit_bytes,
+        limits=UploadLimits(
+            settings.instances.instance_limit_bytes, settings.limits.request_bytes, archive_limits(settings)
+        ),
     )
 
 
@@ -359,12 +364,24 @@ async def _open_ingest(
         store,
         database,
         settings.id,
-        IngestSettings(largest_instance_bytes=settings.instances.instance_limit_bytes),
+        IngestSettings(
+            largest_instance_bytes=settings.instances.instance_limit_bytes,
+            limits=ParseLimits(data_set=_data_set_limits(settings)),
+        ),
         on_stored,
     )
     await ingest.start()
     stack.push_async_callback(ingest.stop)
     return ingest
+
+
+def archive_limits(settings: NodeSettings) -> ArchiveLimits:
+    return ArchiveLimits(settings.limits.archive_bytes, settings.limits.archive_members)
+
+
+def _data_set_limits(settings: NodeSettings) -> DataSetLimits:
+    limits = settings.limits
+    return DataSetLimits(limits.nesting_depth, limits.element_count, limits.frame_count, limits.frame_pixels)
 
 
 def _open_store(settings: NodeSettings) -> InstanceStore:

@@ -26,7 +26,7 @@ from appliance.services.parse_process import ParseLimits, Parsers
 from appliance.storage import index
 from appliance.storage.database import Database
 from appliance.storage.index import Kept, StoredBytes
-from appliance.storage.instances import InstanceStore, KeptBytes, Spool
+from appliance.storage.instances import InstanceReader, InstanceStore, KeptBytes, Spool, open_spooled
 
 T = TypeVar("T")
 
@@ -88,10 +88,13 @@ class Ingest:
         await self._threads.close()
 
     @contextlib.asynccontextmanager
-    async def receive(self) -> AsyncIterator[Reception]:
-        """One instance on its way in. Nothing remains of it unless ``finish`` was reached."""
+    async def receive(self, largest_bytes: int | None = None) -> AsyncIterator[Reception]:
+        """One instance on its way in. Nothing remains of it unless ``finish`` was reached.
+
+        ``largest_bytes`` is for what is no instance itself, an archive of them.
+        """
         spool = await self._begun()
-        reception = Reception(self, spool, self._settings.largest_instance_bytes)
+        reception = Reception(self, spool, largest_bytes or self._settings.largest_instance_bytes)
         try:
             yield reception
         finally:
@@ -179,7 +182,7 @@ class Reception:
     async def write(self, chunk: bytes) -> None:
         """Raises TooLarge beyond the limit, StoreFull."""
         if self._spool.size_bytes + len(self._piece) + len(chunk) > self._largest_bytes:
-            raise TooLarge("the instance is too large", largest_bytes=self._largest_bytes)
+            raise TooLarge("too many bytes for one instance or archive", largest_bytes=self._largest_bytes)
         self._piece += chunk
         if len(self._piece) >= _PIECE_BYTES:
             await self._flush()
@@ -187,11 +190,16 @@ class Reception:
     async def finish(self) -> Stored:
         """The instance is held, and stays so through a power cut.
 
-        Raises NotDicom, Conflict (``different-instance-same-uid``), StoreFull.
+        Raises NotDicom, TooLarge, Conflict (``different-instance-same-uid``), StoreFull.
         """
         await self._flush()
         parsed = await self._ingest.parsed(self._spool)
         return await self._ingest.keep(self._spool, parsed)
+
+    async def opened(self) -> InstanceReader:
+        """What was received, to be read from and closed before the reception ends; nothing more may be written."""
+        await self._flush()
+        return await self._ingest.in_thread(lambda: open_spooled(self._spool.end()))
 
     async def abandon(self) -> None:
         """Nothing remains, unless it was finished."""

@@ -20,6 +20,7 @@ from appliance.domain.hierarchy import ParsedInstance
 from appliance.services.children import Child, Request, serve_requests
 from appliance.storage.instances import SpoolReference, open_spooled
 from appliance.storage.parsing import parse
+from appliance.storage.structure import DataSetLimits
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class ParseLimits(msgspec.Struct, frozen=True):
     wall_s: int = 60
     """For a disk that does not answer."""
     open_files: int = 32
+    data_set: DataSetLimits = DataSetLimits()
 
 
 class _ParserDied(Exception):
@@ -67,7 +69,7 @@ class Parsers:
             await child.stop()
 
     async def parse(self, spooled: SpoolReference) -> ParsedInstance:
-        """What is kept of a spooled file. Raises NotDicom, also for a file that kills its parser or takes too long.
+        """What is kept of a spooled file. Raises TooLarge, and NotDicom, also for a file that kills its parser or takes too long.
 
         A parser can be killed by others, for lack of memory say: a file is refused when a second one dies over it.
         """
@@ -106,15 +108,15 @@ def _prepare(settings: bytes) -> Callable[[Request], None]:
 
     def handle(request: Request) -> None:
         _allow_processor_time(limits.processor_s)
-        request.answer(msgspec.msgpack.encode(_parsed(request.message.header)))
+        request.answer(msgspec.msgpack.encode(_parsed(request.message.header, limits.data_set)))
 
     return handle
 
 
-def _parsed(header: bytes) -> ParsedInstance:
+def _parsed(header: bytes, limits: DataSetLimits) -> ParsedInstance:
     try:
         with open_spooled(msgspec.msgpack.decode(header, type=SpoolReference)) as reader:
-            return parse(reader)
+            return parse(reader, limits)
     except ApplianceError:
         raise
     except Exception as error:

@@ -21,7 +21,7 @@ import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
-from appliance.domain.errors import BadRequest, NotDicom, NotDrawable
+from appliance.domain.errors import BadRequest, NotDicom, NotDrawable, TooLarge
 from appliance.domain.hierarchy import (
     InstanceAttributes,
     ParsedInstance,
@@ -44,6 +44,7 @@ from appliance.storage.attributes import (
 )
 from appliance.storage.fragments import frames_of, read_fragments
 from appliance.storage.stream import Readable, Stream, inflated
+from appliance.storage.structure import DataSetLimits, check_structure
 from appliance.storage.transfer_syntaxes import (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
@@ -62,9 +63,9 @@ _PREFIX_OFFSET = PREAMBLE_BYTES
 _LONGEST_ELEMENT_BYTES = 64 * 1024 * 1024
 """Longer elements before the pixel data (an encapsulated video or document) are skipped, not read."""
 _LONGEST_INFLATED_BYTES = 512 * 1024 * 1024
-_MOST_FRAMES = 100_000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_KINDS: dict[int, PixelKind] = {0x7FE00008: "float", 0x7FE00009: "double", 0x7FE00010: "integer"}
+_USUAL_LIMITS = DataSetLimits()
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError, EOFError, OSError)
 """What pydicom raises over bytes that are no data set."""
@@ -91,9 +92,10 @@ class Header:
     """What offsets count in: the object, inflated if it was deflated."""
 
 
-def parse(reader: Readable) -> ParsedInstance:
-    """What is kept of an object. Raises NotDicom: ``not-dicom`` or ``unreadable-dicom``, with a reason."""
-    header = read_header(reader)
+def parse(reader: Readable, limits: DataSetLimits = _USUAL_LIMITS) -> ParsedInstance:
+    """What is kept of an object. Raises NotDicom: ``not-dicom`` or ``unreadable-dicom``, with a reason; and TooLarge."""
+    header = read_header(reader, limits)
+    _check_size(header.ds, limits)
     ds, meta_uids = header.ds, header.ds.file_meta
     study_uid = _uid(ds, "StudyInstanceUID")
     series_uid = _uid(ds, "SeriesInstanceUID")
@@ -124,8 +126,21 @@ def parse(reader: Readable) -> ParsedInstance:
     )
 
 
-def read_header(reader: Readable) -> Header:
-    """The data set up to its pixels. Raises NotDicom."""
+def _check_size(ds: Dataset, limits: DataSetLimits) -> None:
+    frames = integer_of(ds, "NumberOfFrames") or 1
+    pixels = (integer_of(ds, "Rows") or 0) * (integer_of(ds, "Columns") or 0)
+    if frames > limits.frame_count:
+        raise TooLarge(
+            f"an object with more than {limits.frame_count} frames", key="too-many-frames", limit=limits.frame_count
+        )
+    if pixels > limits.frame_pixels:
+        raise TooLarge(
+            f"a frame with more than {limits.frame_pixels} pixels", key="too-many-pixels", limit=limits.frame_pixels
+        )
+
+
+def read_header(reader: Readable, limits: DataSetLimits = _USUAL_LIMITS) -> Header:
+    """The data set up to its pixels. Raises NotDicom, and TooLarge beyond the limits of its structure."""
     stream = Stream(reader, _LONGEST_ELEMENT_BYTES)
     _skip_preamble(stream, reader)
     meta = _data_set(stream, EXPLICIT_LITTLE_ENDIAN, lambda tag, vr, length: tag >> 16 != 2)
@@ -136,6 +151,7 @@ def read_header(reader: Readable) -> Header:
     content = reader
     if syntax == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
         content = inflated(reader, start, _LONGEST_INFLATED_BYTES)
+    check_structure(content, start, syntax, limits, frozenset(_PIXEL_KINDS))
     return _header_from(content, start, syntax, meta)
 
 
@@ -281,7 +297,7 @@ def _frame_count(ds: Dataset) -> int:
     count = integer_of(ds, "NumberOfFrames")
     if count is None and _has_value(ds, "NumberOfFrames"):
         raise NotDrawable("NumberOfFrames is no number", key="pixel-attributes-wrong", attribute="NumberOfFrames")
-    if count is not None and not 0 <= count <= _MOST_FRAMES:
+    if count is not None and count < 0:
         raise NotDrawable(f"NumberOfFrames is {count}", key="pixel-attributes-wrong", attribute="NumberOfFrames")
     return count or 1  # some writers say 0 for one
 

@@ -10,6 +10,7 @@ from appliance.services.ingest import IngestSettings
 from appliance.services.parse_process import ParseLimits
 from appliance.storage import index
 from appliance.storage.instances import Spool
+from appliance.storage.structure import DataSetLimits
 from tests.services.node_parts import NODE_ID, ct_slice, encoded, node_parts
 
 
@@ -179,7 +180,7 @@ async def test_a_file_that_takes_the_parser_too_long_is_refused_and_the_next_is_
     items = struct.pack("<HHL", 0xFFFE, 0xE000, 0) * 1_000_000
     start = struct.pack("<HH2sH", 8, 0x0005, b"CS", 0) + struct.pack("<HH2sHL", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF)
     bomb = start + items + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
-    settings = IngestSettings(parsers=1, limits=ParseLimits(processor_s=0))
+    settings = IngestSettings(parsers=1, limits=ParseLimits(processor_s=0, data_set=DataSetLimits(element_count=10**9)))
 
     async with node_parts(tmp_path, settings) as node:
         with pytest.raises(NotDicom, match="died"):
