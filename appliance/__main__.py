@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import uvloop
 from tqdm import tqdm
 
@@ -22,6 +23,7 @@ from appliance.domain.identifiers import InstitutionId
 from appliance.services import journal, tokens
 from appliance.services.accounts import account_to_create
 from appliance.services.imports import Tally, import_folder
+from appliance.services.verification import Verification, row_count, verified
 from appliance.settings import Appliance, load
 
 _WRONG = 2
@@ -66,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("directory", type=Path, metavar="DIR")
     bring.add_argument("--refused", type=int, default=20, metavar="N", help="name at most N refused files (20)")
 
+    verify = command("verify", _verify, "Read every kept byte once more; exit status 1 if anything is not as it came")
+    verify.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    verify.add_argument("--json", action="store_true", help="print the report as JSON")
+
     account = command("create-account", _create_account, "Make an account at the toplevel")
     account.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
     account.add_argument("--username", required=True)
@@ -107,6 +113,8 @@ def _check(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     settings = load(arguments.config)
     journal.set_up("error")  # the closing lines say what was refused
+    if settings.node is None:
+        raise SettingsError(f"{arguments.config}: names no node, which is what keeps DICOM")
     if not arguments.directory.exists():
         raise BadRequest(f"{arguments.directory}: is not there")
     return asyncio.run(_import_with_bar(settings, arguments.directory, arguments.refused))
@@ -114,19 +122,52 @@ def _import(arguments: argparse.Namespace) -> int:
 
 async def _import_with_bar(settings: Appliance, directory: Path, named: int) -> int:
     tally = Tally()
+    assert settings.node is not None, "asked for before anything is opened"
+    limits = assembly.archive_limits(settings.node)
     async with assembly.ingesting(settings) as ingest:
         with tqdm(unit=" files", disable=None) as bar:
-            async for progress in import_folder(ingest, directory):
+            async for progress in import_folder(ingest, directory, limits):
                 tally.add(progress.last)
                 bar.total = progress.files
                 bar.update(progress.files_done - bar.n)
             bar.update((bar.total or 0) - bar.n)
-    print(f"{tally.stored} imported, {tally.already_there} already there, {len(tally.refused)} refused", flush=True)
+    ignored = f", {tally.ignored} DICOMDIR ignored" if tally.ignored else ""
+    print(
+        f"{tally.stored} imported, {tally.already_there} already there, {len(tally.refused)} refused{ignored}",
+        flush=True,
+    )
     for refusal in tally.refused[:named]:
         print(f"  {refusal.name}: {refusal.message}")
     if len(tally.refused) > named:
         print(f"  and {len(tally.refused) - named} more")
     return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    journal.set_up("warning")
+    with (
+        assembly.kept(settings) as (store, database),
+        tqdm(total=row_count(database), unit=" instances", disable=None) as bar,
+    ):
+        outcome = verified(store, database, bar.update)
+    print(msgspec.json.encode(outcome).decode() if arguments.json else _in_words(outcome))
+    return _FAILED if outcome.faults else 0
+
+
+def _in_words(outcome: Verification) -> str:
+    lines = [
+        f"{outcome.instances} instances and {outcome.conflicts} conflicts read, {outcome.bytes_read} bytes: "
+        f"{len(outcome.faults)} faults"
+    ]
+    for fault in outcome.faults:
+        whose = f"instance {fault.instance_uid}" if fault.instance_uid else "no instance"
+        lines.append(f"  {fault.kind}: {whose}, {fault.file}: {fault.reason}")
+    if outcome.set_aside:
+        lines.append(
+            f"{outcome.set_aside} files were set aside at a start of the server and wait for somebody to judge them"
+        )
+    return "\n".join(lines)
 
 
 def _create_account(arguments: argparse.Namespace) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -23,6 +23,7 @@ from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.asgi import Application
 from appliance.http.certificates import CertificateFiles
+from appliance.http.conflicts import conflicts
 from appliance.http.deliveries import deliveries
 from appliance.http.entry import entry
 from appliance.http.health import Check, health
@@ -34,15 +35,18 @@ from appliance.http.pictures import Pictures
 from appliance.http.records import records
 from appliance.http.sessions import sessions
 from appliance.http.studies import studies
-from appliance.http.uploads import Uploads
+from appliance.http.uploads import UploadLimits, Uploads
 from appliance.services.accounts import Accounts
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings
+from appliance.services.imports import ArchiveLimits
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
 from appliance.services.metrics import Metrics
 from appliance.services.outboxes import InstitutionOutbox, NodeOutbox
+from appliance.services.parse_process import ParseLimits
+from appliance.services.reconciliation import Reconciliation
 from appliance.services.synchronisation import Children, LocalParent, Outbox, Parent, RemoteParent, Take, Uplink
 from appliance.services.tokens import (
     TokenSigner,
@@ -59,6 +63,7 @@ from appliance.settings import Parent as ParentSettings
 from appliance.storage import index, institution, sealing, toplevel
 from appliance.storage.database import Database, Migration, migrate
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
+from appliance.storage.structure import DataSetLimits
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +95,19 @@ async def ingesting(settings: Appliance) -> AsyncIterator[Ingest]:
         database = await _migrated(settings.node.database, "node", index.MIGRATIONS)
         store = await asyncio.to_thread(_open_store, settings.node)
         yield await _open_ingest(stack, settings.node, store, database)
+
+
+@contextmanager
+def kept(settings: Appliance) -> Iterator[tuple[InstanceStore, Database]]:
+    """What the node keeps, beside a server that may be running on the same store."""
+    if settings.node is None:
+        raise SettingsError("the settings name no node, which is what keeps DICOM")
+    database = Database(settings.node.database)
+    try:
+        migrate(database, "node", index.MIGRATIONS)
+        yield _open_store(settings.node), database
+    finally:
+        database.close()
 
 
 async def create_account(settings: Appliance, account: Account, password: str) -> Account:
@@ -214,10 +232,12 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     uplink = await _open_uplink(bench, "node", settings.id, outbox, parent)
     ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=uplink.wake)
     catalogue = Catalogue(store, database, settings.id)
+    _start_reconciliation(bench, Reconciliation(store, database, ingest))
     drawing = await _open_drawing(bench, settings)
     institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
     bench.blueprints += [
         studies(catalogue, bench.access, institution_id),
+        conflicts(catalogue, bench.access),
         Pictures(catalogue, drawing, bench.access, bench.metrics).blueprint(),
     ]
     bench.checks["node database"] = _database_check(database)
@@ -226,7 +246,9 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
         bench.access,
         bench.metrics,
         institution_id=institution_id,
-        limit_bytes=settings.instances.instance_limit_bytes,
+        limits=UploadLimits(
+            settings.instances.instance_limit_bytes, settings.limits.request_bytes, archive_limits(settings)
+        ),
     )
 
 
@@ -319,6 +341,18 @@ async def _open_drawing(bench: _Bench, settings: NodeSettings) -> Drawing:
     return drawing
 
 
+def _start_reconciliation(bench: _Bench, reconciliation: Reconciliation) -> None:
+    """Store and index are being compared, in the background."""
+
+    def refresh() -> None:
+        for what, count in asdict(reconciliation.findings).items():
+            bench.metrics.reconciled.labels(what.removeprefix("is_")).set(count)
+
+    bench.gauges.append(refresh)
+    bench.stack.push_async_callback(reconciliation.stop)
+    reconciliation.start()
+
+
 async def _open_ingest(
     stack: AsyncExitStack,
     settings: NodeSettings,
@@ -330,12 +364,24 @@ async def _open_ingest(
         store,
         database,
         settings.id,
-        IngestSettings(largest_instance_bytes=settings.instances.instance_limit_bytes),
+        IngestSettings(
+            largest_instance_bytes=settings.instances.instance_limit_bytes,
+            limits=ParseLimits(data_set=_data_set_limits(settings)),
+        ),
         on_stored,
     )
     await ingest.start()
     stack.push_async_callback(ingest.stop)
     return ingest
+
+
+def archive_limits(settings: NodeSettings) -> ArchiveLimits:
+    return ArchiveLimits(settings.limits.archive_bytes, settings.limits.archive_members)
+
+
+def _data_set_limits(settings: NodeSettings) -> DataSetLimits:
+    limits = settings.limits
+    return DataSetLimits(limits.nesting_depth, limits.element_count, limits.frame_count, limits.frame_pixels)
 
 
 def _open_store(settings: NodeSettings) -> InstanceStore:

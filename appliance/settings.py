@@ -138,6 +138,28 @@ class Instances(Settings, frozen=True):
     """The largest single instance that is taken in."""
 
 
+class Limits(Settings, frozen=True):
+    """What comes in from outside may be so large; beyond it is a clear refusal, and nothing half stored.
+
+    The bytes of one instance and the free space that is kept are in ``instances``.
+    """
+
+    request_bytes: Positive = 16 * GIBIBYTE
+    """The body of one request that brings several instances: an archive."""
+    archive_bytes: Positive = 64 * GIBIBYTE
+    """What an archive may unpack to, counted while it is unpacked, whatever it says itself."""
+    archive_members: Positive = 100_000
+    """Files in one archive; a CD has some thousands."""
+    nesting_depth: Positive = 64
+    """Sequences in sequences; structured reports reach 20."""
+    element_count: Positive = 1_000_000
+    """Elements and items of one data set, at all levels, before the pixels."""
+    frame_count: Positive = 100_000
+    """Frames of one instance."""
+    frame_pixels: Positive = 1 << 30
+    """Rows times columns of one frame."""
+
+
 class Drawing(Settings, frozen=True):
     """The render processes."""
 
@@ -163,6 +185,7 @@ class Node(Settings, frozen=True):
     institution_id: UUID | None = None
     """The institution that it belongs to; none when that is in the same process."""
     drawing: Drawing = Drawing()
+    limits: Limits = Limits()
     parent: Parent | None = None
     """The institution; none when it is in the same process."""
 

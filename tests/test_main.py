@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from tests.end_to_end.running import PASSWORD, USERNAME, RunningAppliance, all_in_one, command
+from tests.services.node_parts import ct_slice, encoded
 
 
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -115,6 +117,26 @@ def test_import_names_what_it_refuses(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "0 imported, 0 already there, 1 refused" in done.stdout
     assert "deep/letter.txt" in done.stdout
+
+
+def test_verify_names_what_is_damaged_with_status_1(tmp_path: Path) -> None:
+    appliance = all_in_one(tmp_path / "appliance")
+    appliance.directory.mkdir()
+    appliance.config.write_text(yaml.safe_dump(appliance.settings))
+    (tmp_path / "one.dcm").write_bytes(encoded(ct_slice()))
+    run("import", "--config", str(appliance.config), str(tmp_path / "one.dcm"))
+
+    sound = run("verify", "--config", str(appliance.config))
+    (place,) = (path for path in (appliance.directory / "instances" / "instances").rglob("*") if path.is_file())
+    data = place.read_bytes()
+    place.write_bytes(data[:300] + bytes([data[300] ^ 1]) + data[301:])
+    damaged = run("verify", "--config", str(appliance.config), "--json")
+
+    assert (sound.returncode, damaged.returncode) == (0, 1)
+    assert "1 instances and 0 conflicts read" in sound.stdout
+    (fault,) = json.loads(damaged.stdout)["faults"]
+    assert (fault["kind"], fault["instance_uid"]) == ("damaged", "1.2.3.1.1")
+    assert "Muster" not in damaged.stdout + damaged.stderr
 
 
 def test_create_key_makes_a_pair_once(tmp_path: Path) -> None:

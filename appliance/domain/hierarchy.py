@@ -82,3 +82,5 @@ class ParsedInstance:
     image: ImageDescription | None = None
     not_drawable_reason: str | None = None
     """In plain words, where there is no image; None where there is one."""
+    preamble: str = ""
+    """What the 128 bytes before the prefix are (``domain.preamble``); empty where they are zero or not there."""

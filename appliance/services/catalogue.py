@@ -14,10 +14,11 @@ from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.presets import window_presets
 from appliance.rendering.transfer_functions import suitable_presets
+from appliance.services import removals
 from appliance.services.database_threads import DatabaseThreads
 from appliance.storage import index
-from appliance.storage.database import Database, Transaction
-from appliance.storage.index import HeldSeries, HeldStudy
+from appliance.storage.database import Transaction
+from appliance.storage.index import HeldSeries, HeldStudy, KnownConflict
 from appliance.storage.instances import InstanceStore
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,12 @@ class Representative:
 
 
 @dataclass(frozen=True, slots=True)
+class ConflictList:
+    conflicts: tuple[KnownConflict, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Arranged:
     """A series at one version."""
 
@@ -164,16 +171,22 @@ class Catalogue:
         middle = slices[len(slices) // 2]
         return Representative(series.stored.images[middle.image_index], middle.frame_index)
 
+    async def conflicts(self, *, limit: int, offset: int) -> ConflictList:
+        """Bytes that came under the UID of an instance that is held, and are others; the newest first."""
+        return await self._database.read(
+            lambda tx: ConflictList(index.conflicts(tx, limit=limit, offset=offset), index.conflict_count(tx))
+        )
+
     async def delete_study(self, study_uid: StudyUid) -> None:
         """The study is gone, its bytes too, and the outbox says so. Raises NotFound."""
         keys = await self._database.run(lambda tx: index.delete_study(tx, self._node_id, study_uid))
-        await self._database.call(lambda database: self._remove(database, keys))
+        await self._database.call(lambda database: removals.remove(self._store, database, keys))
         log.info("study %s was deleted, %d instances", study_uid, len(keys))
 
     async def delete_series(self, study_uid: StudyUid, series_uid: SeriesUid) -> None:
         """Like ``delete_study``, for one series."""
         keys = await self._database.run(lambda tx: index.delete_series(tx, self._node_id, study_uid, series_uid))
-        await self._database.call(lambda database: self._remove(database, keys))
+        await self._database.call(lambda database: removals.remove(self._store, database, keys))
         log.info("series %s was deleted, %d instances", series_uid, len(keys))
 
     async def delete_instance(self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> None:
@@ -181,15 +194,8 @@ class Catalogue:
         keys = await self._database.run(
             lambda tx: index.delete_instance(tx, self._node_id, study_uid, series_uid, instance_uid)
         )
-        await self._database.call(lambda database: self._remove(database, keys))
+        await self._database.call(lambda database: removals.remove(self._store, database, keys))
         log.info("instance %s was deleted", instance_uid)
-
-    def _remove(self, database: Database, keys: Sequence[str]) -> None:
-        """The bytes are gone, but those that somebody stored again meanwhile."""
-        for key in keys:
-            with self._store.holding(key):
-                if not database.read(lambda tx, key=key: index.is_held(tx, key)):  # type: ignore[misc]
-                    self._store.delete(key)
 
     async def _arranged_series(self, study_uid: StudyUid, series_uid: SeriesUid) -> _Arranged:
         name = (study_uid, series_uid)

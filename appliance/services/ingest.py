@@ -4,7 +4,8 @@
     transaction → acknowledged
 
 What is acknowledged survives a power cut; what is not is complete or absent. Bytes go to their place before the row that
-refers to them: a crash between leaves bytes that nobody sees, never a row without bytes.
+refers to them: a crash between leaves bytes that nobody sees, never a row without bytes, and the next start finds them
+(``services.reconciliation``). Other bytes under a UID that is held are kept too, apart, and the sender hears of the conflict.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from appliance.services.database_threads import DatabaseThreads
 from appliance.services.parse_process import ParseLimits, Parsers
 from appliance.storage import index
 from appliance.storage.database import Database
-from appliance.storage.index import StoredBytes
-from appliance.storage.instances import InstanceStore, Spool
+from appliance.storage.index import Kept, StoredBytes
+from appliance.storage.instances import InstanceReader, InstanceStore, KeptBytes, Spool, open_spooled
 
 T = TypeVar("T")
 
@@ -33,8 +34,6 @@ log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 1024 * 1024
 """Gathered before a thread writes it: a hop to a thread costs as much as writing 50 kB."""
-_FORGOTTEN_AFTER_S = 24 * 3600.0
-"""A spooled file so old has no one who writes to it; another process may be receiving a younger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Ingest:
 
     async def start(self) -> None:
         """Ready to receive; what a crash left half received is gone."""
-        swept = await self._threads.call(lambda _: self._store.sweep_spool(_FORGOTTEN_AFTER_S))
+        swept = await self._threads.call(lambda _: self._store.sweep_spool())
         if swept:
             log.warning("removed %d files that were never received to their end", swept)
         await self._parsers.start()
@@ -89,10 +88,13 @@ class Ingest:
         await self._threads.close()
 
     @contextlib.asynccontextmanager
-    async def receive(self) -> AsyncIterator[Reception]:
-        """One instance on its way in. Nothing remains of it unless ``finish`` was reached."""
+    async def receive(self, largest_bytes: int | None = None) -> AsyncIterator[Reception]:
+        """One instance on its way in. Nothing remains of it unless ``finish`` was reached.
+
+        ``largest_bytes`` is for what is no instance itself, an archive of them.
+        """
         spool = await self._begun()
-        reception = Reception(self, spool, self._settings.largest_instance_bytes)
+        reception = Reception(self, spool, largest_bytes or self._settings.largest_instance_bytes)
         try:
             yield reception
         finally:
@@ -133,31 +135,39 @@ class Ingest:
             raise
 
     def _keep(self, database: Database, spool: Spool, parsed: ParsedInstance) -> Stored:
-        instance_uid = parsed.instance.instance_uid
         try:
             with self._store.holding(spool.key):
-                is_new = self._keep_held(database, spool, parsed)
-        except Conflict:
-            log.warning("other bytes came for instance %s, which is held; they were refused", instance_uid)
-            database.run(lambda tx: index.record_conflict(tx, instance_uid, spool.key))
-            raise
+                stored = StoredBytes(spool.commit(), spool.md5, spool.size_bytes)
+                kept = database.run(lambda tx: index.add(tx, self._node_id, parsed, stored))
         finally:
             spool.abandon()
-        outcome: Literal["stored", "already-there"] = "stored" if is_new else "already-there"
-        return Stored(outcome, parsed.study.study_uid, parsed.series.series_uid, instance_uid)
-
-    def _keep_held(self, database: Database, spool: Spool, parsed: ParsedInstance) -> bool:
-        """Whether it is new. Nobody else touches these bytes meanwhile."""
         instance_uid = parsed.instance.instance_uid
-        held = database.read(lambda tx: index.key_of(tx, instance_uid))
-        if held is not None and held != spool.key:
-            raise index.different_instance(instance_uid)
-        stored = StoredBytes(spool.commit(), spool.md5, spool.size_bytes)
-        try:
+        if kept == "conflict":
+            log.warning("other bytes came for instance %s, which is held; they are kept apart", instance_uid)
+            raise Conflict(
+                "another instance is held under this UID", key="different-instance-same-uid", instance_uid=instance_uid
+            )
+        return Stored(kept, parsed.study.study_uid, parsed.series.series_uid, instance_uid)
+
+    # For bytes that have their place and no row (``services.reconciliation``)
+
+    async def parsed_again(self, key: str) -> ParsedInstance:
+        """What is kept of bytes that are in the store. Raises NotDicom, NotFound and Damaged."""
+        return await self._parsers.parse(await self.in_thread(lambda: self._store.reference(key)))
+
+    async def adopt(self, kept: KeptBytes, parsed: ParsedInstance) -> Kept | None:
+        """The row of bytes that had none; None if they are gone, or are to be removed."""
+        adopted = await self._threads_to_the_end(lambda database: self._adopt(database, kept, parsed))
+        if adopted == "stored":
+            self._on_stored()
+        return adopted
+
+    def _adopt(self, database: Database, kept: KeptBytes, parsed: ParsedInstance) -> Kept | None:
+        stored = StoredBytes(kept.key, kept.md5, kept.size_bytes)
+        with self._store.holding(kept.key):
+            if not self._store.contains(kept.key) or database.read(lambda tx: index.is_removal(tx, kept.key)):
+                return None
             return database.run(lambda tx: index.add(tx, self._node_id, parsed, stored))
-        except Conflict:  # the other bytes came since we looked
-            self._store.delete(stored.key)
-            raise
 
 
 class Reception:
@@ -172,7 +182,7 @@ class Reception:
     async def write(self, chunk: bytes) -> None:
         """Raises TooLarge beyond the limit, StoreFull."""
         if self._spool.size_bytes + len(self._piece) + len(chunk) > self._largest_bytes:
-            raise TooLarge("the instance is too large", largest_bytes=self._largest_bytes)
+            raise TooLarge("too many bytes for one instance or archive", largest_bytes=self._largest_bytes)
         self._piece += chunk
         if len(self._piece) >= _PIECE_BYTES:
             await self._flush()
@@ -180,11 +190,16 @@ class Reception:
     async def finish(self) -> Stored:
         """The instance is held, and stays so through a power cut.
 
-        Raises NotDicom, Conflict (``different-instance-same-uid``), StoreFull.
+        Raises NotDicom, TooLarge, Conflict (``different-instance-same-uid``), StoreFull.
         """
         await self._flush()
         parsed = await self._ingest.parsed(self._spool)
         return await self._ingest.keep(self._spool, parsed)
+
+    async def opened(self) -> InstanceReader:
+        """What was received, to be read from and closed before the reception ends; nothing more may be written."""
+        await self._flush()
+        return await self._ingest.in_thread(lambda: open_spooled(self._spool.end()))
 
     async def abandon(self) -> None:
         """Nothing remains, unless it was finished."""

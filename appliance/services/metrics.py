@@ -57,6 +57,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.reconciled = Gauge(
+            "appliance_reconciliation",
+            "What the comparison of store and index since the start has found; done is 1 at its end",
+            ("what",),
+            registry=self.registry,
+        )
+
     def observe_picture(self, picture: Picture) -> None:
         for stage, cost_ms in picture.stages_ms:
             self.stages.labels(stage).observe(cost_ms / 1000)

@@ -8,6 +8,7 @@ one file at a time, so it is known which one it was.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import resource
 from collections.abc import Callable
@@ -19,8 +20,13 @@ from appliance.domain.hierarchy import ParsedInstance
 from appliance.services.children import Child, Request, serve_requests
 from appliance.storage.instances import SpoolReference, open_spooled
 from appliance.storage.parsing import parse
+from appliance.storage.structure import DataSetLimits
+
+log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
+_DEATHS = 2
+"""So many parsers may die over one file."""
 
 
 class ParseLimits(msgspec.Struct, frozen=True):
@@ -33,6 +39,11 @@ class ParseLimits(msgspec.Struct, frozen=True):
     wall_s: int = 60
     """For a disk that does not answer."""
     open_files: int = 32
+    data_set: DataSetLimits = DataSetLimits()
+
+
+class _ParserDied(Exception):
+    """The process ended in the middle of a file."""
 
 
 class Parsers:
@@ -58,7 +69,21 @@ class Parsers:
             await child.stop()
 
     async def parse(self, spooled: SpoolReference) -> ParsedInstance:
-        """What is kept of a spooled file. Raises NotDicom, also for a file that kills its parser or takes too long."""
+        """What is kept of a spooled file. Raises TooLarge, and NotDicom, also for a file that kills its parser or takes too long.
+
+        A parser can be killed by others, for lack of memory say: a file is refused when a second one dies over it.
+        """
+        for _ in range(_DEATHS - 1):
+            try:
+                return await self._parse(spooled)
+            except _ParserDied:
+                log.warning("a parser died over a file, which is tried once more")
+        try:
+            return await self._parse(spooled)
+        except _ParserDied as error:
+            raise NotDicom("the parser died over it", key="unreadable-dicom") from error
+
+    async def _parse(self, spooled: SpoolReference) -> ParsedInstance:
         child = await self._idle.get()
         try:
             answer = await asyncio.wait_for(child.ask(msgspec.msgpack.encode(spooled)), self._limits.wall_s)
@@ -67,7 +92,7 @@ class Parsers:
         except Unavailable as error:
             if error.key != "helper-died":
                 raise
-            raise NotDicom("the parser died over it", key="unreadable-dicom") from error
+            raise _ParserDied from error
         finally:
             self._idle.put_nowait(child)
         return msgspec.msgpack.decode(answer.header, type=ParsedInstance)
@@ -83,15 +108,15 @@ def _prepare(settings: bytes) -> Callable[[Request], None]:
 
     def handle(request: Request) -> None:
         _allow_processor_time(limits.processor_s)
-        request.answer(msgspec.msgpack.encode(_parsed(request.message.header)))
+        request.answer(msgspec.msgpack.encode(_parsed(request.message.header, limits.data_set)))
 
     return handle
 
 
-def _parsed(header: bytes) -> ParsedInstance:
+def _parsed(header: bytes, limits: DataSetLimits) -> ParsedInstance:
     try:
         with open_spooled(msgspec.msgpack.decode(header, type=SpoolReference)) as reader:
-            return parse(reader)
+            return parse(reader, limits)
     except ApplianceError:
         raise
     except Exception as error:

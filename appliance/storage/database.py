@@ -125,6 +125,14 @@ class Transaction:
             schema.create_table(safe=True)
             schema.create_indexes(safe=True)
 
+    def add_columns(self, *columns: Any) -> None:
+        """The columns exist, empty in the rows that are there; those that did are left as they are. They are nullable."""
+        for column in columns:
+            table = column.model._meta.table_name
+            if column.column_name not in {known.name for known in self._engine.get_columns(table)}:
+                definition, _ = self._engine.get_sql_context().sql(column.ddl(self._engine.get_sql_context())).query()
+                self._engine.execute_sql(f'ALTER TABLE "{table}" ADD COLUMN {definition}')
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:

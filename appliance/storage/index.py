@@ -10,14 +10,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
 from peewee import BigIntegerField, BlobField, CompositeKey, IntegerField, TextField
 
 from appliance.domain.changes import Change, NumberedChange, PatientAsHeld, StudyGone, StudyHeld
-from appliance.domain.errors import Conflict, NotDrawable, NotFound
+from appliance.domain.errors import NotDrawable, NotFound
 from appliance.domain.hierarchy import (
     ParsedInstance,
     PatientAttributes,
@@ -28,6 +28,8 @@ from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription, StoredImage, StoredSeries
 from appliance.storage.database import Migration, Table, Transaction
 
+_VARIABLES = 500
+"""Values in one statement: engines allow a thousand or more."""
 _END = "end"
 """The one row of the table that knows the last number of the outbox."""
 
@@ -88,6 +90,8 @@ class InstanceRow(Table):
     image = BlobField(null=True)
     not_drawable_reason = TextField(null=True)
     received_at = TextField()
+    preamble = TextField(null=True)
+    missing_since = TextField(null=True)
 
     class Meta:
         table_name = "instance"
@@ -95,16 +99,29 @@ class InstanceRow(Table):
 
 
 class ConflictRow(Table):
-    """Bytes that came under the UID of an instance that is held, and are others. What is held stays."""
+    """Bytes that came under the UID of an instance that is held, and are others. What is held stays, and so do they."""
 
     instance_uid = TextField()
-    refused_key = TextField()
+    refused_key = TextField(index=True)
     held_key = TextField()
     noticed_at = TextField()
+    study_uid = TextField(null=True, index=True)
+    series_uid = TextField(null=True)
+    md5 = TextField(null=True)
+    size_bytes = BigIntegerField(null=True)
 
     class Meta:
         table_name = "conflict"
         primary_key = CompositeKey("instance_uid", "refused_key")
+
+
+class RemovalRow(Table):
+    """Bytes that no row refers to any more and that are still to be removed; a crash must not make them come back."""
+
+    key = TextField(primary_key=True)
+
+    class Meta:
+        table_name = "removal"
 
 
 class NodeOutboxRow(Table):
@@ -129,7 +146,16 @@ def _create(tx: Transaction) -> None:
     tx.create_tables(StudyRow, SeriesRow, InstanceRow, ConflictRow, NodeOutboxRow, NodeOutboxEndRow)
 
 
-MIGRATIONS = (Migration(1, "studies, series, instances, conflicts, outbox", _create),)
+def _keep_conflicts_apart(tx: Transaction) -> None:
+    tx.add_columns(ConflictRow.study_uid, ConflictRow.series_uid, ConflictRow.md5, ConflictRow.size_bytes)
+    tx.add_columns(InstanceRow.preamble, InstanceRow.missing_since)
+    tx.create_tables(ConflictRow, RemovalRow)
+
+
+MIGRATIONS = (
+    Migration(1, "studies, series, instances, conflicts, outbox", _create),
+    Migration(3, "bytes of conflicts, removals, preambles, what is missing", _keep_conflicts_apart),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +166,25 @@ class StoredBytes:
     """SHA-256, hexadecimal."""
     md5: str
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownConflict:
+    """Other bytes that came under the UID of an instance that is held, kept apart from it."""
+
+    instance_uid: InstanceUid
+    study_uid: StudyUid | None
+    """Of the instance that is held. None of conflicts older than version 0.2, whose bytes were not kept."""
+    series_uid: SeriesUid | None
+    held_key: str
+    """SHA-256 of the bytes that are shown and given back."""
+    refused_key: str
+    """SHA-256 of the others."""
+    refused_size_bytes: int | None
+    noticed_at: str
+
+
+Kept = Literal["stored", "already-there", "conflict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,21 +221,27 @@ def key_of(tx: Transaction, instance_uid: InstanceUid) -> str | None:
 
 
 def is_held(tx: Transaction, key: str) -> bool:
-    """Whether an instance refers to these bytes."""
-    return tx.exists(InstanceRow.select(InstanceRow.key).where(InstanceRow.key == key))
+    """Whether an instance, or a conflict with one, refers to these bytes."""
+    return tx.exists(InstanceRow.select(InstanceRow.key).where(InstanceRow.key == key)) or tx.exists(
+        ConflictRow.select(ConflictRow.refused_key).where(ConflictRow.refused_key == key)
+    )
 
 
-def add(tx: Transaction, node_id: UUID, parsed: ParsedInstance, stored: StoredBytes) -> bool:
-    """The instance is held, and the outbox says so. False if the very bytes were held before: nothing changed.
+def add(tx: Transaction, node_id: UUID, parsed: ParsedInstance, stored: StoredBytes) -> Kept:
+    """What became of an instance whose bytes have their place.
 
-    Raises Conflict (``different-instance-same-uid``) where other bytes are held under its UID.
+    ``stored``: it is held now, and the outbox says so. ``already-there``: the very bytes were held before. ``conflict``: other
+    bytes are held under its UID, and stay; these are on record as a conflict with them.
     """
     instance = parsed.instance
-    held = key_of(tx, instance.instance_uid)
-    if held == stored.key:
-        return False
+    held = tx.first(InstanceRow.select().where(InstanceRow.instance_uid == instance.instance_uid))
+    if held is not None and held.key == stored.key:
+        if held.missing_since is not None:
+            mark_missing(tx, held.key, missing=False)
+        return "already-there"
     if held is not None:
-        raise different_instance(instance.instance_uid)
+        _record_conflict(tx, held, stored)
+        return "conflict"
     _ensure_study(tx, parsed)
     _count_in_series(tx, parsed)
     tx.insert(
@@ -210,26 +261,51 @@ def add(tx: Transaction, node_id: UUID, parsed: ParsedInstance, stored: StoredBy
         image=_packed(parsed.image) if parsed.image else None,
         not_drawable_reason=parsed.not_drawable_reason,
         received_at=_now(),
+        preamble=parsed.preamble or None,
     )
     put_in_outbox(
         tx, _as_held(_study_row(tx, parsed.study.study_uid), _series_rows(tx, parsed.study.study_uid), node_id)
     )
-    return True
+    return "stored"
 
 
-def different_instance(instance_uid: InstanceUid) -> Conflict:
-    """The refusal of bytes that are not those held under their UID."""
-    return Conflict(
-        "another instance is held under this UID", key="different-instance-same-uid", instance_uid=instance_uid
+def _record_conflict(tx: Transaction, held: Any, stored: StoredBytes) -> None:
+    is_recorded = (ConflictRow.instance_uid == held.instance_uid) & (ConflictRow.refused_key == stored.key)
+    if not tx.exists(ConflictRow.select(ConflictRow.held_key).where(is_recorded & ConflictRow.md5.is_null(False))):
+        tx.execute(ConflictRow.delete().where(is_recorded))  # of a version that did not keep the bytes
+        tx.insert(
+            ConflictRow,
+            instance_uid=held.instance_uid,
+            refused_key=stored.key,
+            held_key=held.key,
+            noticed_at=_now(),
+            study_uid=held.study_uid,
+            series_uid=held.series_uid,
+            md5=stored.md5,
+            size_bytes=stored.size_bytes,
+        )
+
+
+def conflicts(tx: Transaction, *, limit: int, offset: int = 0) -> tuple[KnownConflict, ...]:
+    """The conflicts, the newest first."""
+    rows = tx.rows(
+        ConflictRow.select()
+        .order_by(ConflictRow.noticed_at.desc(), ConflictRow.instance_uid, ConflictRow.refused_key)
+        .limit(limit)
+        .offset(offset)
     )
-
-
-def record_conflict(tx: Transaction, instance_uid: InstanceUid, refused_key: str) -> None:
-    """It is on record that other bytes came under the UID of an instance that is held."""
-    held = key_of(tx, instance_uid)
-    is_recorded = (ConflictRow.instance_uid == instance_uid) & (ConflictRow.refused_key == refused_key)
-    if held and not tx.exists(ConflictRow.select(ConflictRow.held_key).where(is_recorded)):
-        tx.insert(ConflictRow, instance_uid=instance_uid, refused_key=refused_key, held_key=held, noticed_at=_now())
+    return tuple(
+        KnownConflict(
+            InstanceUid(row.instance_uid),
+            None if row.study_uid is None else StudyUid(row.study_uid),
+            None if row.series_uid is None else SeriesUid(row.series_uid),
+            row.held_key,
+            row.refused_key,
+            row.size_bytes,
+            row.noticed_at,
+        )
+        for row in rows
+    )
 
 
 def conflict_count(tx: Transaction) -> int:
@@ -275,6 +351,87 @@ def delete_instance(
     )
     _tell_rest(tx, node_id, study_uid)
     return keys
+
+
+def removals(tx: Transaction, *, limit: int) -> tuple[str, ...]:
+    """Keys of bytes that are still to be removed."""
+    return tuple(row.key for row in tx.rows(RemovalRow.select().order_by(RemovalRow.key).limit(limit)))
+
+
+def is_removal(tx: Transaction, key: str) -> bool:
+    """Whether these bytes are to be removed."""
+    return tx.exists(RemovalRow.select().where(RemovalRow.key == key))
+
+
+def forget_removal(tx: Transaction, key: str) -> None:
+    """The bytes of a key are removed, or held again."""
+    tx.execute(RemovalRow.delete().where(RemovalRow.key == key))
+
+
+# What is kept, row by row, to be compared with the store
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """One row that refers to bytes."""
+
+    instance_uid: InstanceUid
+    stored: StoredBytes
+    is_missing: bool
+    """As it was marked."""
+    is_conflict: bool = False
+
+
+def kept_after(tx: Transaction, after: str, *, limit: int) -> tuple[KeptRow, ...]:
+    """The next rows of instances in order of their UIDs, after that of ``after``; from the first where it is empty."""
+    rows = tx.rows(
+        InstanceRow.select(
+            InstanceRow.instance_uid,
+            InstanceRow.key,
+            InstanceRow.md5,
+            InstanceRow.size_bytes,
+            InstanceRow.missing_since,
+        )
+        .where(InstanceRow.instance_uid > after)
+        .order_by(InstanceRow.instance_uid)
+        .limit(limit)
+    )
+    return tuple(
+        KeptRow(
+            InstanceUid(row.instance_uid),
+            StoredBytes(row.key, row.md5, row.size_bytes),
+            row.missing_since is not None,
+        )
+        for row in rows
+    )
+
+
+def kept_conflicts_after(tx: Transaction, after: str, *, limit: int) -> tuple[KeptRow, ...]:
+    """The next conflicts whose bytes are kept, in order of the keys of these, after ``after``."""
+    rows = tx.rows(
+        ConflictRow.select()
+        .where((ConflictRow.refused_key > after) & ConflictRow.md5.is_null(False))
+        .order_by(ConflictRow.refused_key)
+        .limit(limit)
+    )
+    return tuple(
+        KeptRow(
+            InstanceUid(row.instance_uid),
+            StoredBytes(row.refused_key, row.md5, row.size_bytes),
+            is_missing=False,
+            is_conflict=True,
+        )
+        for row in rows
+    )
+
+
+def mark_missing(tx: Transaction, key: str, *, missing: bool) -> None:
+    """The instance of these bytes says that they are not there, since now; or that they are."""
+    tx.execute(InstanceRow.update(missing_since=_now() if missing else None).where(InstanceRow.key == key))
+
+
+def instance_count(tx: Transaction) -> int:
+    return tx.count(InstanceRow.select(InstanceRow.instance_uid))
 
 
 # Looking
@@ -398,9 +555,18 @@ def _count_in_series(tx: Transaction, parsed: ParsedInstance) -> None:
 
 
 def _delete_instances(tx: Transaction, which: Any) -> tuple[str, ...]:  # Any: peewee has no types
-    keys = tuple(row.key for row in tx.rows(InstanceRow.select(InstanceRow.key).where(which)))
+    """The instances and what conflicted with them are held no more; the keys of all, noted for removal."""
+    rows = tx.rows(InstanceRow.select(InstanceRow.instance_uid, InstanceRow.key).where(which))
+    keys = [row.key for row in rows]
+    for start in range(0, len(rows), _VARIABLES):
+        conflicting = ConflictRow.instance_uid << [row.instance_uid for row in rows[start : start + _VARIABLES]]
+        keys += [row.refused_key for row in tx.rows(ConflictRow.select().where(conflicting))]
+        tx.execute(ConflictRow.delete().where(conflicting))
     tx.execute(InstanceRow.delete().where(which))
-    return keys
+    for key in keys:
+        tx.execute(RemovalRow.delete().where(RemovalRow.key == key))
+        tx.insert(RemovalRow, key=key)
+    return tuple(keys)
 
 
 def _tell_rest(tx: Transaction, node_id: UUID, study_uid: StudyUid) -> None:

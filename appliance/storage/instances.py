@@ -6,8 +6,10 @@ when it is complete and durable; so whatever has a place is whole. No path holds
 
     directory/spool/<random>            being received
     directory/instances/ab/cd/<name>    kept; the name is a hash of the key, with a secret of the store where it is sealed
+    directory/aside/<name>              found without a row, and not readable as DICOM or damaged: kept for a person to judge
     directory/naming                    that secret, sealed
     directory/locks/ab                  held while bytes and their row are changed together
+    directory/locks/spool               held while a spooled file is begun, or those without an owner are looked for
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ import fcntl
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -32,6 +34,8 @@ from appliance.domain.errors import Damaged, NotFound, StoreFull
 from appliance.storage.sealing import MasterKeys, SealedReader, SealedWriter, read_exactly_at
 
 _CHECK_FLOOR_EVERY_BYTES = 64 * 1024 * 1024
+_EXAMINED_AT_ONCE_BYTES = 8 * 1024 * 1024
+_NAME = re.compile(r"[0-9a-f]{64}")
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -70,6 +74,15 @@ class SpoolReference:
     data_key: bytes | None = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptBytes:
+    """What a kept file was found to hold, by reading all of it."""
+
+    key: str
+    md5: str
+    size_bytes: int
+
+
 class Spool:
     """One instance on its way in. Ends by ``commit`` or ``abandon``; nothing of it is visible before the first.
 
@@ -81,7 +94,9 @@ class Spool:
         self._path = store.spool_directory / secrets.token_hex(16)
         store.check_floor()
         with _room_or_full():
-            self._file: BinaryIO = open(self._path, "xb", opener=_private)  # noqa: SIM115  # closed at the end
+            with store.beginning():
+                self._file: BinaryIO = open(self._path, "xb", opener=_private)  # noqa: SIM115  # closed at the end
+                fcntl.flock(self._file, fcntl.LOCK_EX)  # as long as somebody holds it, nobody sweeps it
             self._writer = SealedWriter(self._file, store.keys) if store.keys else None
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False)  # lineage with older indexes, proves nothing
@@ -151,8 +166,10 @@ class InstanceStore:
 
     def __init__(self, directory: Path, keys: MasterKeys | None, floor_bytes: int) -> None:
         self.keys = keys
+        self.directory = directory
         self.spool_directory = directory / "spool"
         self._instances = directory / "instances"
+        self._aside = directory / "aside"
         self._locks = directory / "locks"
         self._floor_bytes = floor_bytes
         _make_directories(self.spool_directory)
@@ -167,16 +184,27 @@ class InstanceStore:
     def open(self, key: str) -> InstanceReader:
         """The bytes of an instance. Raises NotFound and Damaged."""
         try:
-            descriptor = os.open(self.place_of(key), os.O_RDONLY)
-        except FileNotFoundError as error:
-            raise NotFound("no such instance is stored", instance_key=key) from error
-        try:
-            if self.keys is None:
-                return _Reader(descriptor, None)
-            return _Reader(descriptor, SealedReader.opened(descriptor, self.keys, bytes.fromhex(key)))
+            reader = self._opened(self.place_of(key))
+        except NotFound as error:
+            raise NotFound(error.message, instance_key=key) from error
         except Damaged as error:
-            os.close(descriptor)
             raise Damaged(error.message, instance_key=key) from error
+        try:
+            if reader.sealed:
+                reader.sealed.check_seal(bytes.fromhex(key))
+        except Damaged as error:
+            reader.close()
+            raise Damaged(error.message, instance_key=key) from error
+        return reader
+
+    def _opened(self, place: Path) -> _Reader:
+        """The reader of a kept file whose name was not verified."""
+        try:
+            descriptor = os.open(place, os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise NotFound("no such instance is stored") from error
+        try:
+            return _Reader(descriptor, SealedReader.unnamed(descriptor, self.keys) if self.keys else None)
         except BaseException:
             os.close(descriptor)
             raise
@@ -199,23 +227,71 @@ class InstanceStore:
 
         Bytes and the row that refers to them are two things: who changes both does it inside.
         """
-        descriptor = os.open(self._locks / self.place_of(key).name[:2], os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with self.holding_place(self.place_of(key)):
             yield
-        finally:
-            os.close(descriptor)  # ends the lock too
 
-    def sweep_spool(self, older_than_s: float) -> int:
-        """Removes what others began and never ended; how many files that were."""
-        oldest = time.time() - older_than_s
-        swept = 0
-        for path in self.spool_directory.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime <= oldest:
-                    path.unlink()
-                    swept += 1
-        return swept
+    @contextlib.contextmanager
+    def holding_place(self, place: Path) -> Iterator[None]:
+        """``holding`` for bytes whose key is not known."""
+        with _locked(self._locks / place.name[:2], fcntl.LOCK_EX):
+            yield
+
+    @contextlib.contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Nobody sweeps the spool meanwhile: a file is made in it that is not locked yet."""
+        with _locked(self._locks / "spool", fcntl.LOCK_SH):
+            yield
+
+    def sweep_spool(self) -> int:
+        """Removes what was begun by processes that are gone; how many files that were. Others may be receiving meanwhile."""
+        with _locked(self._locks / "spool", fcntl.LOCK_EX):
+            return sum(_removed_if_left(path) for path in self.spool_directory.iterdir())
+
+    def places(self) -> Iterator[list[Path]]:
+        """Every kept file, some hundredth of the store at a time, in no order."""
+        for first in _directories_in(self._instances):
+            yield [
+                Path(entry.path)
+                for second in _directories_in(first)
+                for entry in os.scandir(second)
+                if _NAME.fullmatch(entry.name)
+            ]
+
+    def reference(self, key: str) -> SpoolReference:
+        """How another process reads the bytes of an instance, and of no other. Raises NotFound and Damaged."""
+        with self._opened(self.place_of(key)) as reader:
+            if reader.sealed:
+                reader.sealed.check_seal(bytes.fromhex(key))
+            return SpoolReference(
+                str(self.place_of(key)), reader.size_bytes, reader.sealed.data_key if reader.sealed else None
+            )
+
+    def examine(self, place: Path) -> KeptBytes:
+        """What a kept file holds, all of it read. Raises NotFound, and Damaged where it is not in the place of what it holds."""
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        with self._opened(place) as reader:
+            for offset in range(0, reader.size_bytes, _EXAMINED_AT_ONCE_BYTES):
+                piece = reader.read_at(offset, _EXAMINED_AT_ONCE_BYTES)
+                sha256.update(piece)
+                md5.update(piece)
+            if reader.sealed:
+                reader.sealed.check_seal(sha256.digest())
+            size_bytes = reader.size_bytes
+        if self.place_of(sha256.hexdigest()) != place:
+            raise Damaged("a stored file is not the one that was put there")
+        return KeptBytes(sha256.hexdigest(), md5.hexdigest(), size_bytes)
+
+    def set_aside(self, place: Path) -> None:
+        """The file is among the instances no more, and kept aside, whatever it is."""
+        _make_directories(self._aside)
+        # of a name that may have been set aside before
+        place.replace(self._aside / f"{place.name}.{secrets.token_hex(4)}")
+        _sync_directory(self._aside)
+        _sync_directory(place.parent)
+
+    def aside_count(self) -> int:
+        """How many files were set aside and wait for a person."""
+        return sum(1 for _ in self._aside.iterdir()) if self._aside.is_dir() else 0
 
     def check_floor(self) -> None:
         """Raises StoreFull if less than the floor is free."""
@@ -257,14 +333,14 @@ class _Reader:
 
     def __init__(self, descriptor: int, sealed: SealedReader | None) -> None:
         self._descriptor = descriptor
-        self._sealed = sealed
+        self.sealed = sealed
         self.size_bytes = sealed.size_bytes if sealed else os.fstat(descriptor).st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
         if self._descriptor < 0:
             raise ValueError("the instance is closed")
-        if self._sealed:
-            return self._sealed.read_at(offset, length)
+        if self.sealed:
+            return self.sealed.read_at(offset, length)
         return read_exactly_at(self._descriptor, length, offset)
 
     def read_all(self) -> bytes:
@@ -295,6 +371,36 @@ def _naming_secret(path: Path, keys: MasterKeys) -> bytes:
         draft.unlink()
         _sync_directory(path.parent)
     return keys.opened_head(path.read_bytes())[0]
+
+
+@contextlib.contextmanager
+def _locked(file: Path, how: int) -> Iterator[None]:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)  # ends the lock too
+
+
+def _removed_if_left(path: Path) -> bool:
+    """Whether a spooled file had no owner, whose lock ends with the process, and is gone now."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False  # it ended since it was listed
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _directories_in(directory: Path) -> list[Path]:
+    return [Path(entry.path) for entry in os.scandir(directory) if entry.is_dir()]
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
-from appliance.domain.errors import BadRequest, NotDicom, NotDrawable
+from appliance.domain.errors import BadRequest, NotDicom, NotDrawable, TooLarge
 from appliance.domain.hierarchy import (
     InstanceAttributes,
     ParsedInstance,
@@ -31,6 +31,7 @@ from appliance.domain.hierarchy import (
 )
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat, PixelKind
+from appliance.domain.preamble import PREAMBLE_BYTES, PREFIX, preamble_of
 from appliance.storage import image_module
 from appliance.storage.attributes import (
     bytes_of,
@@ -43,6 +44,7 @@ from appliance.storage.attributes import (
 )
 from appliance.storage.fragments import frames_of, read_fragments
 from appliance.storage.stream import Readable, Stream, inflated
+from appliance.storage.structure import DataSetLimits, check_structure
 from appliance.storage.transfer_syntaxes import (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
@@ -57,13 +59,13 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module="pydicom")
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-_PREFIX_OFFSET = 128
+_PREFIX_OFFSET = PREAMBLE_BYTES
 _LONGEST_ELEMENT_BYTES = 64 * 1024 * 1024
 """Longer elements before the pixel data (an encapsulated video or document) are skipped, not read."""
 _LONGEST_INFLATED_BYTES = 512 * 1024 * 1024
-_MOST_FRAMES = 100_000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_KINDS: dict[int, PixelKind] = {0x7FE00008: "float", 0x7FE00009: "double", 0x7FE00010: "integer"}
+_USUAL_LIMITS = DataSetLimits()
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError, EOFError, OSError)
 """What pydicom raises over bytes that are no data set."""
@@ -90,9 +92,10 @@ class Header:
     """What offsets count in: the object, inflated if it was deflated."""
 
 
-def parse(reader: Readable) -> ParsedInstance:
-    """What is kept of an object. Raises NotDicom: ``not-dicom`` or ``unreadable-dicom``, with a reason."""
-    header = read_header(reader)
+def parse(reader: Readable, limits: DataSetLimits = _USUAL_LIMITS) -> ParsedInstance:
+    """What is kept of an object. Raises NotDicom: ``not-dicom`` or ``unreadable-dicom``, with a reason; and TooLarge."""
+    header = read_header(reader, limits)
+    _check_size(header.ds, limits)
     ds, meta_uids = header.ds, header.ds.file_meta
     study_uid = _uid(ds, "StudyInstanceUID")
     series_uid = _uid(ds, "SeriesInstanceUID")
@@ -119,11 +122,25 @@ def parse(reader: Readable) -> ParsedInstance:
         ),
         image,
         reason,
+        preamble_of(reader.read_at(0, _PREFIX_OFFSET + len(PREFIX))),
     )
 
 
-def read_header(reader: Readable) -> Header:
-    """The data set up to its pixels. Raises NotDicom."""
+def _check_size(ds: Dataset, limits: DataSetLimits) -> None:
+    frames = integer_of(ds, "NumberOfFrames") or 1
+    pixels = (integer_of(ds, "Rows") or 0) * (integer_of(ds, "Columns") or 0)
+    if frames > limits.frame_count:
+        raise TooLarge(
+            f"an object with more than {limits.frame_count} frames", key="too-many-frames", limit=limits.frame_count
+        )
+    if pixels > limits.frame_pixels:
+        raise TooLarge(
+            f"a frame with more than {limits.frame_pixels} pixels", key="too-many-pixels", limit=limits.frame_pixels
+        )
+
+
+def read_header(reader: Readable, limits: DataSetLimits = _USUAL_LIMITS) -> Header:
+    """The data set up to its pixels. Raises NotDicom, and TooLarge beyond the limits of its structure."""
     stream = Stream(reader, _LONGEST_ELEMENT_BYTES)
     _skip_preamble(stream, reader)
     meta = _data_set(stream, EXPLICIT_LITTLE_ENDIAN, lambda tag, vr, length: tag >> 16 != 2)
@@ -134,6 +151,7 @@ def read_header(reader: Readable) -> Header:
     content = reader
     if syntax == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
         content = inflated(reader, start, _LONGEST_INFLATED_BYTES)
+    check_structure(content, start, syntax, limits, frozenset(_PIXEL_KINDS))
     return _header_from(content, start, syntax, meta)
 
 
@@ -157,7 +175,7 @@ def _header_from(content: Readable, start: int, syntax: str, meta: Dataset) -> H
 
 def _skip_preamble(stream: Stream, reader: Readable) -> None:
     # Data sets without a preamble have been seen with these letters in a value just there.
-    if reader.read_at(_PREFIX_OFFSET, 4) == b"DICM" and _begins_like_a_data_set(reader.read_at(_PREFIX_OFFSET + 4, 8)):
+    if reader.read_at(_PREFIX_OFFSET, 4) == PREFIX and _begins_like_a_data_set(reader.read_at(_PREFIX_OFFSET + 4, 8)):
         stream.seek(_PREFIX_OFFSET + 4)
     elif not _begins_like_a_data_set(reader.read_at(0, 8)):
         raise NotDicom("these bytes are not DICOM")
@@ -279,7 +297,7 @@ def _frame_count(ds: Dataset) -> int:
     count = integer_of(ds, "NumberOfFrames")
     if count is None and _has_value(ds, "NumberOfFrames"):
         raise NotDrawable("NumberOfFrames is no number", key="pixel-attributes-wrong", attribute="NumberOfFrames")
-    if count is not None and not 0 <= count <= _MOST_FRAMES:
+    if count is not None and count < 0:
         raise NotDrawable(f"NumberOfFrames is {count}", key="pixel-attributes-wrong", attribute="NumberOfFrames")
     return count or 1  # some writers say 0 for one
 

@@ -143,6 +143,7 @@ class SealedReader:
 
     def __init__(self, descriptor: int, data_key: bytes, size_bytes: int, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._descriptor = descriptor
+        self.data_key = data_key
         self._cipher = AESGCM(data_key)
         self._chunk_bytes = chunk_bytes
         self.size_bytes = size_bytes
@@ -150,12 +151,19 @@ class SealedReader:
     @classmethod
     def opened(cls, descriptor: int, keys: MasterKeys, name: bytes) -> SealedReader:
         """The reader of a complete file. Raises Damaged if it is not complete, or not the file of that name."""
+        reader = cls.unnamed(descriptor, keys)
+        reader.check_seal(name)
+        return reader
+
+    @classmethod
+    def unnamed(cls, descriptor: int, keys: MasterKeys) -> SealedReader:
+        """The reader of a file of which it is not known whether it is complete, nor its name. Raises Damaged."""
         data_key, chunk_bytes = keys.opened_head(os.pread(descriptor, HEAD_BYTES, 0))
         body_bytes = os.fstat(descriptor).st_size - HEAD_BYTES - TAG_BYTES
         size_bytes = body_bytes - -(-body_bytes // (chunk_bytes + TAG_BYTES)) * TAG_BYTES
-        reader = cls(descriptor, data_key, size_bytes, chunk_bytes)
-        reader._check_seal(name, HEAD_BYTES + body_bytes)
-        return reader
+        if size_bytes < 0:
+            raise Damaged("a stored file is shorter than its head and seal")
+        return cls(descriptor, data_key, size_bytes, chunk_bytes)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """``length`` bytes from ``offset``; fewer at the end of the content. Raises Damaged."""
@@ -182,11 +190,11 @@ class SealedReader:
         except InvalidTag as error:
             raise Damaged("a stored file does not verify") from error
 
-    def _check_seal(self, name: bytes, offset: int) -> None:
-        if self.size_bytes < 0:
-            raise Damaged("a stored file is shorter than its head and seal")
+    def check_seal(self, name: bytes) -> None:
+        """Returns if the file is complete and of that name; raises Damaged."""
+        chunks = -(-self.size_bytes // self._chunk_bytes)
         try:
-            seal = os.pread(self._descriptor, TAG_BYTES, offset)
+            seal = os.pread(self._descriptor, TAG_BYTES, HEAD_BYTES + self.size_bytes + chunks * TAG_BYTES)
             self._cipher.decrypt(_SEAL_NONCE, seal, _sealed(name, self.size_bytes))
         except InvalidTag as error:
             raise Damaged("a stored file has no valid seal") from error

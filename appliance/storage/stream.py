@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import Protocol
+from typing import Any, Protocol
 
 from appliance.domain.errors import NotDicom
 
@@ -77,6 +77,38 @@ class Stream:
             self._block_start, start = self._at, 0
             self._block = self._reader.read_at(self._at, _BLOCK_BYTES)
         return self._block[start : start + length]
+
+
+class ReaderFile(io.RawIOBase):
+    """A reader as a binary file of Python's, for libraries that want one. Does not close the reader."""
+
+    def __init__(self, reader: Readable) -> None:
+        super().__init__()
+        self._reader = reader
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._reader.size_bytes}[whence]
+        if base + offset < 0:
+            raise ValueError("a place before the beginning of a file")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:  # Any: whatever has a buffer
+        view = memoryview(buffer).cast("B")
+        data = self._reader.read_at(self._at, len(view))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def inflated(reader: Readable, data_set_offset: int, limit_bytes: int) -> InMemory:

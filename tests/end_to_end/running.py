@@ -53,6 +53,8 @@ class RunningAppliance:
     settings: dict  # type: ignore[type-arg]
     host: str = HOST
     name: str = "appliance"
+    own_group: bool = False
+    """Whether it leads a process group, so that it can be killed together with its helpers."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -85,7 +87,12 @@ class RunningAppliance:
         """Serves and is ready."""
         self.config.write_text(yaml.safe_dump(self.settings))
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command("serve", "--config", str(self.config)), cwd=_ROOT, stderr=log)
+            self.process = subprocess.Popen(
+                command("serve", "--config", str(self.config)),
+                cwd=_ROOT,
+                stderr=log,
+                start_new_session=self.own_group,
+            )
         self._wait_until_ready()
 
     def stop(self) -> int:

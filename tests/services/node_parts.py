@@ -46,9 +46,11 @@ class NodeParts:
 
 
 @contextlib.asynccontextmanager
-async def node_parts(folder: Path, settings: IngestSettings | None = None) -> AsyncIterator[NodeParts]:
-    key_file = folder / "key"
-    if not key_file.exists():
+async def node_parts(
+    folder: Path, settings: IngestSettings | None = None, *, is_sealed: bool = True
+) -> AsyncIterator[NodeParts]:
+    key_file = folder / "key" if is_sealed else None
+    if key_file and not key_file.exists():
         create_key(key_file)
     store = open_store(StoreSettings(folder / "store", key_file, floor_bytes=0))
     database = Database(f"sqlite:///{folder}/index.sqlite")

@@ -1,5 +1,6 @@
 """Folders and archives, however odd, and every real file."""
 
+import shutil
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from appliance.domain.errors import StoreFull
-from appliance.services.imports import Tally, import_folder
+from appliance.services.imports import ArchiveLimits, Tally, import_folder
 from appliance.services.ingest import IngestSettings
 from appliance.storage.instances import Spool
 from tests.services.node_parts import NodeParts, ct_slice, encoded, node_parts
+
+DICOMDIR = "13-dicomdir/set/DICOMDIR"
 
 
 @pytest.fixture
@@ -87,6 +90,71 @@ async def test_an_archive_in_an_archive_is_refused(node, folder):
     assert [(one.name, one.key) for one in tally.refused] == [("outer/inner.zip", "nested-archive")]
 
 
+async def test_a_dicomdir_is_ignored_and_the_files_that_it_lists_are_stored(node, folder, dicom_dir):
+    shutil.copy(dicom_dir / DICOMDIR, folder / "DICOMDIR")
+    (folder / "IM1").write_bytes(encoded(ct_slice(1)))
+
+    tally = await imported(node, folder)
+
+    assert (tally.stored, tally.ignored, tally.refused) == (1, 1, [])
+
+
+async def test_members_packed_in_a_way_that_is_not_bounded_are_refused(node, folder):
+    with zipfile.ZipFile(folder / "odd.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("zeros", bytes(20_000_000))
+
+    assert [one.key for one in (await imported(node, folder)).refused] == ["archive-method"]
+
+
+async def test_an_archive_that_needs_a_password_is_refused_member_by_member(node, folder):
+    with zipfile.ZipFile(folder / "locked.zip", "w") as archive:
+        archive.writestr("one", encoded(ct_slice()))
+    data = bytearray((folder / "locked.zip").read_bytes())
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # general purpose bit 0: encrypted
+        data[data.index(start) + flags] |= 1
+    (folder / "locked.zip").write_bytes(data)
+
+    assert [one.key for one in (await imported(node, folder)).refused] == ["archive-encrypted"]
+
+
+async def test_an_archive_is_measured_by_what_is_read_and_not_by_what_it_says(node, folder):
+    """A member of 5 MB whose headers say that it has 100 bytes."""
+    with zipfile.ZipFile(folder / "lies.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(5_000_000))
+    said, true = (100).to_bytes(4, "little"), (5_000_000).to_bytes(4, "little")
+    (folder / "lies.zip").write_bytes((folder / "lies.zip").read_bytes().replace(true, said))
+
+    tally = await imported(node, folder)
+
+    assert [one.key for one in tally.refused] == ["archive-damaged"]
+
+
+async def test_what_all_members_unpack_to_is_bounded(node, folder):
+    with zipfile.ZipFile(folder / "many.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(6):
+            archive.writestr(f"{number}", encoded(ct_slice(number)) + bytes(1_000_000))
+
+    tally = Tally()
+    async for progress in import_folder(node.ingest, folder, ArchiveLimits(unpacked_bytes=3_500_000)):
+        tally.add(progress.last)
+
+    assert tally.stored == 3
+    assert [one.key for one in tally.refused] == ["archive-too-large"] * 3
+
+
+async def test_an_archive_of_too_many_members_or_with_a_huge_directory_is_refused_before_any(node, folder, monkeypatch):
+    with zipfile.ZipFile(folder / "many.zip", "w") as archive:
+        for number in range(300):
+            archive.writestr(f"{number}", b"")
+
+    async def refusals(limits: ArchiveLimits) -> list[str | None]:
+        return [one.last.key async for one in import_folder(node.ingest, folder, limits)]
+
+    assert await refusals(ArchiveLimits(members=299)) == ["archive-too-large"]
+    monkeypatch.setattr("appliance.services.imports._LARGEST_DIRECTORY_BYTES", 1000)
+    assert await refusals(ArchiveLimits()) == ["archive-too-large"]
+
+
 async def test_a_member_that_unpacks_to_too_much_is_refused(tmp_path, folder):
     with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(50_000_000))
@@ -134,10 +202,13 @@ async def test_every_real_file_is_stored_or_refused_by_name_and_the_parsers_live
     by_key = Counter(one.key for one in tally.refused)
 
     print(f"{tally.stored} stored, {tally.already_there} already there, refused: {dict(by_key)}")
-    assert tally.stored >= 300
-    assert set(by_key) <= {"not-dicom", "unreadable-dicom", "dicomdir", "different-instance-same-uid"}
+    assert tally.stored >= 295
+    beyond_limits = {"nested-too-deeply", "too-many-frames", "too-many-pixels"}
+    assert set(by_key) <= {"not-dicom", "unreadable-dicom", "different-instance-same-uid"} | beyond_limits
+    assert tally.ignored >= 5  # DICOMDIRs
     assert all(child.restarts == 0 for child in node.ingest._parsers._children)
-    assert len(node.kept_files()) == tally.stored
+    conflicts = (await node.catalogue.conflicts(limit=0, offset=0)).total
+    assert len(node.kept_files()) == tally.stored + conflicts
     assert node.spooled_files() == []
 
 

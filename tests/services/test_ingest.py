@@ -10,6 +10,7 @@ from appliance.services.ingest import IngestSettings
 from appliance.services.parse_process import ParseLimits
 from appliance.storage import index
 from appliance.storage.instances import Spool
+from appliance.storage.structure import DataSetLimits
 from tests.services.node_parts import NODE_ID, ct_slice, encoded, node_parts
 
 
@@ -58,8 +59,36 @@ async def test_other_bytes_under_the_same_uid_conflict_and_overwrite_nothing(nod
     assert refusal.value.key == "different-instance-same-uid"
     image = await node.catalogue.stored_image("1.2.3", "1.2.3.1", "1.2.3.1.1")
     assert node.store.open(image.key).read_all() == data
-    assert len(node.kept_files()) == 1
-    assert node.database.read(index.conflict_count) == 1
+    assert (await node.catalogue.series("1.2.3", "1.2.3.1")).instance_count == 1
+
+
+async def test_bytes_of_a_conflict_are_kept_apart_and_listed_with_both_keys(node):
+    held, other = encoded(ct_slice(value=1)), encoded(ct_slice(value=2))
+    await node.put(held)
+
+    for _ in range(2):
+        with pytest.raises(Conflict):
+            await node.put(other)
+
+    known = await node.catalogue.conflicts(limit=10, offset=0)
+    (conflict,) = known.conflicts
+    assert known.total == 1
+    assert (conflict.instance_uid, conflict.study_uid, conflict.series_uid) == ("1.2.3.1.1", "1.2.3", "1.2.3.1")
+    assert node.store.open(conflict.held_key).read_all() == held
+    assert node.store.open(conflict.refused_key).read_all() == other
+    assert conflict.refused_size_bytes == len(other)
+
+
+async def test_a_study_that_is_deleted_takes_the_bytes_of_its_conflicts_along(node):
+    await node.put(encoded(ct_slice(value=1)))
+    with pytest.raises(Conflict):
+        await node.put(encoded(ct_slice(value=2)))
+
+    await node.catalogue.delete_study("1.2.3")
+
+    assert node.kept_files() == []
+    assert (await node.catalogue.conflicts(limit=10, offset=0)).total == 0
+    assert (await node.put(encoded(ct_slice(value=2)))).outcome == "stored"
 
 
 async def test_the_same_bytes_at_once_are_stored_once(node):
@@ -71,11 +100,13 @@ async def test_the_same_bytes_at_once_are_stored_once(node):
     assert len(node.kept_files()) == 1
 
 
-async def test_different_bytes_of_one_uid_at_once_leave_one(node):
+async def test_different_bytes_of_one_uid_at_once_make_one_instance_and_conflicts(node):
     outcomes = await asyncio.gather(*(node.put(encoded(ct_slice(value=n))) for n in range(6)), return_exceptions=True)
 
     assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 5
-    assert len(node.kept_files()) == 1
+    assert (await node.catalogue.series("1.2.3", "1.2.3.1")).instance_count == 1
+    assert len(node.kept_files()) == 6
+    assert (await node.catalogue.conflicts(limit=10, offset=0)).total == 5
 
 
 @pytest.mark.parametrize("data", [b"", b"a text\n" * 50, b"\x89PNG\r\n\x1a\n" + bytes(500), bytes(1000)])
@@ -149,7 +180,7 @@ async def test_a_file_that_takes_the_parser_too_long_is_refused_and_the_next_is_
     items = struct.pack("<HHL", 0xFFFE, 0xE000, 0) * 1_000_000
     start = struct.pack("<HH2sH", 8, 0x0005, b"CS", 0) + struct.pack("<HH2sHL", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF)
     bomb = start + items + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
-    settings = IngestSettings(parsers=1, limits=ParseLimits(processor_s=0))
+    settings = IngestSettings(parsers=1, limits=ParseLimits(processor_s=0, data_set=DataSetLimits(element_count=10**9)))
 
     async with node_parts(tmp_path, settings) as node:
         with pytest.raises(NotDicom, match="died"):
@@ -170,8 +201,7 @@ async def test_a_file_that_needs_too_much_memory_is_refused_by_name(tmp_path):
         assert (await node.put(encoded(ct_slice()))).outcome == "stored"
 
 
-async def test_a_spool_of_a_crash_is_swept_at_the_start(tmp_path, monkeypatch):
-    monkeypatch.setattr("appliance.services.ingest._FORGOTTEN_AFTER_S", -1.0)
+async def test_a_spool_of_a_crash_is_swept_at_the_start(tmp_path):
     async with node_parts(tmp_path) as node:
         left = node.store.spool_directory / "left"
         left.write_bytes(b"half")
@@ -215,3 +245,15 @@ async def test_no_patient_stands_in_a_refusal_or_a_log(node, caplog):
         assert not any(word in f"{refusal.value} {refusal.value.fields}" for word in ("Muster", "Eva", "4711"))
 
     assert not any(word in caplog.text for word in ("Muster", "Eva", "4711"))
+
+
+async def test_a_preamble_that_is_a_program_is_recorded_and_its_bytes_are_kept(node):
+    data = b"MZ".ljust(128, b"\x90") + encoded(ct_slice())[128:]
+
+    await node.put(data)
+
+    assert node.database.read(lambda tx: tx.value(index.InstanceRow.select(index.InstanceRow.preamble))) == (
+        "windows-executable"
+    )
+    image = await node.catalogue.stored_image("1.2.3", "1.2.3.1", "1.2.3.1.1")
+    assert node.store.open(image.key).read_all() == data

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -102,13 +104,12 @@ def test_nothing_is_visible_before_the_commit(store):
 
 
 def test_an_abandoned_spool_leaves_no_file(store):
-    before = files_in(store.spool_directory.parent)
     spool = store.begin()
     spool.write(os.urandom(CHUNK_BYTES * 2))
 
     spool.abandon()
 
-    assert files_in(store.spool_directory.parent) == before
+    assert files_in(store.spool_directory) == files_in(store.spool_directory.parent / "instances") == []
 
 
 def test_a_spooled_file_is_read_by_its_reference(store):
@@ -143,15 +144,32 @@ def test_a_deleted_instance_is_gone_and_open_readers_read_on(store):
     store.delete(key)
 
 
-def test_an_old_spool_is_swept_and_a_new_one_is_not(store):
-    old, new = store.begin(), store.begin()
-    os.utime(old._path, (0, 0))
+def test_a_spool_that_nobody_holds_is_swept_and_one_being_received_is_not(store):
+    received = store.begin()
+    (store.spool_directory / "left").write_bytes(b"half")
 
-    assert store.sweep_spool(older_than_s=3600) == 1
+    assert store.sweep_spool() == 1
 
-    new.write(b"abc")
-    assert store.contains(new.commit())
-    old.abandon()
+    received.write(b"abc")
+    assert store.contains(received.commit())
+
+
+def test_the_spool_of_a_process_that_was_killed_is_swept_by_the_next(store, tmp_path):
+    script = f"""
+import os
+from pathlib import Path
+from appliance.storage.instances import StoreSettings, open_store
+key = Path({str(tmp_path)!r}) / "key"
+spool = open_store(StoreSettings(Path({str(tmp_path)!r}) / "store", key if key.exists() else None, 0)).begin()
+spool.write(b"half")
+os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    assert len(files_in(store.spool_directory)) == 1
+
+    assert store.sweep_spool() == 1
+
+    assert not files_in(store.spool_directory)
 
 
 def test_a_store_below_its_floor_is_full(store, monkeypatch):

@@ -10,11 +10,19 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
-from appliance.domain.errors import NotDicom
+from appliance.domain.errors import NotDicom, TooLarge
 from appliance.storage.decoding import decode_frame
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
 from tests.services.node_parts import ct_slice, encoded
+
+BEYOND_THE_LIMITS = {
+    "2026-05-06-Deeply-Nested-Sequence.dcm": "nested-too-deeply",
+    "TC0265_depth_100.dcm": "nested-too-deeply",
+    "2026-05-26-oob-monochrome-46341.dcm": "too-many-pixels",  # 46341 squared is just more than 2^31
+    "2026-05-26-oob-monochrome-65535.dcm": "too-many-pixels",
+    "TC0339_mf_nf_million.dcm": "too-many-frames",
+}
 
 
 def parsed(data: bytes):
@@ -154,7 +162,7 @@ def test_pixel_data_that_is_cut_is_stored_and_not_drawn():
         ("BitsStored", 17),
         ("PhotometricInterpretation", "RGB"),
         ("PhotometricInterpretation", "CMYK"),
-        ("NumberOfFrames", 999_999),
+        ("NumberOfFrames", -1),
     ],
 )
 def test_attributes_that_contradict_are_named(keyword, value):
@@ -265,5 +273,7 @@ def test_odd_and_hostile_files_are_parsed_or_refused_and_nothing_else(dicom_dir,
                 found = parsed(file.read_bytes())
             except NotDicom as refusal:
                 assert refusal.key in ("not-dicom", "unreadable-dicom", "dicomdir"), file.name
+            except TooLarge as refusal:
+                assert refusal.key == BEYOND_THE_LIMITS[file.name]
             else:
                 assert (found.image is None) != (found.not_drawable_reason is None)
