@@ -12,17 +12,21 @@ from typing import Any
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
 from pynetdicom.transport import AddressInformation
 
 from appliance.dimse.arrivals import Interrupted
 from appliance.dimse.connections import Connection
 from appliance.dimse.figures import Figures
-from appliance.dimse.peers import DimseSettings, Peer
-from appliance.dimse.sop_classes import offered_to
+from appliance.dimse.finding import Finding
+from appliance.dimse.peers import DimseSettings, Peer, Verb
+from appliance.dimse.retrieving import Retrieving
+from appliance.dimse.sop_classes import SERVICES, offered_to
 from appliance.dimse.statuses import Status
 from appliance.dimse.storing import Storing
 from appliance.dimse.upper_layer import SleepingAssociation
+from appliance.storage.database import Database
+from appliance.storage.instances import InstanceStore
 from appliance.storage.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 log = logging.getLogger(__name__)
@@ -36,19 +40,26 @@ Service = Callable[[SleepingAssociation, Peer, Any, int], Status]
 class Node:
     """Serves associations, each on threads of its own."""
 
-    def __init__(self, settings: DimseSettings, figures: Figures, storing: Storing) -> None:
+    def __init__(
+        self, settings: DimseSettings, figures: Figures, storing: Storing, store: InstanceStore, database: Database
+    ) -> None:
         self._settings = settings
         self._figures = figures
         self._lock = threading.Lock()
         self._open: set[Acceptor] = set()
-        self._services: dict[type, tuple[str, Service]] = {
-            C_ECHO: ("echo", _echo),
-            C_STORE: ("store", storing.serve),
-        }
+        self._database = database
         self.ae = ApplicationEntity(settings.ae_title)
         self.ae.maximum_associations = 1_000_000  # counted here, over the ones that are really open
         self.ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        retrieving = Retrieving(settings, self.ae, store, database)
+        self._services: dict[type, tuple[Verb, Service]] = {
+            C_ECHO: ("echo", _echo),
+            C_STORE: ("store", storing.serve),
+            C_FIND: ("find", Finding(database, settings.ae_title).serve),
+            C_GET: ("get", retrieving.get),
+            C_MOVE: ("move", retrieving.move),
+        }
 
     def admit(self, connected: socket.socket, request: bytes, peer: Peer, host: str) -> bool:
         """The association goes on by itself; False if there are too many."""
@@ -75,13 +86,14 @@ class Node:
         with self._lock:
             self._open.discard(acceptor)
         self._figures.association_ended()
+        self._database.close()  # the connection of this thread
 
     def serve(self, association: SleepingAssociation, peer: Peer, request: Any, context_id: int) -> None:
         """A request is answered, or the association is aborted."""
-        verb, service = self._services.get(type(request), ("", None))
-        if service is None or not request.is_valid_request:
+        verb, service = self._services.get(type(request), ("unknown", None))
+        if service is None or not request.is_valid_request or not _is_for(verb, association, context_id):
             log.warning("a peer asks for what is not offered", extra={"calling": peer.ae_title})
-            self._figures.operation(verb or "unknown", Status.UNRECOGNIZED_OPERATION.outcome)
+            self._figures.operation(verb, Status.UNRECOGNIZED_OPERATION.outcome)
             association.abort()
             return
         try:
@@ -152,6 +164,14 @@ class Acceptor(SleepingAssociation):
         self.dul.join(2 * self.idle_s)
         if self.dul.socket is not None:
             self.dul.socket.close()
+
+
+def _is_for(verb: str, association: SleepingAssociation, context_id: int) -> bool:
+    """Whether a request came in a context of its service: what a peer may ask for is decided by its contexts."""
+    if verb == "store":
+        return True  # answered with a status, once its data set has come
+    _, needed = SERVICES.get(str(association._accepted_cx[context_id].abstract_syntax), ("", ""))
+    return needed == verb
 
 
 def _echo(association: SleepingAssociation, peer: Peer, request: C_ECHO, context_id: int) -> Status:

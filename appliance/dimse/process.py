@@ -52,7 +52,8 @@ class DimseProcess:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
         bridge = Bridge(self._loop, self._ingest)
-        self._node = Node(settings, self.figures, Storing(bridge, self._store, self._database, self.figures))
+        storing = Storing(bridge, self._store, self._database, self.figures)
+        self._node = Node(settings, self.figures, storing, self._store, self._database)
         context = tls.for_accepting(settings.tls) if settings.tls else None
         self._admission = Admission(settings, self.figures, context, self._node.admit)
         self._taking: asyncio.Task[None] | None = None

@@ -20,10 +20,21 @@ COMMITMENT = "1.2.840.10008.1.20.1"
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 """The well-known instance of storage commitment (PS3.4 J.3.5)."""
 
+_MODELS = "1.2.840.10008.5.1.4.1.2."
 SERVICES: dict[str, tuple[str, Verb]] = {
     VERIFICATION: ("Verification", "echo"),
+    f"{_MODELS}1.1": ("Patient Root Query/Retrieve - FIND", "find"),
+    f"{_MODELS}1.2": ("Patient Root Query/Retrieve - MOVE", "move"),
+    f"{_MODELS}1.3": ("Patient Root Query/Retrieve - GET", "get"),
+    f"{_MODELS}2.1": ("Study Root Query/Retrieve - FIND", "find"),
+    f"{_MODELS}2.2": ("Study Root Query/Retrieve - MOVE", "move"),
+    f"{_MODELS}2.3": ("Study Root Query/Retrieve - GET", "get"),
+    COMMITMENT: ("Storage Commitment Push Model", "commit"),
 }
 """Every SOP class beside storage, and the verb that a peer needs for it."""
+
+STUDY_ROOT = frozenset({f"{_MODELS}2.1", f"{_MODELS}2.2", f"{_MODELS}2.3"})
+"""Models without a level of patients."""
 
 SERVICE_SYNTAXES = (
     EXPLICIT_LITTLE_ENDIAN,

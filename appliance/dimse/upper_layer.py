@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import logging
 import queue
+import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from pynetdicom import _config
 from pynetdicom.ae import ApplicationEntity
@@ -31,6 +32,8 @@ from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT, A_RELEASE, P_DATA
 
 from appliance.dimse.arrivals import Arrival
 from appliance.dimse.connections import Connection
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +129,24 @@ class Messages(DIMSEServiceProvider):
         if arriving is not None:
             arriving.interrupt()
 
+    def send_pieces(self, pieces: Iterable[P_DATA]) -> None:
+        """One message, made while it is sent. Raises ConnectionError when the peer does not take it."""
+        for piece in pieces:
+            if not self.dul.is_alive():
+                raise ConnectionError("the association has gone")
+            self.dul.send_pdu(piece)
+
+    def answer(self, kind: type[T]) -> T:
+        """The peer's answer to what was sent. Raises ConnectionError when there is none."""
+        deadline = time.monotonic() + self._idle_s
+        while time.monotonic() < deadline:
+            _, message = self.get_msg()
+            if isinstance(message, kind) and getattr(message, "Status", None) is not None:
+                return message
+            if message is not None or self.assoc.acse.is_aborted() or not self.dul.is_alive():
+                break
+        raise ConnectionError("the peer does not answer")
+
     def receive_primitive(self, primitive: P_DATA) -> None:
         try:
             self._receive(primitive)
@@ -196,6 +217,10 @@ class SleepingAssociation(Association):
         self.idle_s = idle_s
         self.acse_timeout = self.dimse_timeout = self.network_timeout = idle_s
         self._serve = serve
+
+    def is_cancelled(self, message_id: int | None) -> bool:
+        """Whether the peer wants no more of this request (PS3.7 §9.3.2.3)."""
+        return message_id in self.dimse.cancel_req
 
     def _run_reactor(self) -> None:
         while not self._kill:

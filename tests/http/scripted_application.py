@@ -35,7 +35,7 @@ class ScriptedApplication:
     async def until(self, path: str, outcome: str, times: int = 1) -> None:
         """Returns once so many handlers of the path have ended so; within a second."""
         async with asyncio.timeout(1):
-            while self.outcomes[path, outcome] < times:  # noqa: ASYNC110
+            while self.outcomes[path, outcome] < times:
                 await asyncio.sleep(0.005)
 
     async def hello(self, scope: Any, receive: Any, send: Any) -> None:

@@ -204,7 +204,7 @@ async def until_steady(measure: Callable[[], int]) -> None:
     """Returns once the measure has not changed for half a second."""
     before = -1
     async with asyncio.timeout(30):
-        while before != (before := measure()):  # noqa: ASYNC110
+        while before != (before := measure()):
             await asyncio.sleep(0.5)
 
 
@@ -254,7 +254,7 @@ async def check_upload(client: Client, listener: QuicListener, chunks: int) -> N
             piece = number.to_bytes(4, "big") + CHUNK[4:]
             digest.update(piece)
             client.upload(stream_id, piece, is_end=number == chunks - 1)
-            while client.unsent_bytes(stream_id) > 4 * MIB:  # noqa: ASYNC110
+            while client.unsent_bytes(stream_id) > 4 * MIB:
                 await asyncio.sleep(0.001)
         answer = await client.wait_for(stream_id, timeout_s=120)
 
