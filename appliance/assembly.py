@@ -14,6 +14,8 @@ from uuid import UUID
 
 from quart import Blueprint
 
+from appliance.dimse import doors, peers
+from appliance.dimse.figures import Told
 from appliance.domain.accounts import Account
 from appliance.domain.changes import InstitutionHere, NodeHere
 from appliance.domain.errors import ApplianceError, SettingsError
@@ -58,6 +60,7 @@ from appliance.services.tokens import (
 from appliance.services.toplevel import Toplevel
 from appliance.settings import Appliance, Web
 from appliance.settings import Child as ChildSettings
+from appliance.settings import Dimse as DimseSettings
 from appliance.settings import Node as NodeSettings
 from appliance.settings import Parent as ParentSettings
 from appliance.storage import index, institution, sealing, toplevel
@@ -241,6 +244,8 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
         Pictures(catalogue, drawing, bench.access, bench.metrics).blueprint(),
     ]
     bench.checks["node database"] = _database_check(database)
+    if settings.dimse is not None:
+        await _open_dimse(bench, settings, settings.dimse, on_stored=uplink.wake)
     return Uploads(
         ingest,
         bench.access,
@@ -351,6 +356,64 @@ def _start_reconciliation(bench: _Bench, reconciliation: Reconciliation) -> None
     bench.gauges.append(refresh)
     bench.stack.push_async_callback(reconciliation.stop)
     reconciliation.start()
+
+
+async def _open_dimse(
+    bench: _Bench, settings: NodeSettings, wanted: DimseSettings, on_stored: Callable[[], None]
+) -> None:
+    """The DIMSE processes. They start once the database has its newest shape, and use it and the store as this one does."""
+    metrics = bench.metrics
+
+    def count(told: Told) -> None:
+        for outcome, number in told.associations.items():
+            metrics.dimse_associations.labels(outcome).inc(number)
+        for operation, number in told.operations.items():
+            verb, _, status = operation.partition(" ")
+            metrics.dimse_operations.labels(verb, status).inc(number)
+        for outcome, number in told.instances.items():
+            metrics.instances.labels(outcome).inc(number)
+        if told.instances:
+            on_stored()
+
+    store = _store_settings(settings)
+    listener = doors.listening(wanted.address, wanted.port)
+    dimse = doors.Dimse(
+        peers.DimseSettings(
+            listener=-1,
+            ae_title=wanted.ae_title,
+            peers=tuple(
+                peers.Peer(peer.ae_title, peer.hosts, frozenset(peer.verbs), peer.port, peer.tls)
+                for peer in wanted.peers
+            ),
+            node_id=str(settings.id),
+            database=settings.database,
+            store_directory=str(store.directory),
+            key_file=str(store.key_file) if store.key_file else None,
+            floor_bytes=store.floor_bytes,
+            tls=_dimse_tls(wanted),
+            limits=peers.Limits(
+                associations=wanted.limits.associations,
+                idle_s=wanted.limits.idle_s,
+                pdu_bytes=wanted.limits.pdu_bytes,
+                instance_bytes=settings.instances.instance_limit_bytes,
+            ),
+        ),
+        listener,
+        wanted.processes,
+        count,
+    )
+    await dimse.start()
+    bench.stack.push_async_callback(dimse.stop)
+    bench.gauges.append(lambda: metrics.helper_restarts.labels("dimse").set(dimse.restarts))
+    bench.gauges.append(lambda: metrics.dimse_open.set(dimse.associations_open))
+    bench.checks["dimse"] = dimse.missing
+
+
+def _dimse_tls(wanted: DimseSettings) -> peers.Tls | None:
+    if wanted.tls is None:
+        return None
+    authorities = wanted.tls.authorities
+    return peers.Tls(str(wanted.tls.certificate), str(wanted.tls.key), str(authorities) if authorities else None)
 
 
 async def _open_ingest(

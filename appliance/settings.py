@@ -6,6 +6,7 @@ Paths are relative to the file that names them. Every field has its unit in its 
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -174,6 +175,61 @@ class Drawing(Settings, frozen=True):
     """Encoded pictures, in the process that answers browsers."""
 
 
+Verb = Literal["echo", "store", "find", "get", "move", "commit"]
+AeTitle = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=r"^[!-\[\]-~](?:[ -\[\]-~]*[!-\[\]-~])?$")]
+"""PS3.5 §6.2: at most 16 characters of ASCII without backslash; spaces around it would not count."""
+
+
+class DimseTls(Settings, frozen=True):
+    """DICOM over TLS (PS3.15 annex B); where it is set, the port speaks nothing else."""
+
+    certificate: Path
+    """The chain, PEM; also shown to the peers that this node calls."""
+    key: Path
+    authorities: Path | None = None
+    """Certificates that a peer's is checked against, PEM. With it, a peer that shows none is not let in."""
+
+
+class DimsePeer(Settings, frozen=True):
+    """A device or an archive that may associate with this node."""
+
+    ae_title: AeTitle
+    hosts: tuple[str, ...]
+    """Addresses or networks (192.0.2.7, 192.0.2.0/24) that it may come from."""
+    verbs: tuple[Verb, ...] = ("echo", "store")
+    """What it may ask for. ``move`` names who may ask; where instances may go are the peers that have a ``port``."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    """Where it listens itself, on the first of its hosts: as a destination of C-MOVE, and for storage commitment."""
+    tls: bool = False
+    """Whether it listens with TLS."""
+
+
+class DimseLimits(Settings, frozen=True):
+    """What DIMSE may cost."""
+
+    associations: Positive = 64
+    """Open at once; one more is rejected as a passing state, so that its sender tries again."""
+    idle_s: Positive = 60
+    """A peer that says nothing, or does not take what it is sent, for so long is aborted."""
+    pdu_bytes: Annotated[int, msgspec.Meta(ge=4096, le=16 * MEBIBYTE)] = 256 * 1024
+    """The longest PDU that peers may send; a longer one ends the association."""
+
+
+class Dimse(Settings, frozen=True):
+    """The DICOM network of a node, in processes of its own. Who is not listed is rejected."""
+
+    ae_title: AeTitle
+    peers: tuple[DimsePeer, ...]
+    address: str = "127.0.0.1"
+    """0.0.0.0 for every IPv4 address of the machine, :: for IPv6 and IPv4."""
+    port: Port = 11112
+    """104 and 11112 are registered for DICOM, 2762 for DICOM over TLS."""
+    processes: Positive = 2
+    """They take connections in turn: Python runs one thread at a time, so several senders need several."""
+    tls: DimseTls | None = None
+    limits: DimseLimits = DimseLimits()
+
+
 class Node(Settings, frozen=True):
     """DICOM instances, their index, and the pictures of them."""
 
@@ -186,6 +242,8 @@ class Node(Settings, frozen=True):
     """The institution that it belongs to; none when that is in the same process."""
     drawing: Drawing = Drawing()
     limits: Limits = Limits()
+    dimse: Dimse | None = None
+    """Without it there is no DIMSE."""
     parent: Parent | None = None
     """The institution; none when it is in the same process."""
 
@@ -299,7 +357,33 @@ def _wrong_node(settings: Appliance) -> str | None:
         return "node.instances: has a key and plain: true; choose one"
     if node.institution_id is None and settings.institution is None:
         return "node.institution_id: is missing, and no institution is in this process"
+    return None if node.dimse is None else _wrong_peer(node.dimse)
+
+
+def _wrong_peer(dimse: Dimse) -> str | None:
+    titles = [peer.ae_title for peer in dimse.peers]
+    if len(set(titles)) != len(titles):
+        return "node.dimse.peers: names an ae_title twice"
+    for number, peer in enumerate(dimse.peers):
+        place = f"node.dimse.peers[{number}]"
+        if not peer.hosts:
+            return f"{place}.hosts: names no host"
+        for host in peer.hosts:
+            if not _is_network(host):
+                return f"{place}.hosts: {host!r} is neither an address nor a network"
+        if peer.port is not None and "/" in peer.hosts[0]:
+            return f"{place}.hosts: with a port, the first must be one address"
+        if peer.tls and dimse.tls is None:
+            return f"{place}.tls: needs node.dimse.tls"
     return None
+
+
+def _is_network(host: str) -> bool:
+    try:
+        ipaddress.ip_network(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _missing_file(settings: Appliance) -> str | None:
@@ -314,6 +398,13 @@ def _missing_file(settings: Appliance) -> str | None:
                 (f"{role}.parent.key", block.parent.key),
                 (f"{role}.parent.authorities", block.parent.authorities),
             ]
+    tls = settings.node.dimse.tls if settings.node and settings.node.dimse else None
+    if tls is not None:
+        needed += [
+            ("node.dimse.tls.certificate", tls.certificate),
+            ("node.dimse.tls.key", tls.key),
+            ("node.dimse.tls.authorities", tls.authorities),
+        ]
     for role, above in (("toplevel", settings.toplevel), ("institution", settings.institution)):
         for child in above.children if above else ():
             needed += [(f"{role}.children.public_key", child.public_key)]

@@ -125,3 +125,47 @@ def test_yaml_that_is_no_block_is_refused(tmp_path: Path, text: str) -> None:
     file.write_text(text)
 
     refusal(file)
+
+
+DIMSE = {"ae_title": "BOX", "peers": [{"ae_title": "CT1", "hosts": ["192.0.2.7"], "verbs": ["echo", "store"]}]}
+
+
+def with_dimse(tmp_path: Path, **change: object) -> Path:
+    """DIMSE with changes to its one peer."""
+    dimse = {**DIMSE, "peers": [{**DIMSE["peers"][0], **change}]}  # type: ignore[dict-item]
+    return changed(tmp_path, lambda values: values["node"].update(dimse=dimse))
+
+
+def test_the_dicom_network_of_the_example_is_right_without_its_comment_marks(tmp_path: Path) -> None:
+    text = (CONFIG / "clinic.yaml").read_text()
+    commented = text[text.index("  # dimse:") :]
+    block = yaml.safe_load(re.sub(r"^  # ?", "", commented, flags=re.MULTILINE))["dimse"]
+    for name in ("certificate", "key", "authorities"):
+        (tmp_path / name).touch()
+        block["tls"][name] = str(tmp_path / name)
+
+    settings = load(changed(tmp_path, lambda values: values["node"].update(dimse=block)))
+
+    assert settings.node is not None
+    assert settings.node.dimse is not None
+    assert [peer.ae_title for peer in settings.node.dimse.peers] == ["CT1", "ARCHIVE"]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"hosts": []}, "hosts"),
+        ({"hosts": ["ct1.example.org"]}, "hosts"),
+        ({"hosts": ["192.0.2.0/24"], "port": 104}, "hosts"),
+        ({"verbs": ["delete"]}, "verbs"),
+        ({"ae_title": "SEVENTEEN LETTERS"}, "ae_title"),
+        ({"ae_title": "BACK\\SLASH"}, "ae_title"),
+        ({"tls": True}, "tls"),
+        ({"port": 0}, "port"),
+    ],
+)
+def test_a_dicom_peer_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    message = refusal(with_dimse(tmp_path, **change))
+
+    assert "node.dimse.peers[" in message
+    assert named in message

@@ -24,7 +24,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -81,17 +81,25 @@ def _decode_refusal(header: bytes) -> errors.ApplianceError:
 class Child:
     """One helper process, kept alive until ``stop``.
 
-    ``module`` is run with ``python -m`` and must call ``serve_requests``. ``settings`` is what it gets first.
+    ``module`` is run with ``python -m`` and must call ``serve_requests``. ``settings`` is what it gets first;
+    ``descriptors`` are open in it under the same numbers, and stay those of the caller.
     """
 
     def __init__(
-        self, module: str, settings: bytes, *, name: str, environment: Mapping[str, str] | None = None
+        self,
+        module: str,
+        settings: bytes,
+        *,
+        name: str,
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.restarts = 0
         self._module = module
         self._settings = settings
         self._environment = dict(environment or {})
+        self._descriptors = tuple(descriptors)
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -174,7 +182,7 @@ class Child:
                 "-m",
                 self._module,
                 str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *self._descriptors],
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**os.environ, **self._environment},
             )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -187,13 +187,16 @@ class Reception:
         if len(self._piece) >= _PIECE_BYTES:
             await self._flush()
 
-    async def finish(self) -> Stored:
+    async def finish(self, check: Callable[[ParsedInstance], Awaitable[None]] | None = None) -> Stored:
         """The instance is held, and stays so through a power cut.
 
-        Raises NotDicom, TooLarge, Conflict (``different-instance-same-uid``), StoreFull.
+        ``check`` looks at what was parsed before it is kept, and may refuse it. Raises NotDicom, TooLarge, Conflict
+        (``different-instance-same-uid``), StoreFull.
         """
         await self._flush()
         parsed = await self._ingest.parsed(self._spool)
+        if check is not None:
+            await check(parsed)
         return await self._ingest.keep(self._spool, parsed)
 
     async def opened(self) -> InstanceReader:

@@ -24,6 +24,7 @@ _QUIET = {
     "httpcore": logging.WARNING,
     "quic": logging.ERROR,
     "pydicom": logging.CRITICAL,
+    "pynetdicom": logging.CRITICAL,
     "pyvips": logging.WARNING,
 }
 

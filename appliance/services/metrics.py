@@ -41,6 +41,18 @@ class Metrics:
             "appliance_instances_received_total", "Instances that came in", ("outcome",), registry=self.registry
         )
         self.logins = Counter("appliance_logins_total", "Attempts to log in", ("outcome",), registry=self.registry)
+        self.dimse_associations = Counter(
+            "appliance_dimse_associations_total",
+            "Connections of DICOM peers, by how they began or why they did not",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.dimse_operations = Counter(
+            "appliance_dimse_operations_total", "What DICOM peers asked for", ("verb", "status"), registry=self.registry
+        )
+        self.dimse_open = Gauge(
+            "appliance_dimse_associations_open", "Associations that are open", registry=self.registry
+        )
         self.outbox_length = Gauge(
             "appliance_outbox_length", "Changes that the parent has not acknowledged", ("role",), registry=self.registry
         )
