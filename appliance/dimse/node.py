@@ -12,10 +12,11 @@ from typing import Any
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_ACTION
 from pynetdicom.transport import AddressInformation
 
 from appliance.dimse.arrivals import Interrupted
+from appliance.dimse.commitment import Commitment
 from appliance.dimse.connections import Connection
 from appliance.dimse.figures import Figures
 from appliance.dimse.finding import Finding
@@ -53,12 +54,14 @@ class Node:
         self.ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         retrieving = Retrieving(settings, self.ae, store, database)
+        self._commitment = Commitment(settings, self.ae, store, database)
         self._services: dict[type, tuple[Verb, Service]] = {
             C_ECHO: ("echo", _echo),
             C_STORE: ("store", storing.serve),
             C_FIND: ("find", Finding(database, settings.ae_title).serve),
             C_GET: ("get", retrieving.get),
             C_MOVE: ("move", retrieving.move),
+            N_ACTION: ("commit", self._commitment.serve),
         }
 
     def admit(self, connected: socket.socket, request: bytes, peer: Peer, host: str) -> bool:
@@ -75,6 +78,7 @@ class Node:
     def stop(self, timeout_s: float) -> None:
         """Associations are aborted, once what they were doing is done or the time is over."""
         deadline = time.monotonic() + timeout_s
+        self._commitment.stop()
         with self._lock:
             still_open = list(self._open)
         for acceptor in still_open:

@@ -46,7 +46,7 @@ SERVICE_SYNTAXES = (
 
 _NOT_STORAGE_ROOTS = ("1.2.840.10008.5.1.1.",)
 """Print management, and its kin."""
-_STORAGE = frozenset(sop_class._STORAGE_CLASSES.values())
+STORAGE = frozenset(sop_class._STORAGE_CLASSES.values())
 _OTHER = frozenset(
     uid
     for name, table in vars(sop_class).items()
@@ -54,14 +54,13 @@ _OTHER = frozenset(
     for uid in table.values()
 ) | frozenset(sop_class._SERVICE_CLASSES)
 """Known SOP classes of services that are not storage."""
-_SYNTAX_ROOT = "1.2.840.10008.1.2"
-_NOT_SYNTAXES = frozenset({"1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204"})
+NOT_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205))
 """JPIP: the pixels are not in the object but on some server (PS3.5 A.6), which is no way to keep it."""
 
 
 def is_storage(uid: str) -> bool:
     """Whether objects of this class are taken in: all storage classes, private and unknown ones among them."""
-    return uid in _STORAGE or not (uid in _OTHER or uid in SERVICES or uid.startswith(_NOT_STORAGE_ROOTS))
+    return uid in STORAGE or not (uid in _OTHER or uid in SERVICES or uid.startswith(_NOT_STORAGE_ROOTS))
 
 
 def is_storable_in(transfer_syntax_uid: str) -> bool:
@@ -69,7 +68,7 @@ def is_storable_in(transfer_syntax_uid: str) -> bool:
 
     DICOM's own are explicit VR little endian if not named otherwise (PS3.5 A.4), so that the header can be read.
     """
-    return transfer_syntax_uid not in _NOT_SYNTAXES
+    return transfer_syntax_uid not in NOT_SYNTAXES
 
 
 def offered_to(verbs: frozenset[Verb], proposed: Sequence[PresentationContext]) -> list[PresentationContext]:

@@ -16,6 +16,7 @@ class Status(IntEnum):
     INVALID_SOP_INSTANCE = 0x0117
     NOT_AUTHORIZED = 0x0124
     UNRECOGNIZED_OPERATION = 0x0211
+    RESOURCE_LIMITATION = 0x0213
     NO_SUCH_ACTION = 0x0123
     OUT_OF_RESOURCES = 0xA700
     UNABLE_TO_COUNT = 0xA701
@@ -44,7 +45,7 @@ STATUS: dict[type[errors.ApplianceError], Status] = {
     errors.ApplianceError: Status.CANNOT_UNDERSTAND,
 }
 
-_OF_KEY = {
+STATUS_OF_KEY = {
     "too-many-instances": Status.UNABLE_TO_COUNT,
     "unreadable-identifier": Status.CANNOT_UNDERSTAND,
     "move-destination-unknown": Status.DESTINATION_UNKNOWN,
@@ -56,5 +57,5 @@ _OF_KEY = {
 
 def status_of(error: errors.ApplianceError) -> Status:
     """The status of the nearest class that the table names."""
-    named = _OF_KEY.get(error.key)
+    named = STATUS_OF_KEY.get(error.key)
     return named or next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)

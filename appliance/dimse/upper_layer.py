@@ -143,7 +143,7 @@ class Messages(DIMSEServiceProvider):
             _, message = self.get_msg()
             if isinstance(message, kind) and getattr(message, "Status", None) is not None:
                 return message
-            if message is not None or self.assoc.acse.is_aborted() or not self.dul.is_alive():
+            if message is not None or self.dul.peek_next_pdu() is not None or not self.dul.is_alive():
                 break
         raise ConnectionError("the peer does not answer")
 

@@ -1,0 +1,116 @@
+"""DICOM over TLS, with DCMTK's own: with and without a certificate of the peer's, and never in the clear."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from appliance.dimse.peers import Limits, Tls
+from tests.dimse.dimse_node import PEERS, DimseNode, dimse_node
+from tests.services.node_parts import ct_slice, encoded
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Authority:
+    """An authority and a certificate that it signed, which a device shows whoever it calls and whoever calls it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certificate, self.key, self.authority = (
+            folder / "device.pem",
+            folder / "device.key",
+            folder / "authority.pem",
+        )
+        authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+        authority = _named(folder.name)
+        root = _signed(authority, authority, authority_key, authority_key, is_authority=True)
+        device = _signed(_named("device"), authority, key, authority_key, is_authority=False)
+        self.authority.write_bytes(root.public_bytes(serialization.Encoding.PEM))
+        self.certificate.write_bytes(device.public_bytes(serialization.Encoding.PEM))
+        self.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+
+    def of_dcmtk(self) -> tuple[str | Path, ...]:
+        """DCMTK's options for a peer that shows this certificate."""
+        return ("+tls", self.key, self.certificate)
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _signed(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    *,
+    is_authority: bool,
+) -> x509.Certificate:
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    builder = builder.add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ours"))
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("strange"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def node(tmp_path_factory: pytest.TempPathFactory, ours: Authority) -> AsyncIterator[DimseNode]:
+    tls = Tls(str(ours.certificate), str(ours.key), str(ours.authority))
+    limits = Limits(request_s=3)
+    async with dimse_node(tmp_path_factory.mktemp("node"), peers=PEERS, tls=tls, limits=limits) as made:
+        yield made
+
+
+async def test_a_peer_with_a_certificate_of_ours_stores(node: DimseNode, ours: Authority, tmp_path: Path) -> None:
+    file = tmp_path / "ct.dcm"
+    file.write_bytes(encoded(ct_slice()))
+
+    status, output = await node.call("storescu", *ours.of_dcmtk(), "+cf", ours.authority, "-xe", file)
+
+    assert (status, output) == (0, "")
+    assert list(node.held()) == ["1.2.3.1.1"]
+
+
+async def test_a_peer_with_a_strange_certificate_is_not_let_in(
+    node: DimseNode, ours: Authority, strange: Authority
+) -> None:
+    status, _ = await node.call("echoscu", *strange.of_dcmtk(), "+cf", ours.authority)
+
+    assert status != 0
+    await node.until("associations", "tls-failed")
+
+
+async def test_a_peer_without_a_certificate_is_not_let_in(node: DimseNode, ours: Authority) -> None:
+    assert (await node.call("echoscu", "+tla", "+cf", ours.authority))[0] != 0
+
+
+async def test_a_peer_that_speaks_in_the_clear_is_not_let_in(node: DimseNode) -> None:
+    assert (await node.call("echoscu"))[0] != 0
+
+
+async def test_without_authorities_a_peer_needs_no_certificate(ours: Authority, tmp_path: Path) -> None:
+    async with dimse_node(tmp_path, tls=Tls(str(ours.certificate), str(ours.key))) as node:
+        assert await node.call("echoscu", "+tla", "+cf", ours.authority) == (0, "")
