@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from uuid import UUID
 
 from appliance.domain.hierarchy import ParsedInstance
@@ -97,15 +96,15 @@ def _searches(count: int) -> dict[str, Callable[[Transaction], object]]:
     study = StudyUid(f"1.2.{middle // _IN_A_STUDY}")
     series = SeriesUid(f"{study}.{middle // _IN_A_SERIES}")
     key = f"{middle * 2654435761 % 2**64:064x}"
-    by_patient = index.StudyRow.select().where(index.StudyRow.patient_id == f"P{middle // _IN_A_STUDY}")
-    by_accession = index.StudyRow.select().where(index.StudyRow.accession_number == f"A{middle // _IN_A_STUDY}")
+    is_patient = index.StudyRow.patient_id == f"P{middle // _IN_A_STUDY}"
+    is_accession = index.StudyRow.accession_number == f"A{middle // _IN_A_STUDY}"
     return {
         "study": lambda tx: index.study(tx, study),
         "series, 100": lambda tx: index.stored_series(tx, study, series),
         "instance": lambda tx: index.stored_image(tx, study, series, InstanceUid(f"{series}.{middle}")),
         "key": lambda tx: index.is_held(tx, key),
-        "by patient": lambda tx: tx.rows(by_patient),
-        "by accession": lambda tx: tx.rows(by_accession),
+        "by patient": lambda tx: tx.rows(index.StudyRow.select().where(is_patient)),
+        "by accession": lambda tx: tx.rows(index.StudyRow.select().where(is_accession)),
         "conflicts": lambda tx: index.conflicts(tx, limit=100),
     }
 
