@@ -25,6 +25,7 @@ from appliance.services.accounts import account_to_create
 from appliance.services.imports import Tally, import_folder
 from appliance.services.verification import Verification, row_count, verified
 from appliance.settings import Appliance, load
+from appliance.storage import rotation
 
 _WRONG = 2
 _FAILED = 1
@@ -71,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     verify = command("verify", _verify, "Read every kept byte once more; exit status 1 if anything is not as it came")
     verify.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
     verify.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    rotate = command(
+        "rotate-key", _rotate_key, "Make a new master key for new files, and wrap the keys of all old files by it"
+    )
+    rotate.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
 
     account = command("create-account", _create_account, "Make an account at the toplevel")
     account.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
@@ -168,6 +174,24 @@ def _in_words(outcome: Verification) -> str:
             f"{outcome.set_aside} files were set aside at a start of the server and wait for somebody to judge them"
         )
     return "\n".join(lines)
+
+
+def _rotate_key(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    journal.set_up("warning")
+    if settings.node is None or settings.node.instances.key is None:
+        raise SettingsError(f"{arguments.config}: names no node with a master key")
+    key_file = settings.node.instances.key
+    with assembly.kept(settings) as (store, database):
+        if rotation.is_under_way(store):
+            print("going on with a change of the key that was interrupted")
+        else:
+            rotation.add_key(key_file)
+        with tqdm(total=row_count(database), unit=" files", disable=None) as bar:
+            outcome = rotation.rewrap(store, bar.update)
+    print(f"{outcome.rewrapped} of {outcome.files} files wrapped by the new key, {outcome.damaged} damaged")
+    print(f"The old keys stay in {key_file}: uploads under way and backups may need them")
+    return _FAILED if outcome.damaged else 0
 
 
 def _create_account(arguments: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ from appliance.settings import Child as ChildSettings
 from appliance.settings import Dimse as DimseSettings
 from appliance.settings import Node as NodeSettings
 from appliance.settings import Parent as ParentSettings
-from appliance.storage import index, institution, sealing, toplevel
+from appliance.storage import index, institution, rotation, sealing, toplevel
 from appliance.storage.database import Database, Migration, migrate
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.structure import DataSetLimits
@@ -457,7 +457,10 @@ def _open_store(settings: NodeSettings) -> InstanceStore:
                 f"node.instances.key: {key_file} is not there, and what is kept cannot be read without it"
             )
         sealing.create_key(key_file)
-    return open_store(store_settings)
+    store = open_store(store_settings)
+    if restored := rotation.put_back(store):
+        log.warning("%d heads that a rotation of the key left half written are as they were", restored)
+    return store
 
 
 def _store_settings(settings: NodeSettings) -> StoreSettings:

@@ -101,7 +101,7 @@ class Toplevel(Settings, frozen=True):
     base_url: str
     """Under which browsers reach it."""
     database: str
-    """sqlite:///FILE."""
+    """sqlite:///FILE, or postgresql://USER@HOST/NAME as libpq has it (UTF-8, locale C; the password better in its own file)."""
     signing_key: Path
     """Ed25519 private key of the access tokens, PEM; made at the first start."""
     access_token_s: Positive = 600

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.postgresql import Postgresql, PostgresqlMissing, running_postgresql
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,3 +32,22 @@ def dicom_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"there is no folder of real DICOM files at {folder}; APPLIANCE_TEST_DICOM names another")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A PostgreSQL server; the tests fail where there is none, since half of what they say is about it."""
+    try:
+        with running_postgresql() as server:
+            yield server
+    except PostgresqlMissing as missing:
+        pytest.fail(str(missing), pytrace=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, once of each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/rows.sqlite"
+    server: Postgresql = request.getfixturevalue("postgresql")
+    return server.new_database()

@@ -139,6 +139,26 @@ def test_verify_names_what_is_damaged_with_status_1(tmp_path: Path) -> None:
     assert "Muster" not in damaged.stdout + damaged.stderr
 
 
+def test_rotate_key_wraps_what_is_kept_by_a_new_key(tmp_path: Path) -> None:
+    appliance = all_in_one(tmp_path / "appliance")
+    appliance.directory.mkdir()
+    appliance.config.write_text(yaml.safe_dump(appliance.settings))
+    (tmp_path / "one.dcm").write_bytes(encoded(ct_slice()))
+    run("import", "--config", str(appliance.config), str(tmp_path / "one.dcm"))
+    key_file = appliance.directory / "keys" / "instances.key"
+    old = key_file.read_text()
+
+    done = run("rotate-key", "--config", str(appliance.config))
+
+    assert done.returncode == 0
+    assert "1 of 1 files wrapped by the new key" in done.stdout
+    new, _, rest = key_file.read_text().partition("\n")
+    assert rest == old
+    key_file.write_text(new)
+    assert run("verify", "--config", str(appliance.config)).returncode == 0
+    assert new not in done.stdout + done.stderr
+
+
 def test_create_key_makes_a_pair_once(tmp_path: Path) -> None:
     file = tmp_path / "node.pem"
 

@@ -61,7 +61,7 @@ def row_count(database: Database) -> int:
 def verified(store: InstanceStore, database: Database, on_row: Callable[[], object]) -> Verification:
     """The outcome when all was read; ``on_row`` is called as each row is done, in this thread."""
     began = time.time()
-    done, known = Verification(set_aside=store.aside_count()), KnownPlaces()
+    done, known = Verification(set_aside=len(store.aside_places())), KnownPlaces()
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as threads:
         for rows in _pages(database):
             for row, wrong in zip(rows, threads.map(lambda row: _wrong(store, row), rows), strict=True):

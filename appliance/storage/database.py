@@ -46,6 +46,8 @@ _LONGEST_PAUSE_S = 0.5
 _BUSY_TIMEOUT_S = 10
 _COLLISIONS = frozenset({"40001", "40P01"})
 """SQLSTATE of serialization failure and of deadlock (PostgreSQL appendix A; CockroachDB uses the first)."""
+_DUPLICATE_KEY = "23505"
+"""What PostgreSQL may say instead, when two transactions looked for a row and both insert it (its manual, §13.5)."""
 
 _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
@@ -144,7 +146,9 @@ class Migration:
 
 
 class Database:
-    """One database, opened by URL: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+    """One database, opened by URL: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``postgresql://…`` as libpq has it.
+
+    A database of PostgreSQL is in UTF-8 and of the locale C, so that text has the same order as in SQLite.
 
     Raises SettingsError for a URL that it does not understand. Opening touches no file until the first transaction.
     """
@@ -177,8 +181,11 @@ class Database:
             for attempt in range(_ATTEMPTS):
                 try:
                     return self._once(work, mode)
-                except (peewee.OperationalError, peewee.InternalError) as error:
-                    if not _is_collision(error):
+                except (peewee.OperationalError, peewee.InternalError, peewee.IntegrityError) as error:
+                    if isinstance(error, peewee.IntegrityError):
+                        if _sqlstate(error) != _DUPLICATE_KEY or attempt == _ATTEMPTS - 1:
+                            raise
+                    elif not _is_collision(error):
                         self.close()  # a connection that was lost stays lost
                         raise Unavailable("the database cannot be used", key="database-away") from error
                     pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
@@ -220,10 +227,26 @@ def _apply(tx: Transaction, room: str, step: Migration) -> None:
 
 def _engine(url: str) -> Any:
     parts = urlsplit(url)
+    if parts.scheme in ("postgresql", "postgres") and len(parts.path) > 1:
+        # The URL goes to libpq whole, with all that it may say: hosts, TLS, the file of passwords.
+        return _SerializablePostgresql(url, prefer_psycopg3=True)
     if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
-        raise SettingsError(f"database URL with scheme {parts.scheme!r}: expected sqlite:///path")
+        raise SettingsError(
+            f"database URL with scheme {parts.scheme!r}: expected sqlite:///path or postgresql://host/name"
+        )
     path = Path(unquote(parts.path[1:]))
     return _PrivateSqlite(str(path), pragmas=_SQLITE_PRAGMAS, timeout=_BUSY_TIMEOUT_S)
+
+
+_POSTGRESQL_MODES = {"IMMEDIATE": "SERIALIZABLE", "DEFERRED": "REPEATABLE READ READ ONLY"}
+"""Writing, the outcome is that of some order of the transactions; reading, all queries see the same moment."""
+
+
+class _SerializablePostgresql(peewee.PostgresqlDatabase):
+    """PostgreSQL in the two modes that ``Database`` knows, named as SQLite names them."""
+
+    def begin(self, mode: str) -> None:  # type: ignore[override]  # peewee's asks for a level of its own naming
+        self.execute_sql(f"BEGIN TRANSACTION ISOLATION LEVEL {_POSTGRESQL_MODES[mode]}")  # type: ignore[no-untyped-call]
 
 
 class _PrivateSqlite(peewee.SqliteDatabase):
@@ -241,7 +264,12 @@ class _PrivateSqlite(peewee.SqliteDatabase):
 
 
 def _is_collision(error: Exception) -> bool:
-    cause = error.__cause__ or error
-    if getattr(cause, "sqlstate", None) in _COLLISIONS:
+    if _sqlstate(error) in _COLLISIONS:
         return True
     return "locked" in str(error)  # SQLite: "database is locked", "database table is locked"
+
+
+def _sqlstate(error: Exception) -> str | None:
+    """What the engine says of an error of peewee, which was raised while that of the driver was handled."""
+    cause = error.__cause__ or error.__context__ or error
+    return getattr(cause, "sqlstate", None)

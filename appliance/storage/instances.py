@@ -289,9 +289,9 @@ class InstanceStore:
         _sync_directory(self._aside)
         _sync_directory(place.parent)
 
-    def aside_count(self) -> int:
-        """How many files were set aside and wait for a person."""
-        return sum(1 for _ in self._aside.iterdir()) if self._aside.is_dir() else 0
+    def aside_places(self, name: str = "") -> list[Path]:
+        """The files that were set aside and wait for a person; of one name if it is given."""
+        return list(self._aside.glob(f"{name}*")) if self._aside.is_dir() else []
 
     def check_floor(self) -> None:
         """Raises StoreFull if less than the floor is free."""
@@ -310,7 +310,10 @@ class InstanceStore:
     def place_of(self, key: str) -> Path:
         """Where the instance of a key is or would be."""
         # Without a secret the name of a file would tell whoever holds the disk that a file he knows is on it.
-        name = hmac.digest(self._naming, bytes.fromhex(key), "sha256").hex() if self.keys else key
+        return self.place_of_name(hmac.digest(self._naming, bytes.fromhex(key), "sha256").hex() if self.keys else key)
+
+    def place_of_name(self, name: str) -> Path:
+        """Where the kept file of a name is or would be."""
         return self._instances / name[:2] / name[2:4] / name
 
 

@@ -11,7 +11,7 @@ written last: a file that was cut, put under another name or never finished has 
 a file is opened. A range needs only the chunks that it touches.
 
 Changing the master key means adding a line at the top of the key file: new files are wrapped by the first key, old
-ones name theirs, and none is rewritten.
+ones name theirs, and none is rewritten; ``storage.rotation`` does that, and wraps the data keys of old files anew.
 
 References: NIST SP 800-38D (GCM; §8.2.1 for the nonce by construction).
 """
@@ -21,9 +21,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 import os
 import secrets
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +33,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from appliance.domain.errors import Damaged, SettingsError
+
+log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 17
 """A frame of CT spans five; a header read of a few kilobytes costs the decryption of one, about 40 µs."""
@@ -47,11 +51,15 @@ _SEAL_NONCE = b"\xff" * _NONCE_BYTES
 
 
 class MasterKeys:
-    """The keys that wrap the data keys: the first for new files, all of them for old ones."""
+    """The keys that wrap the data keys: the first for new files, all of them for old ones.
 
-    def __init__(self, keys: list[bytes]) -> None:
-        self._current = _key_id(keys[0])
-        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+    Those of a file are read again when it has changed, so that a new key needs no restart. For several threads at once.
+    """
+
+    def __init__(self, keys: list[bytes], file: Path | None = None) -> None:
+        self._file = file
+        self._seen = _state_of(file)
+        self._ring = _Ring(_key_id(keys[0]), {_key_id(key): AESGCM(key) for key in keys})
 
     @classmethod
     def from_file(cls, path: Path) -> MasterKeys:
@@ -59,24 +67,13 @@ class MasterKeys:
 
         Refused (SettingsError) if others than the owner may read it.
         """
-        try:
-            mode = path.stat().st_mode
-            lines = path.read_text("ascii").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"the key file {path} cannot be read") from error
-        if mode & 0o077:
-            raise SettingsError(f"the key file {path} may be read by others: chmod 600 {path}")
-        keys = [_decoded_key(line, path) for line in map(str.strip, lines) if line and not line.startswith("#")]
-        if not keys:
-            raise SettingsError(f"the key file {path} holds no key")
-        return cls(keys)
+        return cls(_keys_in(path), path)
 
     def new_head(self) -> tuple[bytes, bytes]:
         """A head for a new file, and the data key that it wraps."""
+        self.look_again()
         data_key = secrets.token_bytes(KEY_BYTES)
-        start = _START.pack(_MAGIC, self._current, CHUNK_BYTES.bit_length() - 1)
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return start + nonce + self._ciphers[self._current].encrypt(nonce, data_key, start), data_key
+        return self._wrapped(data_key, CHUNK_BYTES.bit_length() - 1), data_key
 
     def opened_head(self, head: bytes) -> tuple[bytes, int]:
         """The data key that a head wraps, and the size of a chunk in bytes. Raises Damaged."""
@@ -84,7 +81,9 @@ class MasterKeys:
             raise Damaged("a stored file is shorter than its head")
         start, rest = head[: _START.size], head[_START.size : HEAD_BYTES]
         magic, key_id, chunk_bits = _START.unpack(start)
-        cipher = self._ciphers.get(key_id)
+        if key_id not in self._ring.ciphers:
+            self.look_again()
+        cipher = self._ring.ciphers.get(key_id)
         if magic != _MAGIC or cipher is None:
             raise Damaged("a stored file is not sealed by a key of the key file", key_id=key_id.hex())
         try:
@@ -92,13 +91,73 @@ class MasterKeys:
         except InvalidTag as error:
             raise Damaged("the head of a stored file does not verify") from error
 
+    def rewrapped(self, head: bytes) -> bytes | None:
+        """The same head wrapped by the first key; None if it is already. Raises Damaged."""
+        data_key, chunk_bytes = self.opened_head(head)
+        if _START.unpack(head[: _START.size])[1] == self._ring.current:
+            return None
+        return self._wrapped(data_key, chunk_bytes.bit_length() - 1)
+
+    def _wrapped(self, data_key: bytes, chunk_bits: int) -> bytes:
+        ring = self._ring
+        start, nonce = _START.pack(_MAGIC, ring.current, chunk_bits), secrets.token_bytes(_NONCE_BYTES)
+        return start + nonce + ring.ciphers[ring.current].encrypt(nonce, data_key, start)
+
+    def look_again(self) -> None:
+        """The keys are those of the file now; those from before if it cannot be used just now."""
+        state = _state_of(self._file)
+        if self._file is None or state == self._seen:
+            return
+        self._seen = state
+        try:
+            keys = _keys_in(self._file)
+        except SettingsError as error:
+            log.error("the keys are used as they were: %s", error.message)
+            return
+        self._ring = _Ring(_key_id(keys[0]), {_key_id(key): AESGCM(key) for key in keys})
+
+
+@dataclass(frozen=True, slots=True)
+class _Ring:
+    current: bytes
+    """Id of the key for new files."""
+    ciphers: dict[bytes, AESGCM]
+
+
+def _state_of(file: Path | None) -> tuple[int, int, int] | None:
+    """Another one whenever the file was changed or replaced; None if it is not there."""
+    try:
+        status = file.stat() if file else None
+    except OSError:
+        return None
+    return (status.st_ino, status.st_mtime_ns, status.st_size) if status else None
+
+
+def _keys_in(path: Path) -> list[bytes]:
+    try:
+        mode = path.stat().st_mode
+        lines = path.read_text("ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the key file {path} cannot be read") from error
+    if mode & 0o077:
+        raise SettingsError(f"the key file {path} may be read by others: chmod 600 {path}")
+    keys = [_decoded_key(line, path) for line in map(str.strip, lines) if line and not line.startswith("#")]
+    if not keys:
+        raise SettingsError(f"the key file {path} holds no key")
+    return keys
+
+
+def new_key() -> str:
+    """A random master key, as a line of a key file."""
+    return secrets.token_hex(KEY_BYTES)
+
 
 def create_key(path: Path) -> None:
     """A new key file with one random key, readable by its owner alone. Raises FileExistsError rather than replace one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        file.write(new_key() + "\n")
         file.flush()
         os.fsync(descriptor)
 
@@ -158,7 +217,7 @@ class SealedReader:
     @classmethod
     def unnamed(cls, descriptor: int, keys: MasterKeys) -> SealedReader:
         """The reader of a file of which it is not known whether it is complete, nor its name. Raises Damaged."""
-        data_key, chunk_bytes = keys.opened_head(os.pread(descriptor, HEAD_BYTES, 0))
+        data_key, chunk_bytes = _opened_head(descriptor, keys)
         body_bytes = os.fstat(descriptor).st_size - HEAD_BYTES - TAG_BYTES
         size_bytes = body_bytes - -(-body_bytes // (chunk_bytes + TAG_BYTES)) * TAG_BYTES
         if size_bytes < 0:
@@ -198,6 +257,14 @@ class SealedReader:
             self._cipher.decrypt(_SEAL_NONCE, seal, _sealed(name, self.size_bytes))
         except InvalidTag as error:
             raise Damaged("a stored file has no valid seal") from error
+
+
+def _opened_head(descriptor: int, keys: MasterKeys) -> tuple[bytes, int]:
+    try:
+        return keys.opened_head(os.pread(descriptor, HEAD_BYTES, 0))
+    except Damaged:
+        # A rotation of the key may have been writing it just then, and a read beside a write can see a part of it.
+        return keys.opened_head(os.pread(descriptor, HEAD_BYTES, 0))
 
 
 def read_exactly_at(descriptor: int, length: int, offset: int) -> bytes:

@@ -166,7 +166,7 @@ def check(appliance: RunningAppliance, load: Load, verified: set[str]) -> None:
             verified.add(uid)
     assert len([place for part in store.places() for place in part]) == len(keys)
     assert list(store.spool_directory.iterdir()) == []
-    assert store.aside_count() == 0
+    assert len(store.aside_places()) == 0
 
 
 def survive(appliance: RunningAppliance, kills: int) -> None:

@@ -1,12 +1,13 @@
-"""Whole transactions on a real SQLite file."""
+"""Whole transactions, on a real SQLite file and on a real PostgreSQL server."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import peewee
 import pytest
-from peewee import IntegerField, TextField
+from peewee import BigIntegerField, IntegerField, TextField
 
 from appliance.domain.errors import SettingsError, Unavailable
 from appliance.services.database_threads import DatabaseThreads
@@ -21,12 +22,22 @@ class Counter(Table):
 TABLES = [Migration(1, "counters", lambda tx: tx.create_tables(Counter))]
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    database = Database(f"sqlite:///{tmp_path}/rows.sqlite")
+def opened(url: str) -> Iterator[Database]:
+    database = Database(url)
     migrate(database, "test", TABLES)
     database.run(lambda tx: tx.insert(Counter, name="a", value=0))
-    return database
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    yield from opened(database_url)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    yield from opened(f"sqlite:///{tmp_path}/rows.sqlite")
 
 
 def value_of_a(tx: Transaction) -> int:
@@ -130,20 +141,23 @@ def test_a_migration_is_carried_out_once(database):
     assert done == [2]
 
 
-def test_the_file_is_private(database, tmp_path):
+def test_the_file_is_private(sqlite, tmp_path):
     modes = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
 
     assert modes == {0o600}
 
 
-def test_commits_are_durable_and_foreign_keys_kept(database):
-    engine = database._engine
+def test_commits_are_durable_and_foreign_keys_kept(sqlite):
+    engine = sqlite._engine
     assert engine.execute_sql("PRAGMA journal_mode").fetchone() == ("wal",)
     assert engine.execute_sql("PRAGMA synchronous").fetchone() == (2,)
     assert engine.execute_sql("PRAGMA foreign_keys").fetchone() == (1,)
 
 
-@pytest.mark.parametrize("url", ["", "rows.sqlite", "mysql://x/y", "sqlite://host/x", "sqlite:///"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "rows.sqlite", "mysql://x/y", "sqlite://host/x", "sqlite:///", "postgresql://host", "postgresql://host/"],
+)
 def test_a_url_that_is_not_understood_is_refused(url):
     with pytest.raises(SettingsError):
         Database(url)
@@ -168,3 +182,60 @@ async def test_asyncio_runs_transactions_in_threads(database):
 
     assert await threads.read(value_of_a) == 1
     await threads.close()
+
+
+def test_two_that_look_for_a_row_and_insert_it_make_one(database):
+    """As ``ensure a row`` is written everywhere: PostgreSQL answers the second insert with a duplicate key, not a collision."""
+    together = threading.Barrier(4, timeout=20)
+    waited = threading.local()
+
+    def ensure(tx: Transaction) -> None:
+        found = tx.exists(Counter.select().where(Counter.name == "b"))
+        if not database._engine.database.endswith(".sqlite") and not hasattr(waited, "once"):
+            waited.once = True  # SQLite lets one in at a time
+            together.wait()
+        if not found:
+            tx.insert(Counter, name="b", value=1)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: database.run(ensure), range(4)))
+
+    assert database.read(lambda tx: tx.count(Counter.select().where(Counter.name == "b"))) == 1
+
+
+def test_a_row_that_is_there_already_is_said_and_not_tried_for_ever(database, monkeypatch):
+    monkeypatch.setattr("appliance.storage.database._LONGEST_PAUSE_S", 0.001)
+
+    with pytest.raises(peewee.IntegrityError):
+        database.run(lambda tx: tx.insert(Counter, name="a", value=1))
+
+
+def test_reading_does_not_write(postgresql):
+    database = Database(postgresql.new_database())
+    migrate(database, "test", TABLES)
+
+    with pytest.raises((Unavailable, peewee.InternalError)):
+        database.read(lambda tx: tx.insert(Counter, name="b", value=1))
+    database.close()
+
+
+def test_columns_that_are_added_are_empty_and_added_once(database):
+    class Wider(Counter):
+        comment = TextField(null=True)
+        size = BigIntegerField(null=True)
+
+        class Meta:
+            table_name = "counter"
+
+    for _ in range(2):
+        database.run(lambda tx: tx.add_columns(Wider.comment, Wider.size))
+
+    (row,) = database.read(lambda tx: tx.rows(Wider.select()))
+    assert (row.name, row.comment, row.size) == ("a", None, None)
+
+
+def test_a_server_that_is_not_there_is_unavailable():
+    with pytest.raises(Unavailable) as refusal:
+        Database("postgresql://nobody@127.0.0.1:1/nothing").read(lambda tx: None)
+
+    assert refusal.value.key == "database-away"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -19,10 +19,11 @@ OTHER = InstitutionId(UUID(int=2))
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    made = Database(f"sqlite:///{tmp_path}/toplevel.sqlite")
+def database(database_url: str) -> Iterator[Database]:
+    made = Database(database_url)
     migrate(made, "toplevel", toplevel.MIGRATIONS)
-    return made
+    yield made
+    made.close()
 
 
 def patient(family_name: str, given_name: str, born: str | None = None, *, number: str = "") -> Patient:
