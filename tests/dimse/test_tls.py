@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove
 
-from appliance.dimse.peers import Limits, Tls
-from tests.dimse.dimse_node import PEERS, DimseNode, dimse_node
+from appliance.dimse.peers import Limits, Peer, Tls
+from tests.dimse.dimse_node import EVERYTHING, PEERS, DimseNode, dimse_node
+from tests.end_to_end.running import free_port
 from tests.services.node_parts import ct_slice, encoded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,6 +115,44 @@ async def test_a_peer_without_a_certificate_is_not_let_in(node: DimseNode, ours:
 
 async def test_a_peer_that_speaks_in_the_clear_is_not_let_in(node: DimseNode) -> None:
     assert (await node.call("echoscu"))[0] != 0
+
+
+async def test_instances_move_to_a_destination_that_listens_with_tls(ours: Authority, tmp_path: Path) -> None:
+    port, there = free_port(), tmp_path / "there"
+    there.mkdir()
+    peers = (Peer("PEER", ("127.0.0.1",), EVERYTHING, port, tls=True),)
+    tls = Tls(str(ours.certificate), str(ours.key), str(ours.authority))
+    receiver = await asyncio.create_subprocess_exec(
+        "storescp", *map(str, ours.of_dcmtk()), "+cf", ours.authority, "-aet", "PEER", "-od", there, str(port),
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with dimse_node(tmp_path, peers=peers, tls=tls) as node:
+            await node.parts.put(encoded(ct_slice()))
+            statuses = await asyncio.to_thread(move, node, ours)
+    finally:
+        receiver.kill()
+        await receiver.wait()
+
+    assert statuses == [0]
+    assert len(list(there.iterdir())) == 1
+
+
+def move(node: DimseNode, ours: Authority) -> list[int]:
+    """Statuses of a C-MOVE to PEER, asked for over TLS; blocks."""
+    context = ssl.create_default_context(cafile=str(ours.authority))
+    context.check_hostname = False
+    context.load_cert_chain(ours.certificate, ours.key)
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", "1.2.3"
+    ae = AE("PEER")
+    ae.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
+    association = ae.associate("127.0.0.1", node.port, ae_title="APPLIANCE", tls_args=(context, "localhost"))
+    try:
+        answers = association.send_c_move(identifier, "PEER", StudyRootQueryRetrieveInformationModelMove)
+        return [int(status.Status) for status, _ in answers]
+    finally:
+        association.release()
 
 
 async def test_without_authorities_a_peer_needs_no_certificate(ours: Authority, tmp_path: Path) -> None:

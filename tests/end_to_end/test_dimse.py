@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -51,9 +53,22 @@ def until_figure(appliance: RunningAppliance, line: str, value: float) -> None:
         time.sleep(0.1)
 
 
-def test_readiness_counts_the_dicom_network_in(appliance: RunningAppliance) -> None:
+def ready(appliance: RunningAppliance) -> str:
+    """What readiness says of it."""
     with appliance.client() as client:
-        assert client.get("/readyz").json()["parts"]["dimse"] == "ready"
+        return str(client.get("/readyz").json()["parts"]["dimse"])
+
+
+def processes(appliance: RunningAppliance) -> list[int]:
+    """Ids of the processes that serve it."""
+    assert appliance.process is not None
+    children = Path(f"/proc/{appliance.process.pid}/task").glob("*/children")
+    pids = [int(pid) for file in children for pid in file.read_text().split()]
+    return [pid for pid in pids if b"appliance.dimse.process" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_readiness_counts_the_dicom_network_in(appliance: RunningAppliance) -> None:
+    assert ready(appliance) == "ready"
 
 
 def test_an_instance_that_a_modality_sends_comes_to_its_patient(
@@ -78,6 +93,30 @@ def test_a_stranger_is_rejected_and_counted(appliance: RunningAppliance) -> None
     assert call(appliance, "echoscu", title="NOBODY") != 0
 
     until_figure(appliance, 'appliance_dimse_associations_total{outcome="unknown-peer"}', 1)
+
+
+def test_a_process_of_it_that_dies_is_started_again(appliance: RunningAppliance) -> None:
+    first = processes(appliance)
+    os.kill(first[0], signal.SIGKILL)
+
+    until_figure(appliance, 'appliance_helper_restarts{helper="dimse"}', 1)
+    deadline = time.monotonic() + 20
+    while ready(appliance) != "ready":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    assert call(appliance, "echoscu") == 0
+    assert processes(appliance) != first
+
+
+def test_stopping_the_appliance_stops_it(appliance: RunningAppliance) -> None:
+    running = processes(appliance)
+    assert len(running) == 2
+
+    assert appliance.stop() == 0
+
+    assert [pid for pid in running if Path(f"/proc/{pid}").exists()] == []
+    appliance.start()
 
 
 def test_no_name_of_a_patient_is_in_the_log(appliance: RunningAppliance) -> None:
