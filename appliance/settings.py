@@ -157,8 +157,8 @@ class Limits(Settings, frozen=True):
     """Elements and items of one data set, at all levels, before the pixels."""
     frame_count: Positive = 100_000
     """Frames of one instance."""
-    frame_pixels: Positive = 1 << 30
-    """Rows times columns of one frame."""
+    frame_pixels: Positive = 1 << 28
+    """Rows times columns of one frame; the largest radiographs have a quarter of it."""
 
 
 class Drawing(Settings, frozen=True):

@@ -41,6 +41,10 @@ _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
 _START_OF_SCAN = 0xDA
 _APP0, _APP14 = 0xE0, 0xEE
 
+_JPEG_XL_START = b"\xff\x0a"
+_JPEG_XL_SIZE_BITS = (9, 13, 18, 30)
+_JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+
 # PS3.3 C.7.6.3.1.2, YBR_FULL: the inverse of the matrix there, as JFIF has it.
 _YBR_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32).T
 
@@ -178,7 +182,49 @@ def _jpeg_2000(form: PixelFormat, data: bytes, decode: Callable[[bytes], Pixels]
 
 
 def _jpeg_xl(form: PixelFormat, data: bytes) -> Pixels:
+    _check_size(Codec.JPEG_XL, form, *_jpeg_xl_size(data))
     return _one_channel(imagecodecs.jpegxl_decode(data))
+
+
+def _jpeg_xl_size(data: bytes) -> tuple[int, int]:
+    """Rows and columns of a JPEG XL picture (ISO/IEC 18181-1 D.2, SizeHeader): bits, the lowest of each byte first."""
+    stream = _jpeg_xl_codestream(data)
+    if not stream.startswith(_JPEG_XL_START) or len(stream) < 12:
+        raise _broken(Codec.JPEG_XL, "no codestream")
+    bits = int.from_bytes(stream[2:12], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value = bits & ((1 << count) - 1)
+        bits >>= count
+        return value
+
+    is_small = take(1)
+    rows = (take(5) + 1) * 8 if is_small else 1 + take(_JPEG_XL_SIZE_BITS[take(2)])
+    ratio = take(3)
+    if ratio:
+        numerator, denominator = _JPEG_XL_RATIOS[ratio - 1]
+        return rows, rows * numerator // denominator
+    return rows, (take(5) + 1) * 8 if is_small else 1 + take(_JPEG_XL_SIZE_BITS[take(2)])
+
+
+def _jpeg_xl_codestream(data: bytes) -> bytes:
+    """The beginning of the codestream, out of its container if it is in one (ISO/IEC 18181-2 §9)."""
+    if data.startswith(_JPEG_XL_START):
+        return data[:12]
+    at = 0
+    while at + 16 <= len(data):
+        length, kind = struct.unpack_from(">L4s", data, at)
+        head = 16 if length == 1 else 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, at + 8)
+        if kind in (b"jxlc", b"jxlp"):
+            begin = at + head + (4 if kind == b"jxlp" else 0)  # a part of it begins with its number
+            return data[begin : begin + 12]
+        if length < head:
+            break
+        at += length
+    return b""
 
 
 def _one_channel(values: Pixels) -> Pixels:

@@ -14,6 +14,7 @@ Runs in a process of its own (``services.parse_process``), since the files are a
 from __future__ import annotations
 
 import logging
+import struct
 import warnings
 from dataclasses import dataclass, replace
 
@@ -67,7 +68,17 @@ _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_KINDS: dict[int, PixelKind] = {0x7FE00008: "float", 0x7FE00009: "double", 0x7FE00010: "integer"}
 _USUAL_LIMITS = DataSetLimits()
 _DICOMDIR = "1.2.840.10008.1.3.10"
-_BROKEN = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError, EOFError, OSError)
+_BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    NotImplementedError,
+    OverflowError,
+    EOFError,
+    OSError,
+    struct.error,
+)
 """What pydicom raises over bytes that are no data set."""
 
 

@@ -34,8 +34,8 @@ class DataSetLimits(msgspec.Struct, frozen=True):
     """Elements and items, at all levels, before the pixels. Ten thousand frames with a group each have 300,000."""
     frame_count: int = 100_000
     """Number of Frames."""
-    frame_pixels: int = 1 << 30
-    """Rows times columns."""
+    frame_pixels: int = 1 << 28
+    """Rows times columns: 16,384 each way. The largest radiographs have a quarter of it."""
 
 
 class _Kind(Enum):
