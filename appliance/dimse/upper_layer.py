@@ -97,7 +97,7 @@ class Provider(DULServiceProvider):
 
     def kill_dul(self) -> None:
         super().kill_dul()
-        self.to_user_queue.put(None)  # type: ignore[arg-type]  # nothing more will come, to whoever waits for it
+        self.to_user_queue.put(None)  # nothing more will come, to whoever waits for it
         self.wake()
 
     def stop_dul(self) -> bool:
