@@ -62,6 +62,10 @@ PACKAGES = (
 TEST_PACKAGES = (
     Package("chromium", "the browser of the end-to-end tests", _lacks_browser),
     Package("libnss3-tools", "certutil: lets that browser trust the test's own certificate"),
+    Package("dcmtk", "a stranger's senders and receivers, for the DIMSE tests"),
+    Package("orthanc", "a stranger's archive, as a peer both ways"),
+    Package("orthanc-dicomweb", "lets that archive speak DICOMweb"),
+    Package("postgresql", "the other database that the storage tests run on"),
 )
 
 
