@@ -21,6 +21,7 @@ BEYOND_THE_LIMITS = {
     "TC0265_depth_100.dcm": "nested-too-deeply",
     "2026-05-26-oob-monochrome-46341.dcm": "too-many-pixels",  # 46341 squared is just more than 2^31
     "2026-05-26-oob-monochrome-65535.dcm": "too-many-pixels",
+    "3gb-bulk-data-truncated.dcm": "too-many-pixels",
     "TC0339_mf_nf_million.dcm": "too-many-frames",
 }
 
