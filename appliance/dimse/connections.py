@@ -71,7 +71,24 @@ class Connection(AssociationSocket):
         with self._bell_lock:
             if self._bell is not None and self._bell in happened:
                 os.eventfd_read(self._bell)
-        return bool(happened - {self._bell})
+        has_come = bool(happened - {self._bell})
+        if has_come and isinstance(self.socket, ssl.SSLSocket):
+            return self._has_data(self.socket)
+        return has_come
+
+    def _has_data(self, connected: ssl.SSLSocket) -> bool:
+        """Whether what came was for us: TLS also talks to itself (RFC 8446 §4.6), and to wait for data then would be long."""
+        connected.settimeout(0)
+        try:
+            piece = connected.recv(_PIECE_BYTES)
+        except ssl.SSLWantReadError:
+            return False
+        except OSError:
+            return True  # and ``recv`` says what is the matter
+        finally:
+            connected.settimeout(self._idle_s)
+        self._first += piece
+        return True  # the end as well, which ``recv`` finds again
 
     def recv(self, nr_bytes: int) -> bytearray:
         """So many bytes, fewer where the connection ends. Raises OSError beyond the limit or the idle time."""
