@@ -34,12 +34,14 @@ from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.patients import patients
 from appliance.http.pictures import Pictures
+from appliance.http.qido import Queries
 from appliance.http.records import records
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.uploads import UploadLimits, Uploads
 from appliance.services.accounts import Accounts
+from appliance.services.archive import Archive
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings
@@ -244,6 +246,7 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
         studies(catalogue, bench.access, institution_id),
         conflicts(catalogue, bench.access),
         Pictures(catalogue, drawing, bench.access, bench.metrics).blueprint(),
+        Queries(Archive(database), bench.access, settings.base_url).blueprint(),
     ]
     bench.streamed.append(
         StoreInstances(

@@ -15,7 +15,9 @@ from appliance.domain.accounts import Account, Role
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
+from appliance.http.qido import Queries
 from appliance.http.stow import StoreInstances
+from appliance.services.archive import Archive
 from appliance.services.ingest import IngestSettings
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
@@ -64,7 +66,8 @@ async def node_doors(folder: Path, settings: IngestSettings | None = None) -> As
             base_url=BASE,
             request_limit_bytes=REQUEST_LIMIT_BYTES,
         )
-        root = Root(resources([]), None, None, [stow])  # type: ignore[arg-type]
+        queries = Queries(Archive(parts.threads), access, BASE)
+        root = Root(resources([queries.blueprint()]), None, None, [stow])  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             doors = NodeDoors(parts, client, signer)
