@@ -40,6 +40,7 @@ from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.uploads import UploadLimits, Uploads
+from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts
 from appliance.services.archive import Archive
 from appliance.services.catalogue import Catalogue
@@ -241,12 +242,17 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     catalogue = Catalogue(store, database, settings.id)
     _start_reconciliation(bench, Reconciliation(store, database, ingest))
     drawing = await _open_drawing(bench, settings)
+    archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
+    await archive.start()
+    bench.stack.push_async_callback(archive.stop)
     institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
     bench.blueprints += [
         studies(catalogue, bench.access, institution_id),
         conflicts(catalogue, bench.access),
         Pictures(catalogue, drawing, bench.access, bench.metrics).blueprint(),
-        Queries(Archive(database), bench.access, settings.base_url).blueprint(),
+        Queries(archive, bench.access, settings.base_url).blueprint(),
+        Retrieval(archive, bench.access, settings.base_url).blueprint(),
+        deletions(catalogue, bench.access, institution_id),
     ]
     bench.streamed.append(
         StoreInstances(
@@ -255,7 +261,7 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
             bench.metrics,
             institution_id=institution_id,
             base_url=settings.base_url,
-            request_limit_bytes=settings.instances.request_limit_bytes,
+            request_limit_bytes=settings.limits.request_bytes,
         )
     )
     bench.checks["node database"] = _database_check(database)

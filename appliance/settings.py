@@ -137,8 +137,6 @@ class Instances(Settings, frozen=True):
     """Nothing more is taken in when less than this is free."""
     instance_limit_bytes: Positive = 4 * GIBIBYTE
     """The largest single instance that is taken in."""
-    request_limit_bytes: Positive = 64 * GIBIBYTE
-    """The largest body of one STOW-RS request, of any number of instances."""
 
 
 class Limits(Settings, frozen=True):

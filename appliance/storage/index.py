@@ -108,7 +108,7 @@ class InstanceRow(Table):
 
     class Meta:
         table_name = "instance"
-        indexes = ((("study_uid", "series_uid"), False), (("sop_class_uid",), False))
+        indexes = ((("study_uid", "series_uid", "number", "instance_uid"), False), (("sop_class_uid",), False))
 
 
 class MetadataRow(Table):

@@ -17,10 +17,12 @@ from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.qido import Queries
 from appliance.http.stow import StoreInstances
+from appliance.http.wado import Retrieval, deletions
 from appliance.services.archive import Archive
 from appliance.services.ingest import IngestSettings
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
+from appliance.storage.index import StudyRow
 from tests.services.node_parts import NodeParts, node_parts
 
 CLINIC = InstitutionId(UUID(int=1))
@@ -50,6 +52,11 @@ class NodeDoors:
             headers={"Content-Type": related("application/dicom"), **JSON, **headers},
         )
 
+    async def empty(self) -> None:
+        """Nothing is held any more."""
+        for study_uid in self.parts.database.read(lambda tx: [row.study_uid for row in tx.rows(StudyRow.select())]):
+            await self.parts.catalogue.delete_study(study_uid)
+
 
 @contextlib.asynccontextmanager
 async def node_doors(folder: Path, settings: IngestSettings | None = None) -> AsyncIterator[NodeDoors]:
@@ -66,13 +73,22 @@ async def node_doors(folder: Path, settings: IngestSettings | None = None) -> As
             base_url=BASE,
             request_limit_bytes=REQUEST_LIMIT_BYTES,
         )
-        queries = Queries(Archive(parts.threads), access, BASE)
-        root = Root(resources([queries.blueprint()]), None, None, [stow])  # type: ignore[arg-type]
+        archive = Archive(parts.store, parts.threads)
+        await archive.start()
+        blueprints = [
+            Queries(archive, access, BASE).blueprint(),
+            Retrieval(archive, access, BASE).blueprint(),
+            deletions(parts.catalogue, access, CLINIC),
+        ]
+        root = Root(resources(blueprints), None, None, [stow])  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             doors = NodeDoors(parts, client, signer)
             client.headers.update(doors.token(Role.SUPERUSER))
-            yield doors
+            try:
+                yield doors
+            finally:
+                await archive.stop()
 
 
 def related(kind: str, boundary: str = "end") -> str:

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from appliance.domain.accounts import Role
 from appliance.domain.errors import StoreFull
@@ -16,10 +17,20 @@ from tests.services.node_parts import ct_slice, encoded
 STORED, FAILED, OTHER, REASON = "00081199", "00081198", "0008119A", "00081197"
 
 
-@pytest.fixture
-async def doors(tmp_path):
-    async with node_doors(tmp_path) as opened:
-        yield opened
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def opened(tmp_path_factory):
+    async with node_doors(tmp_path_factory.mktemp("node")) as doors:
+        yield doors
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def doors(opened):
+    """A node that holds nothing."""
+    yield opened
+    await opened.empty()
 
 
 async def held(doors, study="1.2.3", series="1.2.3.1"):
