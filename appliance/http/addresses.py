@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from appliance.http.asgi import Scope, header
 
@@ -12,8 +13,13 @@ _LEVELS = ("studies", "series", "instances")
 
 
 def dicom_web(scope: Scope, base_url: str) -> str:
-    """The root of the DICOMweb resources, by the name under which the request came; by ``base_url`` if it has none."""
+    """The root of the DICOMweb resources, by the name under which the request came; by ``base_url`` if it has none.
+
+    A host without a port may be that of ``base_url``, whose port a client left out (dicomweb-client does).
+    """
     host = header(scope, b"host") or ""
+    if host == urlsplit(base_url).hostname:
+        return f"{base_url.rstrip('/')}/dicom-web"
     root = f"{scope.get('scheme', 'https')}://{host}" if _AUTHORITY.fullmatch(host) else base_url.rstrip("/")
     return f"{root}/dicom-web"
 

@@ -259,7 +259,8 @@ def _forms(wanted: MediaType, default: str) -> _Wanted:
     if wanted.name == "*/*":
         return _Wanted(default, AS_STORED, is_multipart=True)
     if wanted.name in ("multipart/related", "multipart/*"):
-        return _Wanted(wanted.parameters.get("type", default).lower(), syntax, is_multipart=True)
+        inner = MediaType(wanted.parameters.get("type", default).lower())
+        return _Wanted(default if inner.covers(default) else inner.name, syntax, is_multipart=True)
     return _Wanted(wanted.name, syntax, is_multipart=False)
 
 

@@ -187,6 +187,29 @@ async def test_metadata_is_xml_where_it_is_asked_for(doors):
     assert b'keyword="PatientName"' in content
 
 
+@pytest.mark.parametrize("accept", ["*/*", 'multipart/related; type="*/*"', "multipart/related", "multipart/*"])
+async def test_ranges_of_media_types_mean_the_usual_one(doors, accept):
+    url = await stored(doors, encoded(ct_slice(1)))
+
+    assert parts(await get(doors, f"{url}/frames/1", Accept=accept))[0][0]["content-type"].startswith(
+        "application/octet"
+    )
+    assert parts(await get(doors, url, Accept=accept))[0][0]["content-type"].startswith("application/dicom")
+
+
+async def test_addresses_have_the_name_and_the_port_by_which_the_request_came(doors):
+    url = await stored(doors, encoded(ct_slice(1)))
+
+    for host, root in [
+        ("box.test", "https://box.test"),
+        ("10.0.0.7:8443", "https://10.0.0.7:8443"),
+        ("[::1]:8443", "https://[::1]:8443"),
+        ('evil"><script>', "https://box.test"),
+    ]:
+        (model,) = (await get(doors, f"{url}/metadata", Host=host)).json()
+        assert model["7FE00010"]["BulkDataURI"] == f"{root}{url}/bulkdata/7FE00010"
+
+
 async def test_frames_are_given_by_number(doors, dicom_dir):
     data = (dicom_dir / "04-xray" / "XA-rubo-96f.dcm").read_bytes()
     url = await stored(doors, data)
