@@ -22,7 +22,7 @@ from appliance.domain.errors import ApplianceError, SettingsError
 from appliance.domain.identifiers import InstitutionId
 from appliance.http import certificates, listeners
 from appliance.http.access import Access
-from appliance.http.application import Root, resources
+from appliance.http.application import Root, Streamed, resources
 from appliance.http.asgi import Application
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
@@ -34,11 +34,15 @@ from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.patients import patients
 from appliance.http.pictures import Pictures
+from appliance.http.qido import Queries
 from appliance.http.records import records
 from appliance.http.sessions import sessions
+from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.uploads import UploadLimits, Uploads
+from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts
+from appliance.services.archive import Archive
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings
@@ -144,6 +148,7 @@ class _Bench:
     checks: dict[str, Check] = field(default_factory=dict)
     gauges: list[Callable[[], None]] = field(default_factory=list)
     children: Children = field(default_factory=Children)
+    streamed: list[Streamed] = field(default_factory=list)
 
     @property
     def access(self) -> Access:
@@ -175,7 +180,7 @@ async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
             health(bench.checks, bench.metrics, bench.access, bench.refresh),
         ]
         quart = cast(Application, resources(bench.blueprints))  # the same words, typed more narrowly
-        root = Root(quart, page, uploads)
+        root = Root(quart, page, uploads, bench.streamed)
         yield Assembled(Measuring(Origins(root, settings.allowed_origins), bench.metrics))
 
 
@@ -237,12 +242,28 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     catalogue = Catalogue(store, database, settings.id)
     _start_reconciliation(bench, Reconciliation(store, database, ingest))
     drawing = await _open_drawing(bench, settings)
+    archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
+    await archive.start()
+    bench.stack.push_async_callback(archive.stop)
     institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
     bench.blueprints += [
         studies(catalogue, bench.access, institution_id),
         conflicts(catalogue, bench.access),
         Pictures(catalogue, drawing, bench.access, bench.metrics).blueprint(),
+        Queries(archive, bench.access, settings.base_url).blueprint(),
+        Retrieval(archive, bench.access, settings.base_url).blueprint(),
+        deletions(catalogue, bench.access, institution_id),
     ]
+    bench.streamed.append(
+        StoreInstances(
+            ingest,
+            bench.access,
+            bench.metrics,
+            institution_id=institution_id,
+            base_url=settings.base_url,
+            request_limit_bytes=settings.limits.request_bytes,
+        )
+    )
     bench.checks["node database"] = _database_check(database)
     if settings.dimse is not None:
         await _open_dimse(bench, settings, settings.dimse, on_stored=uplink.wake)

@@ -6,6 +6,7 @@
     ├── NotAllowed           somebody is, and may not
     ├── NotFound             nothing by that name, for this account
     ├── NotAcceptable        none of the media types that were asked for can be made
+    ├── UnsupportedMedia     a body of a kind that is not taken here
     ├── Conflict             it contradicts what is kept
     ├── TooLarge             beyond a limit of the settings
     ├── NotDicom             bytes that are not DICOM, or DICOM that cannot be read
@@ -53,6 +54,10 @@ class NotFound(ApplianceError):
 
 class NotAcceptable(ApplianceError):
     default_key = "not-acceptable"
+
+
+class UnsupportedMedia(ApplianceError):
+    default_key = "unsupported-media"
 
 
 class Conflict(ApplianceError):

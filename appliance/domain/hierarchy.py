@@ -41,6 +41,8 @@ class StudyAttributes:
     study_id: str = ""
     referring_physician: str = ""
     institution_name: str = ""
+    timezone: str = ""
+    """Timezone Offset From UTC, as ``+0100`` (PS3.3 C.12.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ class SeriesAttributes:
     laterality: str = ""
     date: str | None = None
     time: str | None = None
+    performed_date: str | None = None
+    """Performed Procedure Step Start Date and Time."""
+    performed_time: str | None = None
+    scheduled_step_id: str = ""
+    """Of the first item of Request Attributes Sequence."""
+    requested_procedure_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class InstanceAttributes:
     columns: int | None = None
     frame_count: int = 1
     """Number of Frames; 1 for what has none."""
+    bits_allocated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +93,5 @@ class ParsedInstance:
     """In plain words, where there is no image; None where there is one."""
     preamble: str = ""
     """What the 128 bytes before the prefix are (``domain.preamble``); empty where they are zero or not there."""
+    metadata: bytes = b""
+    """The data set in the DICOM JSON model, as ``storage.dicom_json`` packs it; empty where that is too long to keep."""

@@ -50,3 +50,8 @@ def preamble_of(start: bytes) -> str:
 def is_dangerous(kind: str) -> bool:
     """Whether a preamble of that kind is zeroed on the way out: some system would run the file, or unpack it."""
     return kind not in _HARMLESS
+
+
+def dangerous_kinds() -> tuple[str, ...]:
+    """Every kind that is zeroed on the way out, each once."""
+    return tuple(dict.fromkeys(kind for _, kind in _STARTS if is_dangerous(kind)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from quart import Blueprint, Quart, Response
 from werkzeug.exceptions import HTTPException
@@ -38,13 +39,29 @@ def resources(blueprints: Iterable[Blueprint]) -> Quart:
     return quart
 
 
-class Root:
-    """Sends each request to the part that answers it: uploads, the other resources, or the page."""
+class Streamed(Protocol):
+    """A resource that is plain ASGI, for its back-pressure."""
 
-    def __init__(self, quart: Application, page: Application | None, uploads: Uploads | None) -> None:
+    def takes(self, scope: Scope) -> bool:
+        """Whether a request is for this resource."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class Root:
+    """Sends each request to the part that answers it: what is streamed, the other resources, or the page."""
+
+    def __init__(
+        self,
+        quart: Application,
+        page: Application | None,
+        uploads: Uploads | None,
+        streamed: Sequence[Streamed] = (),
+    ) -> None:
         self._quart = quart
         self._page = page
         self._uploads = uploads
+        self._streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -56,6 +73,9 @@ class Root:
         path = scope["path"]
         if self._uploads and path == UPLOADS_PATH and scope["method"] == "POST":
             return self._uploads
+        for resource in self._streamed:
+            if resource.takes(scope):
+                return resource
         if path.startswith(_QUART_PREFIXES) or path in _QUART_PATHS or self._page is None:
             return self._quart
         return self._page

@@ -16,6 +16,7 @@ STATUS: dict[type[errors.ApplianceError], int] = {
     errors.NotAcceptable: 406,
     errors.Conflict: 409,
     errors.TooLarge: 413,
+    errors.UnsupportedMedia: 415,
     errors.NotDicom: 422,
     errors.NotDrawable: 422,
     errors.TooManyAttempts: 429,

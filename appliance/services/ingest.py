@@ -121,6 +121,10 @@ class Ingest:
             self._on_stored()
         return stored
 
+    async def check_room(self, size_bytes: int) -> None:
+        """Raises StoreFull if so many bytes would leave less than the floor free."""
+        await self.in_thread(lambda: self._store.check_floor(size_bytes))
+
     async def in_thread(self, work: Callable[[], T]) -> T:
         """What ``work`` returned, in a thread for files."""
         return await self._threads_to_the_end(lambda _: work())

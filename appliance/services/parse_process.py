@@ -100,14 +100,14 @@ class Parsers:
 
 def _prepare(settings: bytes) -> Callable[[Request], None]:
     limits = msgspec.msgpack.decode(settings, type=ParseLimits)
-    _limit(resource.RLIMIT_AS, limits.memory_bytes)
-    _limit(resource.RLIMIT_NOFILE, limits.open_files)
-    _limit(resource.RLIMIT_CORE, 0)  # a dump would hold what the file holds
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_NPROC, 0)
+    limit(resource.RLIMIT_AS, limits.memory_bytes)
+    limit(resource.RLIMIT_NOFILE, limits.open_files)
+    limit(resource.RLIMIT_CORE, 0)  # a dump would hold what the file holds
+    limit(resource.RLIMIT_FSIZE, 0)
+    limit(resource.RLIMIT_NPROC, 0)
 
     def handle(request: Request) -> None:
-        _allow_processor_time(limits.processor_s)
+        allow_processor_time(limits.processor_s)
         request.answer(msgspec.msgpack.encode(_parsed(request.message.header, limits.data_set)))
 
     return handle
@@ -124,13 +124,13 @@ def _parsed(header: bytes, limits: DataSetLimits) -> ParsedInstance:
         raise NotDicom(f"the parser fails: {type(error).__name__}", key="unreadable-dicom") from None
 
 
-def _limit(what: int, most: int) -> None:
+def limit(what: int, most: int) -> None:
     _, hard = resource.getrlimit(what)
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(what, (most, most))
 
 
-def _allow_processor_time(seconds: int) -> None:
+def allow_processor_time(seconds: int) -> None:
     """The kernel ends the process (SIGXCPU) when it has used so much more than until now."""
     used = os.times()
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)

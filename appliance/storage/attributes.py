@@ -11,7 +11,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     TypeError,
     KeyError,
@@ -33,7 +33,7 @@ def value_of(ds: Dataset, keyword: str) -> Any | None:  # Any: pydicom has no ty
     """The value of an element, None if it is missing, empty or unreadable."""
     try:
         value = ds.get(keyword)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     return None if value is None or (isinstance(value, str | bytes) and not value) else value
 
@@ -113,7 +113,7 @@ def items_of(ds: Dataset, keyword: str) -> Sequence[Dataset]:
     value = value_of(ds, keyword)
     try:
         return [item for item in value or () if isinstance(item, Dataset)]
-    except _UNREADABLE:
+    except UNREADABLE:
         return []
 
 

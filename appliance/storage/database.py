@@ -31,7 +31,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import peewee
-from peewee import CompositeKey, IntegerField, Model, SchemaManager, TextField, fn
+from peewee import SQL, CompositeKey, IntegerField, Model, SchemaManager, TextField, fn
 
 from appliance.domain.errors import SettingsError, Unavailable
 
@@ -53,6 +53,7 @@ _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "full",  # in WAL mode less than full may lose acknowledged transactions in a power cut
     "foreign_keys": 1,
+    "case_sensitive_like": 1,  # as everywhere else, and so that an index serves a pattern that begins with letters
 }
 
 
@@ -134,6 +135,14 @@ class Transaction:
             if column.column_name not in {known.name for known in self._engine.get_columns(table)}:
                 definition, _ = self._engine.get_sql_context().sql(column.ddl(self._engine.get_sql_context())).query()
                 self._engine.execute_sql(f'ALTER TABLE "{table}" ADD COLUMN {definition}')
+
+
+def matches(column: Any, pattern: str) -> Any:  # Any: peewee has no types
+    """Whether a text column fits a pattern of SQL, with ``%`` and ``_``, ``!`` before those that mean themselves.
+
+    Case counts. Peewee's own operator means another language of patterns on SQLite.
+    """
+    return peewee.NodeList((column, SQL("LIKE"), peewee.Value(pattern), SQL("ESCAPE '!'")))
 
 
 @dataclass(frozen=True, slots=True)

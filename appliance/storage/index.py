@@ -6,6 +6,7 @@ by its own. Totals of a series are kept beside it, so that neither an ingest nor
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from appliance.domain.hierarchy import (
 )
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription, StoredImage, StoredSeries
+from appliance.domain.people import folded
 from appliance.storage.database import Migration, Table, Transaction
 
 _VARIABLES = 500
@@ -48,6 +50,11 @@ class StudyRow(Table):
     study_id = TextField()
     referring_physician = TextField()
     institution_name = TextField()
+    timezone = TextField(null=True)
+    person_folded = TextField(null=True)
+    person_words = TextField(null=True)
+    referring_folded = TextField(null=True)
+    referring_words = TextField(null=True)
 
     class Meta:
         table_name = "study"
@@ -63,6 +70,10 @@ class SeriesRow(Table):
     laterality = TextField()
     date = TextField(null=True)
     time = TextField(null=True)
+    performed_date = TextField(null=True)
+    performed_time = TextField(null=True)
+    scheduled_step_id = TextField(null=True)
+    requested_procedure_id = TextField(null=True)
     version = TextField()
     instance_count = IntegerField()
     frame_count = IntegerField()
@@ -72,6 +83,7 @@ class SeriesRow(Table):
     class Meta:
         table_name = "series"
         primary_key = CompositeKey("study_uid", "series_uid")
+        indexes = ((("modality",), False),)
 
 
 class InstanceRow(Table):
@@ -90,12 +102,23 @@ class InstanceRow(Table):
     image = BlobField(null=True)
     not_drawable_reason = TextField(null=True)
     received_at = TextField()
+    bits_allocated = IntegerField(null=True)
     preamble = TextField(null=True)
     missing_since = TextField(null=True)
 
     class Meta:
         table_name = "instance"
-        indexes = ((("study_uid", "series_uid"), False),)
+        indexes = ((("study_uid", "series_uid", "number", "instance_uid"), False), (("sop_class_uid",), False))
+
+
+class MetadataRow(Table):
+    """The data set of an instance in the DICOM JSON model, packed; none where it is too long to keep."""
+
+    instance_uid = TextField(primary_key=True)
+    json = BlobField()
+
+    class Meta:
+        table_name = "metadata"
 
 
 class ConflictRow(Table):
@@ -146,6 +169,27 @@ def _create(tx: Transaction) -> None:
     tx.create_tables(StudyRow, SeriesRow, InstanceRow, ConflictRow, NodeOutboxRow, NodeOutboxEndRow)
 
 
+def _make_searchable(tx: Transaction) -> None:
+    """What QIDO-RS asks for; of instances that are held already, as much as is known without reading them."""
+    tx.create_tables(MetadataRow)
+    tx.add_columns(
+        StudyRow.timezone,
+        StudyRow.person_folded,
+        StudyRow.person_words,
+        StudyRow.referring_folded,
+        StudyRow.referring_words,
+        SeriesRow.performed_date,
+        SeriesRow.performed_time,
+        SeriesRow.scheduled_step_id,
+        SeriesRow.requested_procedure_id,
+        InstanceRow.bits_allocated,
+    )
+    tx.create_tables(SeriesRow, InstanceRow)
+    for row in tx.rows(StudyRow.select().where(StudyRow.person_folded.is_null())):
+        names = _searched_names(row.person_name, row.referring_physician)
+        tx.execute(StudyRow.update(**names).where(StudyRow.study_uid == row.study_uid))
+
+
 def _keep_conflicts_apart(tx: Transaction) -> None:
     tx.add_columns(ConflictRow.study_uid, ConflictRow.series_uid, ConflictRow.md5, ConflictRow.size_bytes)
     tx.add_columns(InstanceRow.preamble, InstanceRow.missing_since)
@@ -154,6 +198,7 @@ def _keep_conflicts_apart(tx: Transaction) -> None:
 
 MIGRATIONS = (
     Migration(1, "studies, series, instances, conflicts, outbox", _create),
+    Migration(2, "columns and metadata for DICOMweb", _make_searchable),
     Migration(3, "bytes of conflicts, removals, preambles, what is missing", _keep_conflicts_apart),
 )
 
@@ -261,8 +306,11 @@ def add(tx: Transaction, node_id: UUID, parsed: ParsedInstance, stored: StoredBy
         image=_packed(parsed.image) if parsed.image else None,
         not_drawable_reason=parsed.not_drawable_reason,
         received_at=_now(),
+        bits_allocated=instance.bits_allocated,
         preamble=parsed.preamble or None,
     )
+    if parsed.metadata:
+        tx.insert(MetadataRow, instance_uid=instance.instance_uid, json=parsed.metadata)
     put_in_outbox(
         tx, _as_held(_study_row(tx, parsed.study.study_uid), _series_rows(tx, parsed.study.study_uid), node_id)
     )
@@ -517,6 +565,8 @@ def _ensure_study(tx: Transaction, parsed: ParsedInstance) -> None:
         study_id=study.study_id,
         referring_physician=study.referring_physician,
         institution_name=study.institution_name,
+        timezone=study.timezone,
+        **_searched_names(patient.person_name, study.referring_physician),
     )
 
 
@@ -546,6 +596,10 @@ def _count_in_series(tx: Transaction, parsed: ParsedInstance) -> None:
         laterality=series.laterality,
         date=series.date,
         time=series.time,
+        performed_date=series.performed_date,
+        performed_time=series.performed_time,
+        scheduled_step_id=series.scheduled_step_id,
+        requested_procedure_id=series.requested_procedure_id,
         version=_new_version(),
         instance_count=1,
         frame_count=frames,
@@ -562,6 +616,8 @@ def _delete_instances(tx: Transaction, which: Any) -> tuple[str, ...]:  # Any: p
         conflicting = ConflictRow.instance_uid << [row.instance_uid for row in rows[start : start + _VARIABLES]]
         keys += [row.refused_key for row in tx.rows(ConflictRow.select().where(conflicting))]
         tx.execute(ConflictRow.delete().where(conflicting))
+    gone = InstanceRow.select(InstanceRow.instance_uid).where(which)
+    tx.execute(MetadataRow.delete().where(MetadataRow.instance_uid.in_(gone)))
     tx.execute(InstanceRow.delete().where(which))
     for key in keys:
         tx.execute(RemovalRow.delete().where(RemovalRow.key == key))
@@ -656,6 +712,26 @@ def _as_held(study: Any, series: Sequence[Any], node_id: UUID) -> StudyHeld:
         len(series),
         sum(row.instance_count for row in series),
     )
+
+
+def _searched_names(person_name: str, referring_physician: str) -> dict[str, str]:
+    """The columns by which names are found."""
+    return {
+        "person_folded": folded_name(person_name),
+        "person_words": folded_words(person_name),
+        "referring_folded": folded_name(referring_physician),
+        "referring_words": folded_words(referring_physician),
+    }
+
+
+def folded_name(person_name: str) -> str:
+    """A DICOM Person Name as it is compared: folded, and without the marks that follow its last component."""
+    return "=".join(group.rstrip("^ ") for group in folded(person_name).split("="))
+
+
+def folded_words(person_name: str) -> str:
+    """The words of a name, each after a blank."""
+    return "".join(f" {word}" for word in re.split(r"[\s^=,.]+", folded(person_name)) if word)
 
 
 def _packed(image: ImageDescription) -> bytes:

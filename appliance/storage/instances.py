@@ -293,10 +293,10 @@ class InstanceStore:
         """The files that were set aside and wait for a person; of one name if it is given."""
         return list(self._aside.glob(f"{name}*")) if self._aside.is_dir() else []
 
-    def check_floor(self) -> None:
-        """Raises StoreFull if less than the floor is free."""
+    def check_floor(self, coming_bytes: int = 0) -> None:
+        """Raises StoreFull if less than the floor is free, or would be with so many bytes more."""
         free_bytes = shutil.disk_usage(self.spool_directory).free
-        if free_bytes < self._floor_bytes:
+        if free_bytes - coming_bytes < self._floor_bytes:
             raise StoreFull("the store is full", free_bytes=free_bytes, floor_bytes=self._floor_bytes)
 
     def is_whole(self, key: str) -> bool:

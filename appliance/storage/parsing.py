@@ -38,11 +38,13 @@ from appliance.storage.attributes import (
     bytes_of,
     date_of,
     integer_of,
+    items_of,
     number_of,
     person_name_of,
     text_of,
     time_of,
 )
+from appliance.storage.dicom_json import metadata_of, packed
 from appliance.storage.fragments import frames_of, read_fragments
 from appliance.storage.stream import Readable, Stream, inflated
 from appliance.storage.structure import DataSetLimits, check_structure
@@ -90,6 +92,7 @@ class PixelElement:
     offset: int
     length: int
     vr: str | None
+    tag: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +133,20 @@ def parse(reader: Readable, limits: DataSetLimits = _USUAL_LIMITS) -> ParsedInst
             integer_of(ds, "Rows"),
             integer_of(ds, "Columns"),
             len(image.frames) if image else max(1, integer_of(ds, "NumberOfFrames") or 1),
+            integer_of(ds, "BitsAllocated"),
         ),
         image,
         reason,
         preamble_of(reader.read_at(0, _PREFIX_OFFSET + len(PREFIX))),
+        packed(metadata(header)),
     )
+
+
+def metadata(header: Header) -> dict[str, dict[str, object]]:
+    """The data set in the DICOM JSON model."""
+    pixels = header.pixels
+    place = (pixels.tag, pixels.vr or "OW") if pixels else None
+    return metadata_of(header.ds, header.transfer_syntax_uid, place)
 
 
 def _check_size(ds: Dataset, limits: DataSetLimits) -> None:
@@ -174,7 +186,7 @@ def _header_from(content: Readable, start: int, syntax: str, meta: Dataset) -> H
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
         nonlocal pixels
         if tag in _PIXEL_KINDS:
-            pixels = PixelElement(_PIXEL_KINDS[tag], stream.tell(), length, vr)
+            pixels = PixelElement(_PIXEL_KINDS[tag], stream.tell(), length, vr, int(tag))
         return tag in _PIXEL_KINDS
 
     ds = _data_set(stream, syntax, at_pixels)
@@ -253,10 +265,12 @@ def _study(ds: Dataset, study_uid: StudyUid) -> StudyAttributes:
         text_of(ds, "StudyID"),
         person_name_of(ds, "ReferringPhysicianName"),
         text_of(ds, "InstitutionName"),
+        text_of(ds, "TimezoneOffsetFromUTC"),
     )
 
 
 def _series(ds: Dataset, series_uid: SeriesUid) -> SeriesAttributes:
+    request = next(iter(items_of(ds, "RequestAttributesSequence")), Dataset())
     return SeriesAttributes(
         series_uid,
         text_of(ds, "Modality").upper(),
@@ -266,6 +280,10 @@ def _series(ds: Dataset, series_uid: SeriesUid) -> SeriesAttributes:
         text_of(ds, "Laterality") or text_of(ds, "ImageLaterality"),
         date_of(ds, "SeriesDate"),
         time_of(ds, "SeriesTime"),
+        date_of(ds, "PerformedProcedureStepStartDate"),
+        time_of(ds, "PerformedProcedureStepStartTime"),
+        text_of(request, "ScheduledProcedureStepID"),
+        text_of(request, "RequestedProcedureID"),
     )
 
 

@@ -1,0 +1,105 @@
+"""The DICOMweb part of the conformance statement, printed from the tables that the code runs on.
+
+    python -m appliance.http.conformance docs/conformance.md
+
+writes it between its marks; a test compares.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from appliance.domain.preamble import dangerous_kinds
+from appliance.domain.searches import Level
+from appliance.http.stow import FAILURE_REASONS, OTHER_STUDY
+from appliance.http.wado import FRAME_TYPES
+from appliance.storage.queries import ATTRIBUTES, MOST_RESULTS
+from appliance.storage.transcoding import TARGETS
+from appliance.storage.transfer_syntaxes import CODECS
+
+BEGIN, END = "<!-- DICOMweb: printed by appliance/http/conformance.py -->", "<!-- end of DICOMweb -->"
+
+
+def statement() -> str:
+    """The part, in Markdown, marks included."""
+    paragraphs = (
+        BEGIN,
+        "## DICOMweb (PS3.18)",
+        "### Store (STOW-RS)",
+        "Every SOP class and every transfer syntax is stored, as `application/dicom` parts of a `multipart/related`, or one "
+        "instance as the whole body. Bodies with Content-Encoding, `application/dicom+json` and `application/dicom+xml` are "
+        "not taken. The same bytes again are accepted and stored once.",
+        _table(("Failure Reason", "when"), [(f"{code:04X}H", name) for name, code in _reasons()]),
+        "### Search (QIDO-RS)",
+        f"At most {MOST_RESULTS:,} results in an answer; the rest by `offset`. Attributes are named by keyword or tag, in a "
+        "sequence joined by a dot. Those of levels above match too, and those of levels below match what has such a part. "
+        "Attributes that are in the table are returned of the level that is searched, and of those above where the path does "
+        "not fix them; any other is returned by `includefield` from one instance (`all`: of an instance everything that is not "
+        "bulk data). Attributes that are not in the table do not match: they are passed over, and a warning names them. "
+        "Answers are in UTF-8 (ISO_IR 192).",
+        "`fuzzymatching=true`: each word of the name begins a word of the patient's, in any order, case and accents aside.",
+        *(f"{_LEVELS[level]}:\n\n{_attributes(level)}" for level in Level),
+        "### Retrieve (WADO-RS)",
+        f"As stored (`transfer-syntax=*`), bit for bit; transcoded to {_listed(TARGETS)} from what has no pixels and from "
+        "the transfer syntaxes whose frames are decoded:",
+        _table(("Transfer syntax", "decoded by", "frames as stored"), _syntaxes()),
+        "Transcoding turns YBR into RGB, clears what lies beside the stored bits, and leaves out what follows the pixels.",
+        f"A preamble that is a file of another kind ({', '.join(dangerous_kinds())}) leaves as zeroes; that of a TIFF stays.",
+        END,
+    )
+    return "\n\n".join(paragraphs) + "\n"
+
+
+_LEVELS = {Level.STUDY: "Studies", Level.SERIES: "Series", Level.INSTANCE: "Instances"}
+
+
+def _reasons() -> Iterable[tuple[str, int]]:
+    words = {
+        "StoreFull": "no room in the store",
+        "TooLarge": "larger than the settings allow",
+        "Unavailable": "a part of the appliance is not there now",
+        "NotDicom": "not DICOM, or not readable",
+        "UnsupportedMedia": "a part that is not `application/dicom`",
+        "BadRequest": "the body ends or breaks within the instance",
+        "Conflict": "other bytes are held under its SOP Instance UID; they stay",
+        "NotAllowed": "the account may not",
+        "ApplianceError": "anything else",
+    }
+    yield from ((words[kind.__name__], code) for kind, code in FAILURE_REASONS.items())
+    yield "of another study than the address says", OTHER_STUDY
+
+
+def _attributes(level: Level) -> str:
+    rows = [
+        (f"({one.tag[:4]},{one.tag[4:]})", f"> {one.keyword}" if one.sequence else one.keyword, one.vr, one.kind.value)
+        for one in ATTRIBUTES
+        if one.level is level
+    ]
+    return _table(("Tag", "Attribute", "VR", "matches"), rows)
+
+
+def _syntaxes() -> Iterable[Sequence[str]]:
+    return ((uid, str(codec), FRAME_TYPES.get(uid, "application/octet-stream")) for uid, codec in CODECS.items())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _listed(uids: Sequence[str]) -> str:
+    return " and ".join(f"`{uid}`" for uid in uids)
+
+
+def printed_into(text: str) -> str:
+    """``text`` with the part between its marks as it is now; at the end where it had none."""
+    before, begin, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2].removeprefix("\n") if begin else ""
+    return (before if begin else f"{before.rstrip()}\n\n") + statement() + after
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(printed_into(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,140 @@
+"""Reading held objects again, in a process with little to lose: what is held is still anybody's file.
+
+It describes data sets, finds long values in them, rewrites headers and decodes frames, within the limits of the parsers
+(``services.parse_process``) and with the key of the one file that it is asked about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from appliance.domain.errors import ApplianceError, Damaged, NotAcceptable, Unavailable
+from appliance.domain.image import ImageDescription
+from appliance.services.children import Child, Message, Request, serve_requests
+from appliance.services.parse_process import ParseLimits, allow_processor_time, limit
+from appliance.storage import bulk_data
+from appliance.storage.bulk_data import Place
+from appliance.storage.instances import InstanceReader, SpoolReference, open_spooled
+from appliance.storage.parsing import metadata, read_header
+from appliance.storage.structure import DataSetLimits
+from appliance.storage.transcoding import decoded_frame, transcoded_head
+
+
+class Describe(msgspec.Struct, frozen=True, tag=True):
+    """The data set in the DICOM JSON model."""
+
+
+class Find(msgspec.Struct, frozen=True, tag=True):
+    """A long value; answered by its place, or by itself as the body."""
+
+    path: tuple[str, ...]
+
+
+class Head(msgspec.Struct, frozen=True, tag=True):
+    """The object in another transfer syntax, up to its pixels."""
+
+    target: str
+    image: ImageDescription | None
+
+
+class Frame(msgspec.Struct, frozen=True, tag=True):
+    """The one frame of ``image``, native."""
+
+    image: ImageDescription
+
+
+class Question(msgspec.Struct, frozen=True):
+    about: SpoolReference
+    wanted: Describe | Find | Head | Frame
+
+
+class Datasets:
+    """One child; it answers one question at a time, so that it is known which object it died over."""
+
+    def __init__(self, limits: ParseLimits) -> None:
+        environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self._limits = limits
+        self._child = Child(__name__, msgspec.msgpack.encode(limits), name="data sets", environment=environment)
+        self._turn = asyncio.Lock()
+
+    async def start(self) -> None:
+        await self._child.start()
+
+    async def stop(self) -> None:
+        await self._child.stop()
+
+    async def describe(self, about: SpoolReference) -> bytes:
+        """JSON."""
+        return (await self._ask(about, Describe())).body
+
+    async def find(self, about: SpoolReference, path: tuple[str, ...]) -> Place | bytes:
+        """Raises NotFound."""
+        answer = await self._ask(about, Find(path))
+        return msgspec.msgpack.decode(answer.header, type=Place) if answer.header else answer.body
+
+    async def head(self, about: SpoolReference, target: str, image: ImageDescription | None) -> bytes:
+        """Raises NotAcceptable."""
+        return (await self._ask(about, Head(target, image))).body
+
+    async def frame(self, about: SpoolReference, image: ImageDescription, frame_index: int) -> bytes:
+        """One frame, counted from 0, native and little endian. Raises NotDrawable."""
+        return (await self._ask(about, Frame(replace(image, frames=(image.frames[frame_index],))))).body
+
+    async def _ask(self, about: SpoolReference, wanted: Describe | Find | Head | Frame) -> Message:
+        question = msgspec.msgpack.encode(Question(about, wanted))
+        async with self._turn:
+            try:
+                return await asyncio.wait_for(self._child.ask(question), self._limits.wall_s)
+            except TimeoutError:
+                raise NotAcceptable("reading the object takes too long", key="too-costly") from None
+            except Unavailable as error:
+                if error.key != "helper-died":
+                    raise
+                raise NotAcceptable("the reader died over the object", key="too-costly") from error
+
+
+def _prepare(settings: bytes) -> Callable[[Request], None]:
+    limits = msgspec.msgpack.decode(settings, type=ParseLimits)
+    limit(resource.RLIMIT_AS, limits.memory_bytes)
+    limit(resource.RLIMIT_NOFILE, limits.open_files)
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_FSIZE, 0)
+
+    def handle(request: Request) -> None:
+        allow_processor_time(limits.processor_s)
+        question = msgspec.msgpack.decode(request.message.header, type=Question)
+        with open_spooled(question.about) as reader:
+            header, body = _answered(question.wanted, reader, limits.data_set)
+        request.answer(header, body)
+
+    return handle
+
+
+def _answered(
+    wanted: Describe | Find | Head | Frame, reader: InstanceReader, limits: DataSetLimits
+) -> tuple[bytes, bytes]:
+    try:
+        match wanted:
+            case Describe():
+                return b"", msgspec.json.encode(metadata(read_header(reader, limits)))
+            case Find(path):
+                value = bulk_data.found(reader, path, limits)
+                return (b"", value) if isinstance(value, bytes) else (msgspec.msgpack.encode(value), b"")
+            case Head(target, image):
+                return b"", transcoded_head(reader, target, image, limits)
+            case Frame(image):
+                return b"", decoded_frame(image, 0, reader)
+    except ApplianceError:
+        raise
+    except Exception as error:
+        # The edge of the task. The text of an error may quote the file: its type says enough.
+        raise Damaged(f"a held object cannot be read: {type(error).__name__}", key="unreadable-dicom") from None
+
+
+if __name__ == "__main__":
+    serve_requests(_prepare)

@@ -1,0 +1,78 @@
+"""Which instances are held under an address, and what is known of each without reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.domain.errors import NotFound
+from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
+from appliance.storage.database import Transaction
+from appliance.storage.index import InstanceRow, MetadataRow
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One instance that is held."""
+
+    study_uid: StudyUid
+    series_uid: SeriesUid
+    instance_uid: InstanceUid
+    key: str
+    size_bytes: int
+    transfer_syntax_uid: str
+    preamble: str
+    has_pixels: bool
+    is_drawable: bool
+
+    @property
+    def uids(self) -> tuple[StudyUid, SeriesUid, InstanceUid]:
+        return self.study_uid, self.series_uid, self.instance_uid
+
+
+def holdings(
+    tx: Transaction,
+    study_uid: StudyUid,
+    series_uid: SeriesUid | None = None,
+    instance_uid: InstanceUid | None = None,
+) -> tuple[Holding, ...]:
+    """The instances of a study, of a series in it, or one of those, in order of series and number. Raises NotFound."""
+    row = InstanceRow
+    where: Any = row.study_uid == study_uid
+    if series_uid is not None:
+        where &= row.series_uid == series_uid
+    if instance_uid is not None:
+        where &= row.instance_uid == instance_uid
+    columns = (
+        row.study_uid, row.series_uid, row.instance_uid, row.key, row.size_bytes, row.transfer_syntax_uid, row.preamble,
+        row.rows.is_null(False), row.image.is_null(False),
+    )  # fmt: skip
+    query = row.select(*columns).where(where).order_by(row.study_uid, row.series_uid, row.number, row.instance_uid)
+    found = tuple(map(_holding, tx.rows(query.tuples())))
+    if not found:
+        named = {"study_uid": study_uid, "series_uid": series_uid, "instance_uid": instance_uid}
+        raise NotFound("nothing is held there", **{name: uid for name, uid in named.items() if uid})
+    return found
+
+
+def _holding(values: Sequence[Any]) -> Holding:
+    study_uid, series_uid, instance_uid, key, size_bytes, syntax, preamble, has_rows, is_drawable = values
+    return Holding(
+        StudyUid(study_uid),
+        SeriesUid(series_uid),
+        InstanceUid(instance_uid),
+        key,
+        size_bytes,
+        syntax,
+        preamble or "",
+        bool(has_rows or is_drawable),
+        bool(is_drawable),
+    )
+
+
+def kept_metadata(tx: Transaction, instance_uids: Sequence[InstanceUid]) -> dict[str, bytes]:
+    """Packed metadata by instance, of those that have it."""
+    query = MetadataRow.select(MetadataRow.instance_uid, MetadataRow.json)
+    rows = tx.rows(query.where(MetadataRow.instance_uid.in_(list(instance_uids))).tuples())
+    return {uid: bytes(data) for uid, data in rows}
