@@ -89,7 +89,7 @@ class Provider(DULServiceProvider):
         self.daemon = True
         self._run_loop_delay = _PAUSE_S
         self.to_provider_queue = _Outgoing(self, idle_s)
-        self.to_user_queue = _ForUser(assoc)
+        self.to_user_queue = self._for_user = _ForUser(assoc)
 
     def wake(self) -> None:
         if isinstance(self.socket, Connection):
@@ -97,7 +97,7 @@ class Provider(DULServiceProvider):
 
     def kill_dul(self) -> None:
         super().kill_dul()
-        self.to_user_queue.put(None)  # nothing more will come, to whoever waits for it
+        self._for_user.put(None)  # nothing more will come, to whoever waits for it
         self.wake()
 
     def stop_dul(self) -> bool:
