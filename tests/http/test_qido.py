@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from appliance.domain.accounts import Role
+from appliance.http import qido
 from appliance.storage import queries
 from tests.http.node_doors import ROOT, node_doors, values
 from tests.services.node_parts import ct_slice, encoded
@@ -235,6 +236,19 @@ async def test_the_server_has_a_limit_of_its_own(held, monkeypatch):
 
     assert len(answer.json()) == 2
     assert "There are 3 additional results" in answer.headers["warning"]
+
+
+async def test_results_behind_a_page_are_counted_so_far_and_no_farther(held, monkeypatch):
+    for module in (queries, qido):
+        monkeypatch.setattr(module, "MOST_COUNTED", 2)
+
+    answers = [await held.client.get(f"/dicom-web/instances?limit=1&offset={offset}") for offset in (0, 1, 2)]
+
+    assert [answer.headers["warning"].split('"')[1] for answer in answers] == [
+        "There are more than 2 additional results that can be requested",
+        "There are more than 2 additional results that can be requested",
+        "There are 2 additional results that can be requested",
+    ]
 
 
 async def test_nothing_found_is_204(held):
