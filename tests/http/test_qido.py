@@ -1,4 +1,4 @@
-"""QIDO-RS: what matches, what is returned, and what is said about the rest."""
+"""QIDO-RS, on both engines: what matches, what is returned, and what is said about the rest."""
 
 from datetime import date, timedelta
 from xml.etree import ElementTree
@@ -30,10 +30,11 @@ def requested(procedure: str, step: str) -> Sequence:
     return Sequence([item])
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def _held(tmp_path_factory):
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "postgresql"])
+async def _held(request, tmp_path_factory):
     """Three studies: a chest CT of Muster with two series, a knee MR of Müller, and one that says next to nothing."""
-    async with node_doors(tmp_path_factory.mktemp("node")) as doors:
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgresql").new_database()
+    async with node_doors(tmp_path_factory.mktemp("node"), database_url=url) as doors:
         instances = [
             study("1.1", StudyDate="20260301", StudyTime="091500.5", AccessionNumber="A_1", StudyID="S1"),
             ct_slice(2, study="1.1", series="1.1.1"),
