@@ -56,6 +56,6 @@ class Matches:
 
     results: tuple[Match, ...]
     remaining: int = 0
-    """How many more there are behind this page."""
+    """How many more there are behind this page, as far as they were counted (``storage.queries.MOST_COUNTED`` and one)."""
     not_matched: tuple[str, ...] = ()
     """Attributes that were asked to match and cannot be; they were passed over."""

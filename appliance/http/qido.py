@@ -19,6 +19,7 @@ from appliance.http.asgi import Scope
 from appliance.http.media_types import accepted
 from appliance.services.archive import Archive
 from appliance.storage.native_model import Json, native_model
+from appliance.storage.queries import MOST_COUNTED
 
 _ROOT = "/dicom-web"
 _MOST_FILTERS = 64
@@ -161,7 +162,8 @@ def _warnings(found: Matches) -> list[str]:
     """PS3.18 §8.3.4.4; and what was passed over."""
     said = []
     if found.remaining:
-        said.append(f"There are {found.remaining} additional results that can be requested")
+        count = f"more than {MOST_COUNTED}" if found.remaining > MOST_COUNTED else str(found.remaining)
+        said.append(f"There are {count} additional results that can be requested")
     if found.not_matched:
         names = ", ".join(name for name in found.not_matched if name.isascii() and name.replace(".", "").isalnum())
         said.append(f"These attributes do not match here and were passed over: {names}")

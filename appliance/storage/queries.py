@@ -28,6 +28,8 @@ from appliance.storage.index import InstanceRow, MetadataRow, SeriesRow, StudyRo
 
 MOST_RESULTS = 10_000
 """In one answer; the rest can be asked for by ``offset``."""
+MOST_COUNTED = 10_000
+"""Results behind a page that are counted; to count all would cost more than to find the page."""
 _MOST_VALUES = 500
 """In a list of UIDs."""
 _ROWS_AT_ONCE = 500
@@ -128,7 +130,8 @@ def search(tx: Transaction, wanted: Search) -> Matches:
     rows = tx.rows(query.limit(limit + 1).offset(wanted.offset).tuples())
     remaining = 0
     if len(rows) > limit:
-        remaining = tx.count(query.order_by()) - wanted.offset - limit
+        behind = query.order_by().offset(wanted.offset + limit).limit(MOST_COUNTED + 1)
+        remaining = tx.count(behind)
         rows = rows[:limit]
     found = [_Found(row[:3], _model(returned, row[3:])) for row in rows]
     _add_study_totals(tx, wanted, found)

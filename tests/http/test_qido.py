@@ -1,4 +1,4 @@
-"""QIDO-RS: what matches, what is returned, and what is said about the rest."""
+"""QIDO-RS, on both engines: what matches, what is returned, and what is said about the rest."""
 
 from datetime import date, timedelta
 from xml.etree import ElementTree
@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from appliance.domain.accounts import Role
+from appliance.http import qido
 from appliance.storage import queries
 from tests.http.node_doors import ROOT, node_doors, values
 from tests.services.node_parts import ct_slice, encoded
@@ -29,10 +30,11 @@ def requested(procedure: str, step: str) -> Sequence:
     return Sequence([item])
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def _held(tmp_path_factory):
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "postgresql"])
+async def _held(request, tmp_path_factory):
     """Three studies: a chest CT of Muster with two series, a knee MR of Müller, and one that says next to nothing."""
-    async with node_doors(tmp_path_factory.mktemp("node")) as doors:
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgresql").new_database()
+    async with node_doors(tmp_path_factory.mktemp("node"), database_url=url) as doors:
         instances = [
             study("1.1", StudyDate="20260301", StudyTime="091500.5", AccessionNumber="A_1", StudyID="S1"),
             ct_slice(2, study="1.1", series="1.1.1"),
@@ -235,6 +237,19 @@ async def test_the_server_has_a_limit_of_its_own(held, monkeypatch):
 
     assert len(answer.json()) == 2
     assert "There are 3 additional results" in answer.headers["warning"]
+
+
+async def test_results_behind_a_page_are_counted_so_far_and_no_farther(held, monkeypatch):
+    for module in (queries, qido):
+        monkeypatch.setattr(module, "MOST_COUNTED", 2)
+
+    answers = [await held.client.get(f"/dicom-web/instances?limit=1&offset={offset}") for offset in (0, 1, 2)]
+
+    assert [answer.headers["warning"].split('"')[1] for answer in answers] == [
+        "There are more than 2 additional results that can be requested",
+        "There are more than 2 additional results that can be requested",
+        "There are 2 additional results that can be requested",
+    ]
 
 
 async def test_nothing_found_is_204(held):

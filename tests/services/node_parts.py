@@ -47,13 +47,13 @@ class NodeParts:
 
 @contextlib.asynccontextmanager
 async def node_parts(
-    folder: Path, settings: IngestSettings | None = None, *, is_sealed: bool = True
+    folder: Path, settings: IngestSettings | None = None, *, is_sealed: bool = True, database_url: str = ""
 ) -> AsyncIterator[NodeParts]:
     key_file = folder / "key" if is_sealed else None
     if key_file and not key_file.exists():
         create_key(key_file)
     store = open_store(StoreSettings(folder / "store", key_file, floor_bytes=0))
-    database = Database(f"sqlite:///{folder}/index.sqlite")
+    database = Database(database_url or f"sqlite:///{folder}/index.sqlite")
     migrate(database, "node", MIGRATIONS)
     threads = DatabaseThreads(database)
     ingest = Ingest(store, database, NODE_ID, settings or IngestSettings(parsers=1))

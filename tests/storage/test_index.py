@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from appliance.domain.errors import NotFound
-from appliance.storage import index
-from appliance.storage.database import Database, migrate
+from appliance.domain.searches import Filter, Level, Search
+from appliance.storage import index, queries
+from appliance.storage.database import Database, MigrationRow, Transaction, migrate
 from appliance.storage.index import StoredBytes
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
@@ -103,3 +104,19 @@ def test_what_is_missing_is_marked_until_it_comes_again(database: Database) -> N
     assert add(database, 1) == "already-there"
 
     assert [row.is_missing for row in database.read(lambda tx: index.kept_after(tx, "", limit=2))] == [False]
+
+
+def test_an_index_from_before_dicomweb_becomes_searchable(database: Database) -> None:
+    add(database, 1)
+
+    def as_it_was(tx: Transaction) -> None:
+        for table, column in (("study", "person_folded"), ("study", "timezone"), ("instance", "bits_allocated")):
+            tx._engine.execute_sql(f'ALTER TABLE "{table}" DROP COLUMN "{column}"')
+        tx._engine.execute_sql("DROP TABLE metadata")
+        tx.execute(MigrationRow.delete().where(MigrationRow.number == 2))
+
+    database.run(as_it_was)
+    migrate(database, "node", index.MIGRATIONS)
+
+    wanted = Search(Level.STUDY, (Filter("PatientName", "MUSTER*"),))
+    assert len(database.read(lambda tx: queries.search(tx, wanted)).results) == 1
