@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ import pytest
 from tests.postgresql import Postgresql, PostgresqlMissing, running_postgresql
 
 _ROOT = Path(__file__).resolve().parent.parent
+
+# pynetdicom brings programs by the names of DCMTK's (storescu, findscu, …): the tests mean DCMTK's, which are strangers to us.
+_OURS = {str(Path(sys.prefix) / "bin"), str(Path(sys.executable).parent)}
+_PATH = os.environ.get("PATH", os.defpath).split(os.pathsep)
+os.environ["PATH"] = os.pathsep.join([*(p for p in _PATH if p not in _OURS), *(p for p in _PATH if p in _OURS)])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

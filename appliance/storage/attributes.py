@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 
 UNREADABLE = (
     ValueError,
@@ -19,9 +20,12 @@ UNREADABLE = (
     NotImplementedError,
     OverflowError,
     EOFError,
+    OSError,
+    BytesLengthException,
     struct.error,
 )
-"""What pydicom raises over values that are not what their representation says."""
+"""What pydicom raises over values that are not what their representation says; OSError over a sequence that is cut, which
+it reads from memory."""
 _LONGEST_TEXT = 1024
 """Characters; LT may hold 10,240 and nothing that is indexed is LT."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")

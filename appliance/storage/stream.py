@@ -116,7 +116,7 @@ def inflated(reader: Readable, data_set_offset: int, limit_bytes: int) -> InMemo
 
     Raises NotDicom if it cannot be inflated or would be longer than the limit.
     """
-    packed = reader.read_at(data_set_offset, reader.size_bytes - data_set_offset)
+    packed = reader.read_at(data_set_offset, max(0, reader.size_bytes - data_set_offset))
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         data = inflater.decompress(packed, limit_bytes)

@@ -12,8 +12,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, 
 
 from appliance.domain.errors import NotDicom, TooLarge
 from appliance.storage.decoding import decode_frame
+from appliance.storage.instances import SpoolReference, open_spooled
 from appliance.storage.parsing import parse
-from appliance.storage.stream import InMemory
+from appliance.storage.stream import InMemory, inflated
 from tests.services.node_parts import ct_slice, encoded
 
 BEYOND_THE_LIMITS = {
@@ -114,6 +115,14 @@ def test_a_deflated_bomb_is_refused(monkeypatch):
     bomb = data[:start] + deflater.compress(bytes(50_000_000)) + deflater.flush()
 
     assert refusal_of(bomb).key == "too-large"
+
+
+def test_a_deflated_data_set_that_would_begin_beyond_the_end_is_refused(tmp_path):
+    file = tmp_path / "cut.dcm"
+    file.write_bytes(b"short")
+
+    with open_spooled(SpoolReference(str(file), 5, None)) as reader, pytest.raises(NotDicom):
+        inflated(reader, 60_000, 1 << 20)
 
 
 @pytest.mark.parametrize("missing", ["StudyInstanceUID", "SeriesInstanceUID"])
