@@ -19,15 +19,22 @@ _PATH = os.environ.get("PATH", os.defpath).split(os.pathsep)
 os.environ["PATH"] = os.pathsep.join([*(p for p in _PATH if p not in _OURS), *(p for p in _PATH if p in _OURS)])
 
 
+_LONGEST_S = 2 * 3600
+"""For a test that is marked as long; the others have the limit of pyproject.toml."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run also the tests that take minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--long"):
-        return
+    is_long = config.getoption("--long")
     for item in items:
-        if "long" in item.keywords:
+        if "long" not in item.keywords:
+            continue
+        if is_long:
+            item.add_marker(pytest.mark.timeout(_LONGEST_S))
+        else:
             item.add_marker(pytest.mark.skip(reason="takes minutes; --long runs it"))
 
 
