@@ -54,4 +54,8 @@ def _signed(
     builder = builder.serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
     builder = builder.add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+    # Python 3.13 asks for what RFC 5280 §4.2.1 asks for: who a certificate is of and whose key signed it.
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    builder = builder.add_extension(signer, critical=False)
     return builder.sign(issuer_key, hashes.SHA256())

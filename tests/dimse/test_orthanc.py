@@ -60,6 +60,7 @@ async def orthanc(folder: Path, dicom_port: int, node: DimseNode) -> AsyncIterat
                 "HttpPort": port,
                 "DicomPort": dicom_port,
                 "DicomAet": "ORTHANC",
+                "TranscodeDicomProtocol": False,  # newer ones would send what is not compressed any more
                 "DicomModalities": {"box": ["APPLIANCE", "127.0.0.1", node.port]},
                 "Plugins": [],
                 "RemoteAccessAllowed": False,
