@@ -159,7 +159,7 @@ class Reconciliation:
 
     async def _compare_files(self, known: KnownPlaces, began: float) -> None:
         parts = self._store.places()
-        while part := await asyncio.to_thread(next, parts, None):
+        while (part := await asyncio.to_thread(next, parts, None)) is not None:  # a part may be empty
             strays = await asyncio.to_thread(known.others, part, began)
             self._add(files=len(part))
             for place in strays:

@@ -55,6 +55,17 @@ async def test_bytes_without_a_row_are_indexed_again_and_told_to_the_parent(node
     assert await reconciled(node) == Findings(is_done=True, rows=1, files=1)
 
 
+async def test_empty_directories_hide_nothing_that_comes_after_them(node):
+    """A crash between making a directory and renaming the file into it leaves it empty."""
+    put_without_row(node, encoded(ct_slice(1)))
+    kept = place_of_the_only(node).parents[1]
+    for first in range(256):
+        if f"{first:02x}" != kept.name:
+            (kept.parent / f"{first:02x}" / "00").mkdir(parents=True)
+
+    assert (await reconciled(node)).indexed_again == 1
+
+
 async def test_bytes_without_a_row_whose_uid_is_held_become_a_conflict(node):
     await node.put(encoded(ct_slice(1, value=1)))
     key = put_without_row(node, encoded(ct_slice(1, value=2)))
