@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Account, Right
-from appliance.domain.errors import BadRequest, NotDrawable
+from appliance.domain.errors import BadRequest
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
-from appliance.domain.image import StoredImage
+from appliance.domain.image import StoredImage, StoredSeries
 from appliance.domain.views import Picture, PlaneView, Vector, VolumeView
 from appliance.http import picture_requests
 from appliance.http.access import Access
-from appliance.services.catalogue import Catalogue, NoVolume
+from appliance.services.catalogue import Catalogue
 from appliance.services.drawing import Drawing
 from appliance.services.metrics import Metrics
 
@@ -24,6 +25,31 @@ _PICTURE_VERSION = "1"
 """Part of every ETag; raised when the same view is drawn differently, so that no cache keeps the old picture."""
 _SETTLED = "private, max-age=31536000, immutable"
 _UNSETTLED = "no-store"
+
+
+_View = TypeVar("_View", PlaneView, VolumeView)
+_ViewMade_co = TypeVar("_ViewMade_co", PlaneView, VolumeView, covariant=True)
+_ViewTaken_contra = TypeVar("_ViewTaken_contra", PlaneView, VolumeView, contravariant=True)
+
+
+class _Understand(Protocol[_ViewMade_co]):
+    """``plane_view`` or ``volume_view``."""
+
+    def __call__(
+        self,
+        series_uid: SeriesUid,
+        query: picture_requests.Query,
+        accept: str | None,
+        *,
+        center_mm: Vector,
+        size_mm: Vector,
+    ) -> _ViewMade_co: ...
+
+
+class _DrawVolume(Protocol[_ViewTaken_contra]):
+    """``Drawing.plane`` or ``Drawing.volume``."""
+
+    async def __call__(self, series: StoredSeries, view: _ViewTaken_contra, *, viewer: str) -> Picture: ...
 
 
 class Pictures:
@@ -77,44 +103,34 @@ class Pictures:
         )
 
     async def plane(self, study: str, series: str) -> Response:
-        viewer = self._viewer()
-        uids = _uids(study, series)
-        center_mm, size_mm = await self._box(*uids)
-        view = picture_requests.plane_view(
-            uids[1], request.args, request.headers.get("Accept"), center_mm=center_mm, size_mm=size_mm
-        )
-        stored = await self._catalogue.stored_series(*uids)
-        return await self._answer(
-            _etag(stored.version, view),
-            lambda: self._drawing.plane(stored, view, viewer=viewer),
-            caching=_caching(view),
-        )
+        return await self._of_volume(study, series, picture_requests.plane_view, self._drawing.plane)
 
     async def volume(self, study: str, series: str) -> Response:
+        return await self._of_volume(study, series, picture_requests.volume_view, self._drawing.volume)
+
+    async def _of_volume(
+        self, study: str, series: str, understood: _Understand[_View], drawn: _DrawVolume[_View]
+    ) -> Response:
         viewer = self._viewer()
         uids = _uids(study, series)
-        center_mm, size_mm = await self._box(*uids)
-        view = picture_requests.volume_view(
-            uids[1], request.args, request.headers.get("Accept"), center_mm=center_mm, size_mm=size_mm
+        volume = await self._catalogue.stored_volume(*uids)
+        view = understood(
+            uids[1],
+            request.args,
+            request.headers.get("Accept"),
+            center_mm=volume.center_mm,
+            size_mm=volume.size_mm,
         )
-        stored = await self._catalogue.stored_series(*uids)
         return await self._answer(
-            _etag(stored.version, view),
-            lambda: self._drawing.volume(stored, view, viewer=viewer),
-            caching=_caching(view),
+            _etag(volume.series.version, view),
+            lambda: drawn(volume.series, view, viewer=viewer),
+            caching=_UNSETTLED if view.interactive else _SETTLED,
         )
 
     def _viewer(self) -> str:
         account: Account = self._access.reader()
         account.require(Right.VIEW)
         return f"{account.id} {request.remote_addr}"
-
-    async def _box(self, study_uid: StudyUid, series_uid: SeriesUid) -> tuple[Vector, Vector]:
-        """Middle and size of the series' volume; NotDrawable with the reason if it has none."""
-        volume = (await self._catalogue.series(study_uid, series_uid)).volume
-        if isinstance(volume, NoVolume):
-            raise NotDrawable(volume.reason, key="not-a-volume")
-        return volume.center, volume.size_mm
 
     async def _answer(self, etag: str, draw: Callable[[], Awaitable[Picture]], *, caching: str = _SETTLED) -> Response:
         headers = {
@@ -144,10 +160,6 @@ def _uids(study: str, series: str) -> tuple[StudyUid, SeriesUid]:
 
 def _instance_uid(instance: str) -> InstanceUid:
     return InstanceUid(checked_uid(instance, "instance"))
-
-
-def _caching(view: PlaneView | VolumeView) -> str:
-    return _UNSETTLED if view.interactive else _SETTLED
 
 
 def _etag(source: str, view: object) -> str:

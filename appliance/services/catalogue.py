@@ -123,6 +123,15 @@ class Representative:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredVolume:
+    """The images of a series that fills a volume, and where in the patient that is."""
+
+    series: StoredSeries
+    center_mm: tuple[float, float, float]
+    size_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class ConflictList:
     conflicts: tuple[KnownConflict, ...]
     total: int
@@ -157,6 +166,14 @@ class Catalogue:
     async def stored_series(self, study_uid: StudyUid, series_uid: SeriesUid) -> StoredSeries:
         """The images of a series as they are held now; no file is read. Raises NotFound."""
         return (await self._arranged_series(study_uid, series_uid)).stored
+
+    async def stored_volume(self, study_uid: StudyUid, series_uid: SeriesUid) -> StoredVolume:
+        """Images and extent, of one reading. Raises NotFound, and NotDrawable with the reason where there is no volume."""
+        series = await self._arranged_series(study_uid, series_uid)
+        volume = series.detail.volume
+        if isinstance(volume, NoVolume):
+            raise NotDrawable(volume.reason, key="not-a-volume")
+        return StoredVolume(series.stored, volume.center, volume.size_mm)
 
     async def stored_image(self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> StoredImage:
         """An image. Raises NotFound, and NotDrawable with the reason."""
