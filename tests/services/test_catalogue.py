@@ -119,7 +119,7 @@ async def test_the_middle_slice_stands_for_a_series(node):
     for number in range(1, 6):
         await node.put(encoded(ct_slice(number, z=-number)))
 
-    representative = await node.catalogue.representative_image("1.2.3", "1.2.3.1")
+    representative = await node.catalogue.representative_frame("1.2.3", "1.2.3.1")
 
     assert representative.image.description.instance_number == 3
     assert representative.frame_index == 0
@@ -137,7 +137,7 @@ async def test_what_has_no_pixels_is_held_and_not_drawable(node):
     with pytest.raises(NotDrawable, match="no pixels"):
         await node.catalogue.stored_image("1.2.3", "1.2.3.1", "1.2.3.1.1")
     with pytest.raises(NotDrawable):
-        await node.catalogue.representative_image("1.2.3", "1.2.3.1")
+        await node.catalogue.representative_frame("1.2.3", "1.2.3.1")
 
 
 async def test_a_held_image_is_decoded_from_the_store(node):
