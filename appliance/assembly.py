@@ -249,7 +249,7 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     bench.blueprints += [
         studies(catalogue, bench.access, institution_id),
         conflicts(catalogue, bench.access),
-        Pictures(catalogue, drawing, bench.access, bench.metrics, base_url=settings.base_url).blueprint(),
+        Pictures(catalogue, archive, drawing, bench.access, bench.metrics, base_url=settings.base_url).blueprint(),
         Queries(archive, bench.access, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, institution_id),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from appliance.domain.annotations import Annotation
 from appliance.domain.identifiers import InstanceUid, SeriesUid
 from appliance.domain.image import Window
 
@@ -74,6 +75,7 @@ class SliceView:
     window: Window | None = None
     viewport: Viewport | None = None
     invert: bool = False
+    annotation: Annotation | None = None
 
 
 @dataclass(frozen=True, slots=True)

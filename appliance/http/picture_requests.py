@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
+from appliance.domain.annotations import KINDS, AnnotationKind
 from appliance.domain.cameras import Orientation, backed_off, whole_view
 from appliance.domain.errors import BadRequest, NotAcceptable, NotFound
 from appliance.domain.identifiers import SeriesUid
@@ -76,8 +77,20 @@ class Asked:
         raise NotAcceptable(f"A picture can be {', '.join(self.can_make)}", key="no-such-media-type")
 
 
+def annotation_kinds(query: Query) -> tuple[AnnotationKind, ...]:
+    """What is to be written into pictures (PS3.18 §8.3.5.1.1)."""
+    names = query["annotation"].lower().split(",") if "annotation" in query else []
+    for name in names:
+        if name not in KINDS:
+            raise BadRequest(f"annotation is not of {', '.join(KINDS)}", parameter="annotation")
+    return tuple(kind for kind in KINDS if kind in names)
+
+
 def slice_view(image: ImageDescription, frame_number: int, asked: Asked, frame_count: int = 1) -> SliceView:
-    """One frame as PS3.18 Retrieve Rendered asks for it, alone or of ``frame_count``; the first frame is number 1."""
+    """One frame as PS3.18 Retrieve Rendered asks for it, alone or of ``frame_count``; the first frame is number 1.
+
+    Its annotation is not in the query, and is put in by who knows the patient.
+    """
     if frame_number < 1:
         raise BadRequest("The first frame is number 1", parameter="frames")
     if frame_number > len(image.frames):
@@ -149,6 +162,9 @@ def volume_view(series_uid: SeriesUid, asked: Asked, *, center_mm: Vector, size_
 
 
 def _drawn_encoding(asked: Asked) -> Encoding:
+    for name in ("annotation", "iccprofile"):
+        if name in asked.query:
+            raise BadRequest(f"{name} is for frames only", parameter=name)
     form = asked.form(1)
     if form.media_type == STORED_VALUES or form.is_multipart:
         raise NotAcceptable(f"A picture can be {', '.join(asked.can_make)}", key="no-such-media-type")

@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar, cast
 
 from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Account, Right
+from appliance.domain.annotations import AnnotationKind, annotation
 from appliance.domain.errors import BadRequest, TooLarge
 from appliance.domain.grayscale import is_inverted
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import StoredSeries
-from appliance.domain.views import Picture, PlaneView, Vector, VolumeView
+from appliance.domain.views import Picture, PlaneView, SliceView, Vector, VolumeView
 from appliance.http import addresses, picture_requests
 from appliance.http.access import Access
 from appliance.http.asgi import Scope
 from appliance.http.frame_lists import frame_numbers
 from appliance.http.parts import Pieces, one_piece, part, streamed
 from appliance.services.ahead import made_ahead
+from appliance.services.archive import Archive
 from appliance.services.catalogue import Catalogue, StoredFrame
 from appliance.services.drawing import Drawing
 from appliance.services.metrics import Metrics
@@ -68,9 +71,17 @@ class Pictures:
     """The resources; what they need is handed over once."""
 
     def __init__(
-        self, catalogue: Catalogue, drawing: Drawing, access: Access, metrics: Metrics, *, base_url: str
+        self,
+        catalogue: Catalogue,
+        archive: Archive,
+        drawing: Drawing,
+        access: Access,
+        metrics: Metrics,
+        *,
+        base_url: str,
     ) -> None:
         self._catalogue = catalogue
+        self._archive = archive
         self._drawing = drawing
         self._access = access
         self._metrics = metrics
@@ -125,6 +136,8 @@ class Pictures:
             picture_requests.slice_view(one.image.description, one.frame_index + 1, asked, len(frames))
             for one in frames
         ]
+        if kinds := picture_requests.annotation_kinds(asked.query):
+            views = await self._annotated(study_uid, frames, views, kinds)
 
         def draw(index: int) -> Awaitable[Picture]:
             return self._drawing.slice(frames[index].image, views[index], viewer=viewer)
@@ -139,6 +152,24 @@ class Pictures:
         return await streamed(
             form.media_type, lambda boundary: self._parts(boundary, root, study_uid, frames, pictures)
         )
+
+    async def _annotated(
+        self,
+        study_uid: StudyUid,
+        frames: Sequence[StoredFrame],
+        views: Sequence[SliceView],
+        kinds: Sequence[AnnotationKind],
+    ) -> list[SliceView]:
+        said = await self._archive.attributes(study_uid, {view.instance_uid for view in views})
+        return [
+            replace(
+                view,
+                annotation=annotation(
+                    said[view.instance_uid], kinds, view.frame_index + 1, len(frame.image.description.frames)
+                ),
+            )
+            for frame, view in zip(frames, views, strict=True)
+        ]
 
     async def _parts(
         self,

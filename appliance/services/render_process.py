@@ -29,6 +29,7 @@ from appliance.domain.errors import ApplianceError, Conflict, NotDrawable
 from appliance.domain.grayscale import chosen_window
 from appliance.domain.image import StoredSeries, Window
 from appliance.domain.views import STORED_VALUES, Encoding, PlaneView, RenderingMethod, SliceView, VolumeView
+from appliance.rendering.annotations import annotated
 from appliance.rendering.encoders import encode, media_types
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, planned
@@ -152,6 +153,8 @@ class RenderProcess:
         else:
             pixels = self._gl.run(lambda renderer: renderer.slices.draw(stored, image, 0, view, plan))
         pixels = _turned(pixels, view)
+        if view.annotation is not None:
+            pixels = annotated(pixels, view.annotation)
         watch.add("draw", started)
         _encode_and_answer(request, pixels, view.encoding, watch, _Standing(window))
 

@@ -17,6 +17,7 @@ from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.pictures import Pictures
+from appliance.services.archive import Archive
 from appliance.services.drawing import Drawing, DrawingSettings
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
@@ -63,7 +64,9 @@ async def picture_doors(folder: Path) -> AsyncIterator[PictureDoors]:
     async with node_parts(folder) as parts:
         drawing = Drawing(DrawingSettings(StoreSettings(folder / "store", folder / "key", floor_bytes=0)))
         await drawing.start()
-        pictures = Pictures(parts.catalogue, drawing, access, Metrics(), base_url=BASE)
+        archive = Archive(parts.store, parts.threads)
+        await archive.start()
+        pictures = Pictures(parts.catalogue, archive, drawing, access, Metrics(), base_url=BASE)
         root = Root(resources([pictures.blueprint()]), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
@@ -73,6 +76,7 @@ async def picture_doors(folder: Path) -> AsyncIterator[PictureDoors]:
             try:
                 yield PictureDoors(parts, client, signer)
             finally:
+                await archive.stop()
                 await drawing.stop()
 
 

@@ -171,6 +171,36 @@ async def test_every_format_is_what_it_says(doors: PictureDoors, dicom_dir: Path
     assert np.squeeze(pixels).shape[:2] == (464, 512)
 
 
+async def test_an_annotation_is_written_into_the_picture_and_nowhere_else(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / CT)
+    plain, patient, both = [
+        imagecodecs.png_decode((await doors.get(f"{path}/rendered", "image/png", window="40,400", **query)).content)
+        for query in ({}, {"annotation": "patient"}, {"annotation": "patient,technique"})
+    ]
+
+    assert (plain != patient)[:100].any() and not (plain != patient)[100:].any()
+    assert np.array_equal(patient[:256], both[:256])
+    assert (patient != both)[400:].any()
+
+
+async def test_text_is_not_turned_with_the_picture(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / CT)
+    query = {"window": "40,400", "viewport": "512,512,0,0,-512,-512"}
+
+    turned = imagecodecs.png_decode((await doors.get(f"{path}/rendered", "image/png", **query)).content)
+    named = await doors.get(f"{path}/rendered", "image/png", annotation="patient", **query)
+
+    changed = imagecodecs.png_decode(named.content) != turned
+    assert changed[:100].any() and not changed[100:].any()
+
+
+@pytest.mark.parametrize("annotation", ["", "patient,birthday", "all"])
+async def test_an_annotation_that_is_none_is_refused(doors: PictureDoors, dicom_dir: Path, annotation: str) -> None:
+    answer = await doors.get(f"{await doors.take_in(dicom_dir / CT)}/rendered", annotation=annotation)
+
+    assert (answer.status_code, answer.json()["parameter"]) == (400, "annotation")
+
+
 async def test_colours_carry_a_profile_when_it_is_asked_for(doors: PictureDoors, dicom_dir: Path) -> None:
     path = await doors.take_in(dicom_dir / ULTRASOUND)
 
