@@ -50,7 +50,7 @@ from appliance.services.imports import ArchiveLimits
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
 from appliance.services.metrics import Metrics
-from appliance.services.outboxes import InstitutionOutbox, NodeOutbox
+from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.synchronisation import Children, LocalParent, Outbox, Parent, RemoteParent, Take, Uplink
@@ -217,7 +217,7 @@ async def _open_institution(bench: _Bench, toplevel_here: Parent | None) -> Pare
     database = await _open_database(bench.stack, settings.database, "institution", institution.MIGRATIONS)
     here = InstitutionHere(settings.id, settings.name, settings.base_url, ())
     parent = await _parent(bench, settings.parent, settings.id, toplevel_here)
-    uplink = await _open_uplink(bench, "institution", settings.id, InstitutionOutbox(database), parent)
+    uplink = await _open_uplink(bench, "institution", settings.id, KeptOutbox(database, institution.OUTBOX), parent)
     service = Institution(database, here, on_change=uplink.wake)
     await service.announce()
     bench.know(settings.children, service.take_delivery)
@@ -234,7 +234,7 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     base = await _migrated(settings.database, "node", index.MIGRATIONS)
     database = _threads(bench.stack, base)
     store = await asyncio.to_thread(_open_store, settings)
-    outbox = NodeOutbox(database)
+    outbox = KeptOutbox(database, index.OUTBOX)
     await outbox.announce(NodeHere(settings.id, settings.name, settings.base_url))
     parent = await _parent(bench, settings.parent, settings.id, institution_here)
     uplink = await _open_uplink(bench, "node", settings.id, outbox, parent)

@@ -75,12 +75,12 @@ class Institution:
         return acknowledgement
 
     def _take(self, tx: Transaction, delivery: Delivery) -> Acknowledgement:
-        last = institution.delivered(tx, delivery.child_id)
+        last = institution.DELIVERIES.last(tx, delivery.child_id)
         new = [numbered for numbered in delivery.changes if numbered.sequence > last]
         for change in _newest_of_each_study(new):
             self._keep(tx, delivery.child_id, change)
         last = max([last, *(numbered.sequence for numbered in new)])
-        institution.keep_delivered(tx, delivery.child_id, last)
+        institution.DELIVERIES.keep(tx, delivery.child_id, last)
         return Acknowledgement(last)
 
     def _keep(self, tx: Transaction, child_id: UUID, change: Change) -> None:
@@ -96,12 +96,12 @@ class Institution:
         else:
             patient = _identified(change)
             institution.keep_study(tx, change, patient_id_for(self.id, patient.issuer, patient.value))
-            institution.put_in_outbox(tx, PatientHeld(self.id, patient))
+            institution.OUTBOX.put(tx, PatientHeld(self.id, patient))
 
     def _announce(self, tx: Transaction) -> None:
         here = self._here
         nodes = institution.nodes(tx)
-        institution.put_in_outbox(tx, InstitutionHere(here.institution_id, here.name, here.base_url, nodes))
+        institution.OUTBOX.put(tx, InstitutionHere(here.institution_id, here.name, here.base_url, nodes))
 
 
 def _newest_of_each_study(changes: Sequence[NumberedChange]) -> list[Change]:

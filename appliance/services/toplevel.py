@@ -60,12 +60,12 @@ class Toplevel:
 
 
 def _take(tx: Transaction, delivery: Delivery) -> Acknowledgement:
-    last = toplevel.delivered(tx, delivery.child_id)
+    last = toplevel.DELIVERIES.last(tx, delivery.child_id)
     for numbered in delivery.changes:
         if numbered.sequence > last:
             _keep(tx, delivery.child_id, numbered)
             last = numbered.sequence
-    toplevel.keep_delivered(tx, delivery.child_id, last)
+    toplevel.DELIVERIES.keep(tx, delivery.child_id, last)
     return Acknowledgement(last)
 
 

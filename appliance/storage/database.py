@@ -128,6 +128,13 @@ class Transaction:
             schema.create_table(safe=True)
             schema.create_indexes(safe=True)
 
+    def has_table(self, name: str) -> bool:
+        return bool(self._engine.table_exists(name))
+
+    def drop_table(self, name: str) -> None:
+        """A table of an older shape, whose rows have gone elsewhere, is no more."""
+        self._engine.execute_sql(f'DROP TABLE "{name}"')
+
     def add_columns(self, *columns: Any) -> None:
         """The columns exist, empty in the rows that are there; those that did are left as they are. They are nullable."""
         for column in columns:

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import msgspec
 from peewee import BigIntegerField, BlobField, CompositeKey, IntegerField, TextField
 
-from appliance.domain.changes import Change, NumberedChange, PatientAsHeld, StudyGone, StudyHeld
+from appliance.domain.changes import PatientAsHeld, StudyGone, StudyHeld
 from appliance.domain.errors import NotDrawable, NotFound
 from appliance.domain.hierarchy import (
     ParsedInstance,
@@ -29,11 +29,11 @@ from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription, StoredImage, StoredSeries
 from appliance.domain.people import folded
 from appliance.storage.database import Migration, Table, Transaction
+from appliance.storage.outbox import Outbox, unite
 
 _VARIABLES = 500
 """Values in one statement: engines allow a thousand or more."""
-_END = "end"
-"""The one row of the table that knows the last number of the outbox."""
+OUTBOX = Outbox("node")
 
 
 class StudyRow(Table):
@@ -147,26 +147,8 @@ class RemovalRow(Table):
         table_name = "removal"
 
 
-class NodeOutboxRow(Table):
-    sequence = BigIntegerField(primary_key=True)
-    change = BlobField()
-
-    class Meta:
-        table_name = "node_outbox"
-
-
-class NodeOutboxEndRow(Table):
-    """The last number that was given, which must never come again even when all changes were acknowledged."""
-
-    name = TextField(primary_key=True)
-    sequence = BigIntegerField()
-
-    class Meta:
-        table_name = "node_outbox_end"
-
-
 def _create(tx: Transaction) -> None:
-    tx.create_tables(StudyRow, SeriesRow, InstanceRow, ConflictRow, NodeOutboxRow, NodeOutboxEndRow)
+    tx.create_tables(StudyRow, SeriesRow, InstanceRow, ConflictRow)
 
 
 def _make_searchable(tx: Transaction) -> None:
@@ -200,6 +182,7 @@ MIGRATIONS = (
     Migration(1, "studies, series, instances, conflicts, outbox", _create),
     Migration(2, "columns and metadata for DICOMweb", _make_searchable),
     Migration(3, "bytes of conflicts, removals, preambles, what is missing", _keep_conflicts_apart),
+    Migration(4, "one outbox for all roles", lambda tx: unite(tx, OUTBOX.role)),
 )
 
 
@@ -311,9 +294,7 @@ def add(tx: Transaction, node_id: UUID, parsed: ParsedInstance, stored: StoredBy
     )
     if parsed.metadata:
         tx.insert(MetadataRow, instance_uid=instance.instance_uid, json=parsed.metadata)
-    put_in_outbox(
-        tx, _as_held(_study_row(tx, parsed.study.study_uid), _series_rows(tx, parsed.study.study_uid), node_id)
-    )
+    OUTBOX.put(tx, _as_held(_study_row(tx, parsed.study.study_uid), _series_rows(tx, parsed.study.study_uid), node_id))
     return "stored"
 
 
@@ -366,7 +347,7 @@ def delete_study(tx: Transaction, node_id: UUID, study_uid: StudyUid) -> tuple[s
     keys = _delete_instances(tx, InstanceRow.study_uid == study_uid)
     tx.execute(SeriesRow.delete().where(SeriesRow.study_uid == study_uid))
     tx.execute(StudyRow.delete().where(StudyRow.study_uid == study_uid))
-    put_in_outbox(tx, StudyGone(study_uid, node_id))
+    OUTBOX.put(tx, StudyGone(study_uid, node_id))
     return keys
 
 
@@ -519,32 +500,6 @@ def stored_image(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, in
     return StoredImage(row.key, _unpacked(row.image))
 
 
-# The outbox
-
-
-def put_in_outbox(tx: Transaction, change: Change) -> None:
-    """The parent will be told, after all that was put before."""
-    sequence = int(tx.value(NodeOutboxEndRow.select(NodeOutboxEndRow.sequence)) or 0) + 1
-    if not tx.execute(NodeOutboxEndRow.update(sequence=sequence).where(NodeOutboxEndRow.name == _END)):
-        tx.insert(NodeOutboxEndRow, name=_END, sequence=sequence)
-    tx.insert(NodeOutboxRow, sequence=sequence, change=msgspec.msgpack.encode(change))
-
-
-def outbox(tx: Transaction, *, limit: int) -> tuple[NumberedChange, ...]:
-    """The oldest changes that were not acknowledged, in order."""
-    rows = tx.rows(NodeOutboxRow.select().order_by(NodeOutboxRow.sequence).limit(limit))
-    return tuple(NumberedChange(row.sequence, msgspec.msgpack.decode(bytes(row.change), type=Change)) for row in rows)
-
-
-def outbox_length(tx: Transaction) -> int:
-    return tx.count(NodeOutboxRow.select())
-
-
-def acknowledge(tx: Transaction, sequence: int) -> None:
-    """Changes up to this number are kept by the parent."""
-    tx.execute(NodeOutboxRow.delete().where(NodeOutboxRow.sequence <= sequence))
-
-
 def _ensure_study(tx: Transaction, parsed: ParsedInstance) -> None:
     """The study is there, as its first instance described it."""
     study, patient = parsed.study, parsed.patient
@@ -629,10 +584,10 @@ def _tell_rest(tx: Transaction, node_id: UUID, study_uid: StudyUid) -> None:
     """The outbox says what is left of a study, which goes if nothing is."""
     rest = _series_rows(tx, study_uid)
     if rest:
-        put_in_outbox(tx, _as_held(_study_row(tx, study_uid), rest, node_id))
+        OUTBOX.put(tx, _as_held(_study_row(tx, study_uid), rest, node_id))
         return
     tx.execute(StudyRow.delete().where(StudyRow.study_uid == study_uid))
-    put_in_outbox(tx, StudyGone(study_uid, node_id))
+    OUTBOX.put(tx, StudyGone(study_uid, node_id))
 
 
 def _is_series(study_uid: StudyUid, series_uid: SeriesUid) -> Any:

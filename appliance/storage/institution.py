@@ -1,4 +1,4 @@
-"""The tables that only the institution writes: its reports, what its nodes hold, and its own outbox.
+"""The tables that only the institution writes: its reports and what its nodes hold.
 
 Functions here take a ``Transaction`` and return values of ``domain``.
 """
@@ -10,12 +10,16 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from peewee import BlobField, CharField, CompositeKey, DateTimeField, IntegerField, TextField, UUIDField
+from peewee import BlobField, CharField, CompositeKey, DateTimeField, TextField, UUIDField
 
-from appliance.domain.changes import Change, NodeHere, NumberedChange, StudyHeld
+from appliance.domain.changes import NodeHere, StudyHeld
 from appliance.domain.identifiers import AccountId, PatientId, ReportId, StudyUid
 from appliance.domain.reports import Report, ReportText
 from appliance.storage.database import Migration, Table, Transaction
+from appliance.storage.outbox import Deliveries, Outbox, unite
+
+OUTBOX = Outbox("institution")
+DELIVERIES = Deliveries("institution")
 
 
 class HeldStudyRow(Table):
@@ -57,42 +61,14 @@ class KnownNodeRow(Table):
         table_name = "node"
 
 
-class InstitutionOutboxRow(Table):
-    """Changes for the toplevel, in order, until it has acknowledged them."""
-
-    sequence = IntegerField(primary_key=True)
-    change = BlobField()
-
-    class Meta:
-        table_name = "institution_outbox"
-
-
-class OutboxEndRow(Table):
-    """The last sequence number that was given, also when its row is gone."""
-
-    name = CharField(max_length=16, primary_key=True)
-    sequence = IntegerField()
-
-    class Meta:
-        table_name = "institution_outbox_end"
-
-
-class InstitutionDeliveredRow(Table):
-    """The last change that was taken from each node."""
-
-    child_id = UUIDField(primary_key=True)
-    sequence = IntegerField()
-
-    class Meta:
-        table_name = "institution_delivered"
-
-
 def _create(tx: Transaction) -> None:
-    tx.create_tables(HeldStudyRow, ReportRow, KnownNodeRow, InstitutionOutboxRow, OutboxEndRow, InstitutionDeliveredRow)
+    tx.create_tables(HeldStudyRow, ReportRow, KnownNodeRow)
 
 
-MIGRATIONS = (Migration(1, "held studies, reports, nodes, outbox", _create),)
-_END = "end"
+MIGRATIONS = (
+    Migration(1, "held studies, reports, nodes", _create),
+    Migration(2, "one outbox for all roles", lambda tx: unite(tx, OUTBOX.role)),
+)
 
 
 # Studies
@@ -174,40 +150,3 @@ def keep_node(tx: Transaction, node: NodeHere) -> None:
 def nodes(tx: Transaction) -> tuple[NodeHere, ...]:
     rows = tx.rows(KnownNodeRow.select().order_by(KnownNodeRow.name, KnownNodeRow.id))
     return tuple(NodeHere(row.id, row.name, row.base_url) for row in rows)
-
-
-# Outbox and deliveries
-
-
-def put_in_outbox(tx: Transaction, change: Change) -> None:
-    """``change`` will be told to the toplevel; in the same transaction as the rows that it speaks of."""
-    sequence = int(tx.value(OutboxEndRow.select(OutboxEndRow.sequence)) or 0) + 1
-    if not tx.execute(OutboxEndRow.update(sequence=sequence).where(OutboxEndRow.name == _END)):
-        tx.insert(OutboxEndRow, name=_END, sequence=sequence)
-    tx.insert(InstitutionOutboxRow, sequence=sequence, change=msgspec.msgpack.encode(change))
-
-
-def outbox(tx: Transaction, *, limit: int) -> tuple[NumberedChange, ...]:
-    """The oldest changes that were not acknowledged, in order."""
-    rows = tx.rows(InstitutionOutboxRow.select().order_by(InstitutionOutboxRow.sequence).limit(limit))
-    return tuple(NumberedChange(row.sequence, msgspec.msgpack.decode(row.change, type=Change)) for row in rows)
-
-
-def outbox_length(tx: Transaction) -> int:
-    return tx.count(InstitutionOutboxRow.select())
-
-
-def acknowledge(tx: Transaction, sequence: int) -> None:
-    tx.execute(InstitutionOutboxRow.delete().where(InstitutionOutboxRow.sequence <= sequence))
-
-
-def delivered(tx: Transaction, child_id: UUID) -> int:
-    """The last sequence number that was taken from a node; 0 before the first."""
-    this = InstitutionDeliveredRow.child_id == child_id
-    return int(tx.value(InstitutionDeliveredRow.select(InstitutionDeliveredRow.sequence).where(this)) or 0)
-
-
-def keep_delivered(tx: Transaction, child_id: UUID, sequence: int) -> None:
-    this = InstitutionDeliveredRow.child_id == child_id
-    if not tx.execute(InstitutionDeliveredRow.update(sequence=sequence).where(this)):
-        tx.insert(InstitutionDeliveredRow, child_id=child_id, sequence=sequence)

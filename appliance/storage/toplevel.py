@@ -19,7 +19,9 @@ from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Gender, Patient, PatientIdentity, folded
 from appliance.storage.database import Migration, Table, Transaction
+from appliance.storage.outbox import Deliveries, unite
 
+DELIVERIES = Deliveries("toplevel")
 _LAST_CHARACTER = "\U0010ffff"
 """Greater than anything that follows a prefix."""
 
@@ -112,16 +114,6 @@ class PatientIdentityRow(Table):
         primary_key = CompositeKey("institution_id", "issuer", "value")
 
 
-class DeliveredRow(Table):
-    """The last change that was taken from each child."""
-
-    child_id = UUIDField(primary_key=True)
-    sequence = IntegerField()
-
-    class Meta:
-        table_name = "toplevel_delivered"
-
-
 def _create(tx: Transaction) -> None:
     tx.create_tables(
         InstitutionRow,
@@ -132,11 +124,13 @@ def _create(tx: Transaction) -> None:
         PatientRow,
         PatientWordRow,
         PatientIdentityRow,
-        DeliveredRow,
     )
 
 
-MIGRATIONS = (Migration(1, "accounts, sessions, patients, institutions", _create),)
+MIGRATIONS = (
+    Migration(1, "accounts, sessions, patients, institutions", _create),
+    Migration(2, "one outbox for all roles", lambda tx: unite(tx, DELIVERIES.role)),
+)
 
 
 # Times are kept in UTC without a zone, which every engine stores alike.
@@ -380,19 +374,6 @@ def _patients(tx: Transaction, rows: Iterable[Any]) -> list[Patient]:
 
 def _gender(value: str | None) -> Gender | None:
     return value if value in ("F", "M", "O") else None  # type: ignore[return-value]
-
-
-# What children delivered
-
-
-def delivered(tx: Transaction, child_id: UUID) -> int:
-    """The last sequence number that was taken from a child; 0 before the first."""
-    return int(tx.value(DeliveredRow.select(DeliveredRow.sequence).where(DeliveredRow.child_id == child_id)) or 0)
-
-
-def keep_delivered(tx: Transaction, child_id: UUID, sequence: int) -> None:
-    if not tx.execute(DeliveredRow.update(sequence=sequence).where(DeliveredRow.child_id == child_id)):
-        tx.insert(DeliveredRow, child_id=child_id, sequence=sequence)
 
 
 def new_account_id() -> AccountId:

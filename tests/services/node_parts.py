@@ -14,9 +14,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.ingest import Ingest, IngestSettings, Stored
-from appliance.services.outboxes import NodeOutbox
+from appliance.services.outboxes import KeptOutbox
 from appliance.storage.database import Database, migrate
-from appliance.storage.index import MIGRATIONS
+from appliance.storage.index import MIGRATIONS, OUTBOX
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.sealing import create_key
 
@@ -29,7 +29,7 @@ class NodeParts:
     database: Database
     ingest: Ingest
     catalogue: Catalogue
-    outbox: NodeOutbox
+    outbox: KeptOutbox
     threads: DatabaseThreads
 
     async def put(self, data: bytes) -> Stored:
@@ -59,7 +59,9 @@ async def node_parts(
     ingest = Ingest(store, database, NODE_ID, settings or IngestSettings(parsers=1))
     await ingest.start()
     try:
-        yield NodeParts(store, database, ingest, Catalogue(store, threads, NODE_ID), NodeOutbox(threads), threads)
+        yield NodeParts(
+            store, database, ingest, Catalogue(store, threads, NODE_ID), KeptOutbox(threads, OUTBOX), threads
+        )
     finally:
         await ingest.stop()
         await threads.close()

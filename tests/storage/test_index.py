@@ -81,7 +81,7 @@ def test_writers_at_once_lose_nothing_and_number_the_outbox_without_gaps(databas
     assert outcomes == ["stored"] * 24
     (held,) = database.read(lambda tx: index.study(tx, "1.2.3")).series
     assert held.instance_count == 24
-    told = database.read(lambda tx: index.outbox(tx, limit=100))
+    told = database.read(lambda tx: index.OUTBOX.waiting(tx, limit=100))
     assert [change.sequence for change in told] == list(range(1, 25))
     assert told[-1].change.instance_count == 24  # type: ignore[union-attr]
 

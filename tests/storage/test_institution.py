@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from appliance.domain.changes import NodeHere, PatientAsHeld, StudyHeld
+from appliance.domain.changes import PatientAsHeld, StudyHeld
 from appliance.domain.identifiers import AccountId, PatientId, ReportId, StudyUid
 from appliance.domain.reports import Report, ReportText
 from appliance.storage import institution
@@ -53,14 +53,3 @@ def test_a_report_is_read_as_it_was_written(database: Database) -> None:
     database.run(lambda tx: institution.keep_report(tx, report))
 
     assert database.read(lambda tx: institution.reports_of(tx, PATIENT)) == (report,)
-
-
-def test_the_outbox_is_numbered_and_acknowledged(database: Database) -> None:
-    for name in "abc":
-        here = NodeHere(NODE, name, "https://node")
-        database.run(lambda tx, here=here: institution.put_in_outbox(tx, here))  # type: ignore[misc]
-
-    database.run(lambda tx: institution.acknowledge(tx, 2))
-
-    assert [change.sequence for change in database.read(lambda tx: institution.outbox(tx, limit=9))] == [3]
-    assert database.read(institution.outbox_length) == 1
