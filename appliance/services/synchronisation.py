@@ -41,6 +41,8 @@ _SIGNATURE_LIFETIME_S = 60
 _BATCH = 500
 _PAUSE_S = 1.0
 """Between two looks into an outbox that nobody woke; another process (an import) may have written to it."""
+_GATHER_S = 0.5
+"""Changes that come while others are told go up together: each telling is two commits above and one here."""
 _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 60.0
 _KEYS_EVERY_S = 300.0
@@ -232,6 +234,8 @@ class Uplink:
             self._metrics.outbox_length.labels(self._role).set(await self._outbox.length())
             acknowledgement = await self._parent.deliver(Delivery(self._child_id, changes))
             await self._outbox.acknowledge(acknowledgement.sequence)
+            if len(changes) < _BATCH:
+                await asyncio.sleep(_GATHER_S)
         self._metrics.outbox_length.labels(self._role).set(0)
         return _PAUSE_S
 

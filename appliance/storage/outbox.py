@@ -14,7 +14,7 @@ from peewee import BigIntegerField, BlobField, CharField, CompositeKey, UUIDFiel
 from peewee import Table as Named
 
 from appliance.domain.changes import Change, NumberedChange
-from appliance.storage.database import Table, Transaction
+from appliance.storage.database import Statement, Table, Transaction, given, insertion
 
 
 class OutboxRow(Table):
@@ -52,6 +52,14 @@ class DeliveredRow(Table):
         primary_key = CompositeKey("role", "child_id")
 
 
+_END = Statement(OutboxEndRow.select(OutboxEndRow.sequence).where(OutboxEndRow.role == given("role")))
+_BEGIN = insertion(OutboxEndRow)
+_MOVE_END = Statement(
+    OutboxEndRow.update({OutboxEndRow.sequence: given("sequence")}).where(OutboxEndRow.role == given("role"))
+)
+_ADD = insertion(OutboxRow)
+
+
 @dataclass(frozen=True, slots=True)
 class Outbox:
     """Changes of one role for its parent, in order, until it has acknowledged them."""
@@ -60,11 +68,10 @@ class Outbox:
 
     def put(self, tx: Transaction, change: Change) -> None:
         """The parent will be told, after all that was put before."""
-        this = OutboxEndRow.role == self.role
-        sequence = int(tx.value(OutboxEndRow.select(OutboxEndRow.sequence).where(this)) or 0) + 1
-        if not tx.execute(OutboxEndRow.update(sequence=sequence).where(this)):
-            tx.insert(OutboxEndRow, role=self.role, sequence=sequence)
-        tx.insert(OutboxRow, role=self.role, sequence=sequence, change=msgspec.msgpack.encode(change))
+        end = tx.each(_END, role=self.role)
+        sequence = int(end[0][0]) + 1 if end else 1
+        tx.each(_MOVE_END if end else _BEGIN, role=self.role, sequence=sequence)
+        tx.each(_ADD, role=self.role, sequence=sequence, change=msgspec.msgpack.encode(change))
 
     def waiting(self, tx: Transaction, *, limit: int) -> tuple[NumberedChange, ...]:
         """The oldest changes that were not acknowledged, in order."""

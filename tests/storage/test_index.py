@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from appliance.domain.errors import NotFound
+from appliance.domain.hierarchy import ParsedInstance
 from appliance.domain.searches import Filter, Level, Search
 from appliance.storage import index, queries
 from appliance.storage.database import Database, MigrationRow, Transaction, migrate
@@ -45,6 +46,27 @@ def test_an_instance_is_found_as_it_was_added(database: Database) -> None:
     assert [image.description.instance_number for image in series.images] == [1, 2]
     assert study.patient.person_name == "Muster^Eva"
     assert [held.instance_count for held in study.series] == [2]
+
+
+def test_several_at_once_are_held_like_one_after_another_and_told_study_by_study(database: Database) -> None:
+    def arrived(number: int, key: str = "", **where: str) -> tuple[ParsedInstance, StoredBytes]:
+        parsed = parse(InMemory(encoded(ct_slice(number, **where))))
+        return parsed, StoredBytes(key or f"{number:064x}", "0" * 32, 1)
+
+    together = [
+        arrived(1),
+        arrived(2),
+        arrived(2),
+        arrived(2, key="f" * 64),
+        arrived(3, series="1.2.3.2"),
+        arrived(4, study="1.9", series="1.9.1"),
+    ]
+    outcomes = database.run(lambda tx: index.add_all(tx, NODE, together))
+
+    assert outcomes == ["stored", "stored", "already-there", "conflict", "stored", "stored"]
+    assert [held.instance_count for held in database.read(lambda tx: index.study(tx, "1.2.3")).series] == [2, 1]
+    told = [one.change for one in database.read(lambda tx: index.OUTBOX.waiting(tx, limit=10))]
+    assert [(one.study_uid, one.series_count, one.instance_count) for one in told] == [("1.2.3", 2, 3), ("1.9", 1, 1)]
 
 
 def test_the_same_bytes_are_there_and_others_conflict(database: Database) -> None:
