@@ -43,6 +43,7 @@ from appliance.http.uploads import UploadLimits, Uploads
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts
 from appliance.services.archive import Archive
+from appliance.services.audit import TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings
@@ -67,7 +68,8 @@ from appliance.settings import Child as ChildSettings
 from appliance.settings import Dimse as DimseSettings
 from appliance.settings import Node as NodeSettings
 from appliance.settings import Parent as ParentSettings
-from appliance.storage import index, institution, rotation, sealing, toplevel
+from appliance.settings import Toplevel as ToplevelSettings
+from appliance.storage import audit, index, institution, rotation, sealing, toplevel
 from appliance.storage.database import Database, Migration, migrate
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.structure import DataSetLimits
@@ -112,6 +114,7 @@ def kept(settings: Appliance) -> Iterator[tuple[InstanceStore, Database]]:
     database = Database(settings.node.database)
     try:
         migrate(database, "node", index.MIGRATIONS)
+        migrate(database, "audit", audit.MIGRATIONS)
         yield _open_store(settings.node), database
     finally:
         database.close()
@@ -124,9 +127,9 @@ async def create_account(settings: Appliance, account: Account, password: str) -
     async with AsyncExitStack() as stack:
         database = await _open_database(stack, settings.toplevel.database, "toplevel", toplevel.MIGRATIONS)
         signer = TokenSigner(load_or_make_private_key(settings.toplevel.signing_key), lifetime_s=1)
-        accounts = Accounts(database, signer, session_lifetime=timedelta())
+        accounts = Accounts(database, signer, toplevel_trail(settings.toplevel), session_lifetime=timedelta())
         stack.push_async_callback(accounts.close)
-        return await accounts.create(account, password)
+        return await accounts.create(account, password, at_the_shell("create-account"))
 
 
 @dataclass(slots=True)
@@ -199,7 +202,8 @@ async def _open_toplevel(bench: _Bench) -> Parent | None:
     database = await _open_database(bench.stack, settings.database, "toplevel", toplevel.MIGRATIONS)
     signer = TokenSigner(load_or_make_private_key(settings.signing_key), lifetime_s=settings.access_token_s)
     bench.verifier.replace_keys((signer.public_key,))
-    accounts = Accounts(database, signer, session_lifetime=timedelta(days=settings.session_days))
+    lifetime = timedelta(days=settings.session_days)
+    accounts = Accounts(database, signer, toplevel_trail(settings), session_lifetime=lifetime)
     bench.stack.push_async_callback(accounts.close)
     service = Toplevel(database)
 
@@ -239,7 +243,9 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     parent = await _parent(bench, settings.parent, settings.id, institution_here)
     uplink = await _open_uplink(bench, "node", settings.id, outbox, parent)
     ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=uplink.wake)
-    catalogue = Catalogue(store, database, settings.id)
+    trail = node_trail(settings)
+    auditing = Auditing(trail, database)
+    catalogue = Catalogue(store, database, settings.id, trail)
     _start_reconciliation(bench, Reconciliation(store, database, ingest))
     drawing = await _open_drawing(bench, settings)
     archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
@@ -247,12 +253,12 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     bench.stack.push_async_callback(archive.stop)
     institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
     bench.blueprints += [
-        studies(catalogue, bench.access, institution_id),
+        studies(catalogue, bench.access, auditing, institution_id),
         conflicts(catalogue, bench.access),
-        Pictures(catalogue, drawing, bench.access, bench.metrics).blueprint(),
+        Pictures(catalogue, drawing, bench.access, auditing, bench.metrics).blueprint(),
         Queries(archive, bench.access, settings.base_url).blueprint(),
-        Retrieval(archive, bench.access, settings.base_url).blueprint(),
-        deletions(catalogue, bench.access, institution_id),
+        Retrieval(archive, bench.access, auditing, settings.base_url).blueprint(),
+        deletions(catalogue, bench.access, auditing, institution_id),
     ]
     bench.streamed.append(
         StoreInstances(
@@ -302,6 +308,7 @@ def _threads(stack: AsyncExitStack, database: Database) -> DatabaseThreads:
 
 def _migrate(database: Database, room: str, migrations: Sequence[Migration]) -> None:
     migrate(database, room, migrations)
+    migrate(database, "audit", audit.MIGRATIONS)
     database.close()
 
 
@@ -461,6 +468,33 @@ async def _open_ingest(
 
 def archive_limits(settings: NodeSettings) -> ArchiveLimits:
     return ArchiveLimits(settings.limits.archive_bytes, settings.limits.archive_members)
+
+
+def node_trail(settings: NodeSettings) -> AuditTrail:
+    """The audit trail of a node."""
+    return trail_of_store(settings.instances.directory)
+
+
+def toplevel_trail(settings: ToplevelSettings) -> AuditTrail:
+    """The audit trail of a toplevel; its head is noted beside the key that signs tokens."""
+    return AuditTrail(TOPLEVEL, settings.signing_key.with_name("audit-head"))
+
+
+@contextmanager
+def trails(settings: Appliance) -> Iterator[list[tuple[AuditTrail, Database]]]:
+    """The audit trails of the roles, each with its database, beside a server that may be running."""
+    found: list[tuple[AuditTrail, Database]] = []
+    if settings.toplevel is not None:
+        found.append((toplevel_trail(settings.toplevel), Database(settings.toplevel.database)))
+    if settings.node is not None:
+        found.append((node_trail(settings.node), Database(settings.node.database)))
+    try:
+        for _, database in found:
+            migrate(database, "audit", audit.MIGRATIONS)
+        yield found
+    finally:
+        for _, database in found:
+            database.close()
 
 
 def _data_set_limits(settings: NodeSettings) -> DataSetLimits:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pynetdicom import evt
@@ -26,6 +27,7 @@ from appliance.dimse.sop_classes import SERVICES, offered_to
 from appliance.dimse.statuses import Status
 from appliance.dimse.storing import Storing
 from appliance.dimse.upper_layer import SleepingAssociation
+from appliance.services.audit import trail_of_store
 from appliance.storage.database import Database
 from appliance.storage.instances import InstanceStore
 from appliance.storage.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -53,7 +55,8 @@ class Node:
         self.ae.maximum_associations = 1_000_000  # counted here, over the ones that are really open
         self.ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        retrieving = Retrieving(settings, self.ae, store, database)
+        trail = trail_of_store(Path(settings.store_directory))
+        retrieving = Retrieving(settings, self.ae, store, database, trail)
         self._commitment = Commitment(settings, self.ae, store, database)
         self._services: dict[type, tuple[Verb, Service]] = {
             C_ECHO: ("echo", _echo),

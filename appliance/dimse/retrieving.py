@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -14,7 +15,11 @@ from appliance.dimse.sending import Originator, Sender, call, contexts_for, hang
 from appliance.dimse.sop_classes import STUDY_ROOT
 from appliance.dimse.statuses import Status, status_of
 from appliance.dimse.upper_layer import SleepingAssociation
+from appliance.domain.audit import Action, Event, dicom_subject
 from appliance.domain.errors import ApplianceError, NotFound, Unavailable
+from appliance.domain.identifiers import StudyUid
+from appliance.services import audit
+from appliance.services.audit import AuditTrail
 from appliance.storage import dimse_queries
 from appliance.storage.database import Database
 from appliance.storage.dimse_queries import HeldInstance, Level
@@ -54,9 +59,15 @@ class Retrieving:
     """Both services, for any number of associations."""
 
     def __init__(
-        self, settings: DimseSettings, ae: ApplicationEntity, store: InstanceStore, database: Database
+        self,
+        settings: DimseSettings,
+        ae: ApplicationEntity,
+        store: InstanceStore,
+        database: Database,
+        trail: AuditTrail,
     ) -> None:
         self._settings = settings
+        self._trail = trail
         self._ae = ae
         self._store = store
         self._database = database
@@ -65,6 +76,7 @@ class Retrieving:
         """Instances go back on the same association."""
         try:
             instances = self._asked(association, request, context_id)
+            self._put_on_record(association, peer, instances)
         except ApplianceError as error:
             return _refuse(association, request, context_id, error)
         sender = Sender(association, self._store, None)
@@ -75,6 +87,7 @@ class Retrieving:
         try:
             destination = self._destination(str(request.MoveDestination or "").strip())
             instances = self._asked(association, request, context_id)
+            self._put_on_record(association, peer, instances, to=destination.ae_title)
             there = call(self._ae, self._settings, destination, contexts_for(instances)) if instances else None
         except ApplianceError as error:
             return _refuse(association, request, context_id, error)
@@ -94,6 +107,19 @@ class Retrieving:
             top=Level.STUDY if context.abstract_syntax in STUDY_ROOT else Level.PATIENT,
         )
         return self._database.read(lambda tx: dimse_queries.instances_to_send(tx, wanted))
+
+    def _put_on_record(
+        self, association: SleepingAssociation, peer: Peer, instances: list[HeldInstance], *, to: str = ""
+    ) -> None:
+        """Who retrieves, and whereto, for each study: before anything goes out."""
+        by = audit.peer(peer.ae_title, str(association.requestor.address))
+        for study_uid, of_study in itertools.groupby(
+            sorted(instances, key=lambda one: one.study_uid), key=lambda one: one.study_uid
+        ):
+            sizes = [one.size_bytes for one in of_study]
+            subject = dicom_subject(StudyUid(study_uid))
+            event = Event(by, Action.RETRIEVE, subject, reason=to, instances=len(sizes), size_bytes=sum(sizes))
+            self._trail.put(self._database, event)
 
     def _destination(self, ae_title: str) -> Peer:
         peer = find_peer(self._settings, ae_title)

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Account, Right
+from appliance.domain.audit import Action
 from appliance.domain.errors import BadRequest, NotDrawable
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import StoredImage
 from appliance.domain.views import Picture, PlaneView, Vector, VolumeView
 from appliance.http import picture_requests
 from appliance.http.access import Access
+from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue, NoVolume
 from appliance.services.drawing import Drawing
 from appliance.services.metrics import Metrics
@@ -29,8 +31,11 @@ _UNSETTLED = "no-store"
 class Pictures:
     """The resources; what they need is handed over once."""
 
-    def __init__(self, catalogue: Catalogue, drawing: Drawing, access: Access, metrics: Metrics) -> None:
+    def __init__(
+        self, catalogue: Catalogue, drawing: Drawing, access: Access, auditing: Auditing, metrics: Metrics
+    ) -> None:
         self._catalogue = catalogue
+        self._auditing = auditing
         self._drawing = drawing
         self._access = access
         self._metrics = metrics
@@ -49,7 +54,7 @@ class Pictures:
         return await self.frame(study, series, instance, "1")
 
     async def frame(self, study: str, series: str, instance: str, frames: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         if not frames.isascii() or not frames.isdigit():
             raise BadRequest("One frame at a time, by its number", parameter="frames")
         image = await self._catalogue.stored_image(*_uids(study, series), _instance_uid(instance))
@@ -60,12 +65,12 @@ class Pictures:
         return await self._answer(etag, lambda: self._drawing.slice(image, view, viewer=viewer))
 
     async def instance_thumbnail(self, study: str, series: str, instance: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         image = await self._catalogue.stored_image(*_uids(study, series), _instance_uid(instance))
         return await self._thumbnail(image, 0, viewer, _SETTLED)
 
     async def series_thumbnail(self, study: str, series: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         middle = await self._catalogue.representative_image(*_uids(study, series))
         # Not for ever: another image may stand for the series when more of it has arrived.
         return await self._thumbnail(middle.image, middle.frame_index, viewer, "no-cache")
@@ -77,7 +82,7 @@ class Pictures:
         )
 
     async def plane(self, study: str, series: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         uids = _uids(study, series)
         center_mm, size_mm = await self._box(*uids)
         view = picture_requests.plane_view(
@@ -91,7 +96,7 @@ class Pictures:
         )
 
     async def volume(self, study: str, series: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         uids = _uids(study, series)
         center_mm, size_mm = await self._box(*uids)
         view = picture_requests.volume_view(
@@ -104,9 +109,12 @@ class Pictures:
             caching=_caching(view),
         )
 
-    def _viewer(self) -> str:
+    async def _viewer(self, study: str) -> str:
+        """Who looks, as the render process tells viewers apart; that they look at this study is on record."""
         account: Account = self._access.reader()
         account.require(Right.VIEW)
+        study_uid = StudyUid(checked_uid(study, "study"))
+        await self._auditing.looked(self._access.actor(account), Action.OPEN, study_uid)
         return f"{account.id} {request.remote_addr}"
 
     async def _box(self, study_uid: StudyUid, series_uid: SeriesUid) -> tuple[Vector, Vector]:

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from appliance.dimse.peers import Peer
+from appliance.storage.audit import AuditRow
 from appliance.storage.part10 import data_set_offset
 from appliance.storage.stream import InMemory
 from tests.dimse.dimse_node import EVERYTHING, DimseNode, dimse_node, run
@@ -109,6 +110,20 @@ async def test_a_series_moves_to_a_known_destination_bit_for_bit(node: DimseNode
 
     assert status == 0, output
     assert data_sets(tmp_path / "there") == expected(1, 2, 3)
+
+
+async def test_who_moves_what_where_is_on_record(node: DimseNode, tmp_path: Path, port: int) -> None:
+    last = node.parts.trail.count(node.parts.database)
+
+    async with storescp(port, tmp_path / "there"):
+        await node.call(
+            "movescu", "-S", "-aem", "PEER", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.3",
+            title="CLIENT",
+        )  # fmt: skip
+
+    (row,) = node.parts.database.read(lambda tx: tx.rows(AuditRow.select().where(AuditRow.sequence > last)))
+    assert (row.actor_kind, row.actor_id, row.address) == ("peer", "CLIENT", "127.0.0.1")
+    assert (row.action, row.subject_uid, row.reason, row.instances) == ("retrieve", "1.2.3", "PEER", 4)
 
 
 async def test_a_list_of_instances_moves(node: DimseNode, tmp_path: Path, port: int) -> None:

@@ -11,7 +11,7 @@ from appliance.services.parse_process import ParseLimits
 from appliance.storage import index
 from appliance.storage.instances import Spool
 from appliance.storage.structure import DataSetLimits
-from tests.services.node_parts import NODE_ID, ct_slice, encoded, node_parts
+from tests.services.node_parts import NODE_ID, SOMEBODY, ct_slice, encoded, node_parts
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def test_a_study_that_is_deleted_takes_the_bytes_of_its_conflicts_along(no
     with pytest.raises(Conflict):
         await node.put(encoded(ct_slice(value=2)))
 
-    await node.catalogue.delete_study("1.2.3")
+    await node.catalogue.delete_study("1.2.3", SOMEBODY)
 
     assert node.kept_files() == []
     assert (await node.catalogue.conflicts(limit=10, offset=0)).total == 0
