@@ -171,6 +171,8 @@ def default_window(values: Values, modality: str, unit: str = "") -> Window:
     low, high = (float(value) for value in np.percentile(content, (0.5, 99.5)))
     if high - low <= 0:  # nearly everything has one value: show what is left of the range
         low, high = float(content.min()), float(content.max())
+    if high - low <= 0:  # two values, as in a mask: the one is the background of the other
+        low, high = float(finite.min()), float(finite.max())
     return _between(low, high)
 
 

@@ -81,6 +81,8 @@ class FrameDescription:
     rescale_slope: float = 1.0
     rescale_intercept: float = 0.0
     windows: tuple[Window, ...] = ()
+    stream_index: int = 0
+    """Which picture it is, in the order of display from 0, of a video whose ``fragments`` are those of all its frames."""
 
 
 @dataclass(frozen=True, slots=True)

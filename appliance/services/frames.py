@@ -63,7 +63,7 @@ class Frames:
 
     def __init__(self, store: InstanceStore, budget_bytes: int) -> None:
         self._store = store
-        self._kept: ByteCache[tuple[str, int, int], NDArray[Any]] = ByteCache(budget_bytes)
+        self._kept: ByteCache[tuple[str, int, int, int], NDArray[Any]] = ByteCache(budget_bytes)
 
     @property
     def size_bytes(self) -> int:
@@ -72,7 +72,7 @@ class Frames:
     def stored_values(self, image: StoredImage, frame_index: int, watch: Stopwatch) -> NDArray[Any]:
         """The stored values of a frame (``storage.decoding``). Raises NotFound, Damaged and NotDrawable."""
         frame = image.description.frames[frame_index]
-        key = (image.key, frame.fragments[0][0] if frame.fragments else 0, frame.first_bit)
+        key = (image.key, frame.fragments[0][0] if frame.fragments else 0, frame.first_bit, frame.stream_index)
         kept = self._kept.get(key)
         if kept is not None:
             return kept

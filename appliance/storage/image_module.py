@@ -30,6 +30,8 @@ _PHOTOMETRICS: dict[str, int] = {
     "RGB": 3,
     "YBR_FULL": 3,
     "YBR_FULL_422": 3,
+    "YBR_PARTIAL_422": 3,
+    "YBR_PARTIAL_420": 3,
     "YBR_ICT": 3,
     "YBR_RCT": 3,
     "XYB": 3,

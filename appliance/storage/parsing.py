@@ -54,6 +54,7 @@ from appliance.storage.transfer_syntaxes import (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
     is_native,
+    is_video,
     reason_without_codec,
 )
 
@@ -295,6 +296,9 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
     if reason := reason_without_codec(header.transfer_syntax_uid):
         raise NotDrawable(reason, key="no-decoder")
     form = image_module.pixel_format(ds, pixels.kind)
+    is_stream = is_video(header.transfer_syntax_uid)
+    if form.photometric_interpretation == "YBR_PARTIAL_420" and not is_stream:
+        raise NotDrawable("YBR_PARTIAL_420 is drawn of video only", key="no-decoder")
     frame_count = _frame_count(ds)
     form, places = _places(header, pixels, form, frame_count)
     attributes = image_module.frame_attributes(ds, frame_count)
@@ -306,8 +310,16 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
         modality,
         form,
         tuple(
-            FrameDescription(spans, first_bit, one.plane, one.rescale_slope, one.rescale_intercept, one.windows)
-            for (spans, first_bit), one in zip(places, attributes, strict=True)
+            FrameDescription(
+                spans,
+                first_bit,
+                one.plane,
+                one.rescale_slope,
+                one.rescale_intercept,
+                one.windows,
+                number if is_stream else 0,
+            )
+            for number, ((spans, first_bit), one) in enumerate(zip(places, attributes, strict=True))
         ),
         image_module.pixel_aspect_ratio(ds, attributes[0].plane),
         image_module.value_unit(ds, modality),
@@ -351,6 +363,8 @@ def _places(
     if pixels.length != _UNDEFINED_LENGTH:
         raise NotDrawable("compressed pixel data that is not in fragments", key="pixel-data-damaged")
     fragments = read_fragments(header.content, pixels.offset)
+    if is_video(header.transfer_syntax_uid):
+        return form, [(fragments.spans, 0)] * frame_count
     extended = memoryview(_whole_quads(bytes_of(header.ds, "ExtendedOffsetTable"))).cast("Q").tolist()
     return form, [(spans, 0) for spans in frames_of(fragments, frame_count, header.content, extended)]
 
@@ -364,10 +378,11 @@ def _native_places(
 ) -> tuple[PixelFormat, list[Place]]:
     available_bytes = min(pixels.length, header.content.size_bytes - pixels.offset)
     pixel_bits = form.samples_per_pixel * form.bits_allocated
-    if form.photometric_interpretation == "YBR_FULL_422":
+    if form.photometric_interpretation in ("YBR_FULL_422", "YBR_PARTIAL_422"):
         full_bytes = form.rows * form.columns * 3 * form.bits_allocated // 8 * frame_count
         if available_bytes >= full_bytes:
-            form = replace(form, photometric_interpretation="YBR_FULL")  # the name says subsampled, the length says not
+            full = form.photometric_interpretation.removesuffix("_422")
+            form = replace(form, photometric_interpretation=full)  # the name says subsampled, the length says not
         else:
             pixel_bits = 2 * form.bits_allocated  # two luminances share their chrominances (PS3.3 C.7.6.3.1.2)
     frame_bits = form.rows * form.columns * pixel_bits
