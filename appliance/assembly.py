@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 from quart import Blueprint
@@ -29,6 +29,7 @@ from appliance.http.conflicts import conflicts
 from appliance.http.deliveries import deliveries
 from appliance.http.entry import entry
 from appliance.http.health import Check, health
+from appliance.http.inbox import inbox
 from appliance.http.measuring import Measuring
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
@@ -48,13 +49,26 @@ from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings
 from appliance.services.imports import ArchiveLimits
+from appliance.services.inbox import Inbox
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
+from appliance.services.matching import Matching
 from appliance.services.metrics import Metrics
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
-from appliance.services.synchronisation import Children, LocalParent, Outbox, Parent, RemoteParent, Take, Uplink
+from appliance.services.synchronisation import (
+    AnswerQuestions,
+    Children,
+    LocalParent,
+    LocalToplevel,
+    Outbox,
+    Parent,
+    RemoteParent,
+    Take,
+    ToplevelParent,
+    Uplink,
+)
 from appliance.services.tokens import (
     TokenSigner,
     TokenVerifier,
@@ -76,6 +90,7 @@ from appliance.storage.structure import DataSetLimits
 
 log = logging.getLogger(__name__)
 
+AnyParent = TypeVar("AnyParent", bound=Parent)
 _BUILT_PAGE = Path(__file__).resolve().parent.parent / "webui" / "dist"
 
 
@@ -157,10 +172,10 @@ class _Bench:
     def access(self) -> Access:
         return Access(self.verifier)
 
-    def know(self, children: Sequence[ChildSettings], take: Take) -> None:
-        """The children that the settings of a role name may deliver to it."""
+    def know(self, children: Sequence[ChildSettings], take: Take, answer: AnswerQuestions | None = None) -> None:
+        """The children that the settings of a role name may deliver to it, and ask if it answers."""
         for child in children:
-            self.children.know(child.id, load_public_key(child.public_key), take)
+            self.children.know(child.id, load_public_key(child.public_key), take, answer)
 
     def refresh(self) -> None:
         """The gauges say how it is now."""
@@ -194,7 +209,7 @@ def _page(settings: Appliance) -> Page | None:
     return Page.load(web.directory or _BUILT_PAGE, Sources(connect=web.origins, image=web.origins))
 
 
-async def _open_toplevel(bench: _Bench) -> Parent | None:
+async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     """What institutions in this process call; None if there is no toplevel here."""
     settings = bench.settings.toplevel
     if settings is None:
@@ -205,27 +220,31 @@ async def _open_toplevel(bench: _Bench) -> Parent | None:
     lifetime = timedelta(days=settings.session_days)
     accounts = Accounts(database, signer, toplevel_trail(settings), session_lifetime=lifetime)
     bench.stack.push_async_callback(accounts.close)
-    service = Toplevel(database)
+    service = Toplevel(database, insurers=settings.insurers)
 
-    bench.know(settings.children, service.take_delivery)
+    bench.know(settings.children, service.take_delivery, service.answer)
     bench.blueprints += [sessions(accounts, bench.metrics), patients(service, bench.access)]
     bench.checks["toplevel database"] = _database_check(database)
-    return LocalParent(service.take_delivery, lambda: bench.verifier.keys)
+    return LocalToplevel(service.take_delivery, lambda: bench.verifier.keys, service.answer)
 
 
-async def _open_institution(bench: _Bench, toplevel_here: Parent | None) -> Parent | None:
+async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None) -> Parent | None:
     """What nodes in this process call; None if there is no institution here."""
     settings = bench.settings.institution
     if settings is None:
         return None
     database = await _open_database(bench.stack, settings.database, "institution", institution.MIGRATIONS)
     here = InstitutionHere(settings.id, settings.name, settings.base_url, ())
+    institution_id = InstitutionId(settings.id)
     parent = await _parent(bench, settings.parent, settings.id, toplevel_here)
-    uplink = await _open_uplink(bench, "institution", settings.id, KeptOutbox(database, institution.OUTBOX), parent)
+    matching = Matching(database, institution_id, parent.answer, may_create=settings.new_patients == "create")
+    outbox = KeptOutbox(database, institution.OUTBOX)
+    uplink = await _open_uplink(bench, "institution", settings.id, outbox, parent, then=matching.ask)
     service = Institution(database, here, on_change=uplink.wake)
     await service.announce()
+    waiting = Inbox(database, institution_id, parent.answer, on_change=uplink.wake)
     bench.know(settings.children, service.take_delivery)
-    bench.blueprints.append(records(service, bench.access))
+    bench.blueprints += [records(service, bench.access), inbox(waiting, bench.access)]
     bench.checks["institution database"] = _database_check(database)
     return LocalParent(service.take_delivery, lambda: bench.verifier.keys)
 
@@ -323,7 +342,9 @@ def _database_check(database: DatabaseThreads) -> Check:
     return check
 
 
-async def _parent(bench: _Bench, remote: ParentSettings | None, child_id: UUID, here: Parent | None) -> Parent:
+async def _parent(
+    bench: _Bench, remote: ParentSettings | None, child_id: UUID, here: AnyParent | None
+) -> AnyParent | RemoteParent:
     if remote is None:
         assert here is not None, "the settings were checked: without a remote parent there is one here"
         return here
@@ -332,8 +353,16 @@ async def _parent(bench: _Bench, remote: ParentSettings | None, child_id: UUID, 
     return parent
 
 
-async def _open_uplink(bench: _Bench, role: str, child_id: UUID, outbox: Outbox, parent: Parent) -> Uplink:
-    uplink = Uplink(role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics)
+async def _open_uplink(
+    bench: _Bench,
+    role: str,
+    child_id: UUID,
+    outbox: Outbox,
+    parent: Parent,
+    *,
+    then: Callable[[], Awaitable[None]] | None = None,
+) -> Uplink:
+    uplink = Uplink(role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics, then=then)
     uplink.start()
     bench.stack.push_async_callback(uplink.stop)
     return uplink

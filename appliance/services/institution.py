@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
-import msgspec
-
 from appliance.domain.accounts import Account, Right
 from appliance.domain.changes import (
     Acknowledgement,
@@ -15,13 +13,11 @@ from appliance.domain.changes import (
     InstitutionHere,
     NodeHere,
     NumberedChange,
-    PatientAsHeld,
-    PatientHeld,
     StudyGone,
     StudyHeld,
 )
 from appliance.domain.errors import BadRequest, NotAllowed
-from appliance.domain.identifiers import InstitutionId, PatientId, ReportId, StudyUid, patient_id_for
+from appliance.domain.identifiers import InstitutionId, PatientId, ReportId, StudyUid
 from appliance.domain.reports import Report, ReportText
 from appliance.services.database_threads import DatabaseThreads
 from appliance.storage import institution
@@ -94,9 +90,7 @@ class Institution:
         elif isinstance(change, StudyGone):
             institution.forget_study(tx, change.study_uid, change.node_id)
         else:
-            patient = _identified(change)
-            institution.keep_study(tx, change, patient_id_for(self.id, patient.issuer, patient.value))
-            institution.OUTBOX.put(tx, PatientHeld(self.id, patient))
+            institution.keep_study(tx, change)
 
     def _announce(self, tx: Transaction) -> None:
         here = self._here
@@ -113,10 +107,3 @@ def _newest_of_each_study(changes: Sequence[NumberedChange]) -> list[Change]:
         newest.pop(subject, None)
         newest[subject] = change
     return list(newest.values())
-
-
-def _identified(held: StudyHeld) -> PatientAsHeld:
-    """The patient of a study. One without a Patient ID is somebody of their own: nobody is merged by a blank."""
-    if held.patient.value.strip():
-        return held.patient
-    return msgspec.structs.replace(held.patient, value=f"study {held.study_uid}")

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import msgspec
 from peewee import BigIntegerField, BlobField, CompositeKey, IntegerField, TextField
 
-from appliance.domain.changes import PatientAsHeld, StudyGone, StudyHeld
+from appliance.domain.changes import PatientAsHeld, PatientNumber, StudyGone, StudyHeld
 from appliance.domain.errors import NotDrawable, NotFound
 from appliance.domain.hierarchy import (
     ParsedInstance,
@@ -55,6 +55,8 @@ class StudyRow(Table):
     person_words = TextField(null=True)
     referring_folded = TextField(null=True)
     referring_words = TextField(null=True)
+    other_ids = TextField(null=True)
+    """Issuers and values of Other Patient IDs Sequence, as JSON; none of studies older than this column."""
 
     class Meta:
         table_name = "study"
@@ -183,6 +185,7 @@ MIGRATIONS = (
     Migration(2, "columns and metadata for DICOMweb", _make_searchable),
     Migration(3, "bytes of conflicts, removals, preambles, what is missing", _keep_conflicts_apart),
     Migration(4, "one outbox for all roles", lambda tx: unite(tx, OUTBOX.role)),
+    Migration(5, "other patient ids", lambda tx: tx.add_columns(StudyRow.other_ids)),
 )
 
 
@@ -607,6 +610,7 @@ def _add_study(tx: Transaction, parsed: ParsedInstance) -> None:
         referring_physician=study.referring_physician,
         institution_name=study.institution_name,
         timezone=study.timezone,
+        other_ids=msgspec.json.encode(patient.other_ids).decode() if patient.other_ids else None,
         **_searched_names(patient.person_name, study.referring_physician),
     )
 
@@ -710,7 +714,13 @@ def _instance_row(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, i
 
 
 def _patient(row: Any) -> PatientAttributes:
-    return PatientAttributes(row.person_name, row.patient_id, row.issuer, row.birth_date, row.sex)
+    return PatientAttributes(
+        row.person_name, row.patient_id, row.issuer, row.birth_date, row.sex, tuple(_other_ids(row))
+    )
+
+
+def _other_ids(row: Any) -> list[tuple[str, str]]:
+    return msgspec.json.decode(row.other_ids, type=list[tuple[str, str]]) if row.other_ids else []
 
 
 def _study(row: Any) -> StudyAttributes:
@@ -745,7 +755,14 @@ def _as_held(study: Any, series: Sequence[Any], node_id: UUID) -> StudyHeld:
     return StudyHeld(
         study.study_uid,
         node_id,
-        PatientAsHeld(study.issuer, study.patient_id, study.person_name, study.birth_date, study.sex),
+        PatientAsHeld(
+            study.issuer,
+            study.patient_id,
+            study.person_name,
+            study.birth_date,
+            study.sex,
+            tuple(PatientNumber(issuer, value) for issuer, value in _other_ids(study)),
+        ),
         study.date,
         study.time,
         study.description,

@@ -66,6 +66,8 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 _PREFIX_OFFSET = PREAMBLE_BYTES
 _LONGEST_ELEMENT_BYTES = 64 * 1024 * 1024
 """Longer elements before the pixel data (an encapsulated video or document) are skipped, not read."""
+_OTHER_IDS = 16
+"""Items of Other Patient IDs Sequence that are taken; nobody has more numbers that matter."""
 _LONGEST_INFLATED_BYTES = 512 * 1024 * 1024
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_KINDS: dict[int, PixelKind] = {0x7FE00008: "float", 0x7FE00009: "double", 0x7FE00010: "integer"}
@@ -253,7 +255,15 @@ def _patient(ds: Dataset) -> PatientAttributes:
         text_of(ds, "IssuerOfPatientID"),
         date_of(ds, "PatientBirthDate"),
         sex if sex in ("F", "M", "O") else None,
+        _other_ids(ds),
     )
+
+
+def _other_ids(ds: Dataset) -> tuple[tuple[str, str], ...]:
+    """Only with an issuer: a number alone says nothing about who gave it."""
+    items = items_of(ds, "OtherPatientIDsSequence")[:_OTHER_IDS]
+    pairs = ((text_of(item, "IssuerOfPatientID"), text_of(item, "PatientID")) for item in items)
+    return tuple((issuer, value) for issuer, value in pairs if issuer and value)
 
 
 def _study(ds: Dataset, study_uid: StudyUid) -> StudyAttributes:

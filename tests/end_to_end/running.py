@@ -171,6 +171,7 @@ def all_in_one(directory: Path, *, host: str = HOST) -> RunningAppliance:
     settings["listen"]["port"] = port
     settings["listen"]["self_made"]["names"] = [host, "localhost", "127.0.0.1"]
     settings["node"]["instances"]["free_floor_bytes"] = 0
+    settings["institution"]["new_patients"] = "create"
     for role in ("toplevel", "institution", "node"):
         settings[role]["base_url"] = f"https://{host}:{port}"
     return RunningAppliance(directory, settings, host)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from appliance.domain.changes import PatientNumber
 from appliance.domain.errors import NotFound
 from appliance.domain.hierarchy import ParsedInstance
 from appliance.domain.searches import Filter, Level, Search
@@ -17,6 +18,7 @@ from appliance.storage.index import StoredBytes
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
 from tests.services.node_parts import ct_slice, encoded
+from tests.storage.test_parsing import with_other_ids
 
 NODE = UUID(int=2)
 
@@ -106,6 +108,16 @@ def test_writers_at_once_lose_nothing_and_number_the_outbox_without_gaps(databas
     told = database.read(lambda tx: index.OUTBOX.waiting(tx, limit=100))
     assert [change.sequence for change in told] == list(range(1, 25))
     assert told[-1].change.instance_count == 24  # type: ignore[union-attr]
+
+
+def test_the_outbox_tells_the_other_numbers_of_the_patient(database: Database) -> None:
+    parsed = parse(InMemory(encoded(with_other_ids())))
+    database.run(lambda tx: index.add(tx, NODE, parsed, StoredBytes("a" * 64, "0" * 32, 9)))
+
+    (told,) = database.read(lambda tx: index.OUTBOX.waiting(tx, limit=2))
+
+    assert told.change.patient.other_numbers == (PatientNumber("INSURER", "99"),)  # type: ignore[union-attr]
+    assert database.read(lambda tx: index.study(tx, "1.2.3")).patient.other_ids == (("INSURER", "99"),)
 
 
 def test_rows_are_read_page_by_page_in_order(database: Database) -> None:
