@@ -41,11 +41,12 @@ from appliance.domain.errors import ApplianceError
 from appliance.domain.grayscale import chosen_window
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import ImageDescription, Window
+from appliance.domain.masks import Mask, mask_of, masked, shutter_grey
 from appliance.domain.views import Encoding, SliceView
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.slices import drawn_plainly, planned
 from appliance.storage.attributes import text_of
-from appliance.storage.decoding import decode_frame
+from appliance.storage.decoding import decode_frame, decode_overlay
 from appliance.storage.parsing import image_of, read_header
 from appliance.storage.stream import InMemory
 from appliance.storage.transfer_syntaxes import CODECS, EXPLICIT_BIG_ENDIAN, Codec
@@ -70,6 +71,7 @@ class Drawn:
     frame_index: int
     window: Window | None
     stored: NDArray[Any]
+    mask: Mask | None
     pixels: Picture
 
     @cached_property
@@ -195,13 +197,16 @@ def _drawn(path: Path, image: ImageDescription, frame_index: int, reader: InMemo
     stored = decode_frame(image, frame_index, reader)
     window = None if image.is_colour else chosen_window(stored, image, frame_index, None)
     view = SliceView(image.instance_uid, frame_index, _PNG, window)
-    pixels = drawn_plainly(stored, image, frame_index, view, planned(image, view))
-    return Drawn(path, image, frame_index, window, stored, pixels)
+    mask = mask_of(image, frame_index, lambda overlay: decode_overlay(image, frame_index, overlay, reader))
+    pixels = drawn_plainly(stored, image, frame_index, view, planned(image, view), mask=mask)
+    return Drawn(path, image, frame_index, window, stored, mask, pixels)
 
 
 def _frame_judged(ours: Drawn, renderer: Renderer) -> Verdict:
     view = SliceView(ours.image.instance_uid, ours.frame_index, _PNG, ours.window)
-    by_card = renderer.slices.draw(ours.stored, ours.image, ours.frame_index, view, planned(ours.image, view))
+    by_card = renderer.slices.draw(
+        ours.stored, ours.image, ours.frame_index, view, planned(ours.image, view), mask=ours.mask
+    )
     opengl = _difference(ours.pixels, by_card)
     dcmtk = _dcmtk(ours.path, ours)
     if dcmtk is not None and (distance := _distance(ours, dcmtk)) <= 1:
@@ -248,7 +253,7 @@ def _difference(one: Picture, other: Picture) -> int:
 def _dcmtk(path: Path, ours: Drawn, frame_index: int | None = None) -> Picture | None:
     """The frame as DCMTK draws it with our window; None where it refuses."""
     number = ours.frame_index if frame_index is None else frame_index
-    command = ["dcmj2pnm", "-q", "+op", "-O", "+F", str(number + 1), *_window_arguments(ours), str(path)]
+    command = ["dcmj2pnm", "-q", "+op", "+F", str(number + 1), *_window_arguments(ours), str(path)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=120)
     return _pnm(done.stdout) if done.returncode == 0 else None
 
@@ -295,7 +300,11 @@ def _witnesses(ours: Drawn) -> Iterator[tuple[str, Picture]]:
         except Exception:
             continue
         if picture is not None:
-            yield name, picture
+            yield name, picture if ours.mask is None else masked(picture, ours.mask, _grey_of_shutter(ours))
+
+
+def _grey_of_shutter(ours: Drawn) -> int:
+    return shutter_grey(ours.image, ours.frame_index)
 
 
 def _decoded_by_others(ours: Drawn) -> NDArray[Any]:

@@ -61,6 +61,8 @@ class SliceView:
     window: Window | None = None
     viewport: Viewport | None = None
     invert: bool = False
+    layers: bool = True
+    """With the overlays and the shutter that the file lays over its pixels."""
 
 
 @dataclass(frozen=True, slots=True)

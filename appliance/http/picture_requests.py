@@ -45,6 +45,7 @@ def slice_view(instance_uid: InstanceUid, frame_number: int, query: Query, accep
         window=_window(query),
         viewport=_viewport(query),
         invert=_flag(query, "invert"),
+        layers="layers" not in query or _flag(query, "layers"),
     )
 
 

@@ -22,7 +22,7 @@ from appliance.services.metrics import Metrics
 
 _SERIES = "/dicom-web/studies/<study>/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
-_PICTURE_VERSION = "1"
+_PICTURE_VERSION = "2"
 """Part of every ETag; raised when the same view is drawn differently, so that no cache keeps the old picture."""
 _SETTLED = "private, max-age=31536000, immutable"
 _UNSETTLED = "no-store"

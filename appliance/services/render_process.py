@@ -138,13 +138,14 @@ class RenderProcess:
         image, view = ask.image.description, ask.view
         plan = planned(image, view)
         stored = self._frames.stored_values(ask.image, 0, watch)
+        mask = self._frames.mask(ask.image, 0, watch) if view.layers else None
         started = time.perf_counter()
         window = None if image.is_colour else chosen_window(stored, image, 0, view.window)
         view = replace(view, window=window)
         if plan.is_exact and self._gl.renderer.info.is_software:
-            pixels = drawn_plainly(stored, image, 0, view, plan)
+            pixels = drawn_plainly(stored, image, 0, view, plan, mask=mask)
         else:
-            pixels = self._gl.run(lambda renderer: renderer.slices.draw(stored, image, 0, view, plan))
+            pixels = self._gl.run(lambda renderer: renderer.slices.draw(stored, image, 0, view, plan, mask=mask))
         watch.add("draw", started)
         _encode_and_answer(request, pixels, view.encoding, watch, _Standing(window))
 

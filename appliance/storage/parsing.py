@@ -312,6 +312,7 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
     frame_count = _frame_count(ds)
     form, places = _places(header, pixels, form, frame_count)
     attributes = image_module.frame_attributes(ds, frame_count)
+    overlays = image_module.overlays(ds, form, frame_count)
     modality = text_of(ds, "Modality").upper()
     return ImageDescription(
         instance_uid,
@@ -328,6 +329,8 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
                 one.rescale_intercept,
                 one.windows,
                 number if is_stream else 0,
+                overlays[number],
+                one.shutter,
             )
             for number, ((spans, first_bit), one) in enumerate(zip(places, attributes, strict=True))
         ),
@@ -341,6 +344,7 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
         text_of(ds, "FrameOfReferenceUID") or None,
         integer_of(ds, "InstanceNumber"),
         number_of(ds, "FrameTime"),
+        image_module.presentation_lut(ds),
     )
 
 

@@ -35,6 +35,12 @@ def test_frame_0_is_refused() -> None:
         picture_requests.slice_view(InstanceUid("1.2"), 0, {}, None)
 
 
+def test_layers_lie_over_a_picture_unless_they_are_left_out() -> None:
+    assert slice_of().layers
+    assert slice_of(layers="1").layers
+    assert not slice_of(layers="0").layers
+
+
 def test_a_window_has_center_width_and_function() -> None:
     assert slice_of(window="40,400,sigmoid").window == Window(40, 400, "sigmoid")
 
