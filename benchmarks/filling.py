@@ -1,4 +1,4 @@
-"""An index with many instances in it, quickly: one of each series by the road that ingest takes, the others as copies of its rows."""
+"""An index with many instances in it, quickly: one of each series by the road of ingest, the others copies of its rows."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
     python -m benchmarks.index [--instances 100000] [--engine sqlite|postgresql]
 
 The index is filled up to each mark; the last of its instances come by one writer, a transaction each, durable, as an ingest does
-it; no bytes and no parsing. At each mark: of these the instances a second, and the median of each search in milliseconds. PostgreSQL
-runs without fsync here, so its ingest is only to be compared with itself.
+it; no bytes and no parsing. At each mark: of these the instances a second, and the median of each search in milliseconds.
+PostgreSQL runs without fsync here, so its ingest is only to be compared with itself.
 """
 
 from __future__ import annotations
