@@ -86,6 +86,10 @@ class Node:
         acceptor.start()
         return True
 
+    def start(self) -> None:
+        """What was promised before is kept."""
+        self._commitment.start()
+
     def stop(self, timeout_s: float) -> None:
         """Associations are aborted, once what they were doing is done or the time is over."""
         deadline = time.monotonic() + timeout_s

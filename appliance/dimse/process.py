@@ -73,6 +73,7 @@ class DimseProcess:
 
     async def _start(self) -> None:
         await self._ingest.start()
+        self._node.start()
         self._taking = asyncio.create_task(self._admission.run())
 
     async def _stop(self) -> None:
