@@ -83,7 +83,7 @@ from appliance.settings import Dimse as DimseSettings
 from appliance.settings import Node as NodeSettings
 from appliance.settings import Parent as ParentSettings
 from appliance.settings import Toplevel as ToplevelSettings
-from appliance.storage import audit, index, institution, rotation, sealing, toplevel
+from appliance.storage import audit, commitments, index, institution, rotation, sealing, toplevel
 from appliance.storage.database import Database, Migration, migrate
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.structure import DataSetLimits
@@ -432,6 +432,7 @@ async def _open_dimse(
         if told.instances:
             on_stored()
 
+    await _migrated(settings.database, "commitments", commitments.MIGRATIONS)
     store = _store_settings(settings)
     listener = doors.listening(wanted.address, wanted.port)
     dimse = doors.Dimse(

@@ -14,6 +14,7 @@ from appliance.dimse.peers import DimseSettings, Peer, find_peer
 from appliance.dimse.sending import Originator, Sender, call, contexts_for, hang_up
 from appliance.dimse.sop_classes import STUDY_ROOT
 from appliance.dimse.statuses import Status, status_of
+from appliance.dimse.transcoding import Transcoding
 from appliance.dimse.upper_layer import SleepingAssociation
 from appliance.domain.audit import Action, Event, dicom_subject
 from appliance.domain.errors import ApplianceError, NotFound, Unavailable
@@ -39,6 +40,8 @@ class _Progress:
     completed: int = 0
     warning: int = 0
     failed: list[str] = field(default_factory=list)
+    reason: str = ""
+    """Why the first of them failed here."""
 
     def add(self, instance_uid: str, status: int | None) -> None:
         self.remaining -= 1
@@ -64,8 +67,11 @@ class Retrieving:
         ae: ApplicationEntity,
         store: InstanceStore,
         database: Database,
+        *,
+        transcoding: Transcoding,
         trail: AuditTrail,
     ) -> None:
+        self._transcoding = transcoding
         self._settings = settings
         self._trail = trail
         self._ae = ae
@@ -79,7 +85,7 @@ class Retrieving:
             self._put_on_record(association, peer, instances)
         except ApplianceError as error:
             return _refuse(association, request, context_id, error)
-        sender = Sender(association, self._store, None)
+        sender = Sender(association, self._store, self._transcoding, None)
         return self._send(association, request, context_id, instances, sender)
 
     def move(self, association: SleepingAssociation, peer: Peer, request: C_MOVE, context_id: int) -> Status:
@@ -94,7 +100,7 @@ class Retrieving:
         if there is None:
             return _finish(association, request, context_id, _Progress(0), Status.SUCCESS)
         try:
-            sender = Sender(there, self._store, Originator(peer.ae_title, request.MessageID or 0))
+            sender = Sender(there, self._store, self._transcoding, Originator(peer.ae_title, request.MessageID or 0))
             return self._send(association, request, context_id, instances, sender)
         finally:
             hang_up(there)
@@ -140,7 +146,13 @@ class Retrieving:
             if association.is_cancelled(request.MessageID):
                 return _finish(association, request, context_id, progress, Status.CANCELLED)
             try:
-                status = sender.send(instance)
+                status: int | None = sender.send(instance)
+            except ApplianceError as error:
+                log.warning(
+                    "an instance is not sent", extra={"reason": error.key, "instance_uid": instance.instance_uid}
+                )
+                progress.reason = progress.reason or f"{error.key}: {error.message}"
+                status = None
             except ConnectionError:
                 if sender.is_on(association):
                     raise
@@ -179,6 +191,7 @@ def _finish(
         progress,
         status,
         identifier=dimse_queries.encoded_failures(failed, syntax) if failed else b"",
+        comment=progress.reason,
     )
     return status
 
