@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.domain.geometry import SliceRef, VolumeGeometry, arranged, orientation_letters
@@ -188,6 +188,7 @@ def test_voxels_lie_where_their_slices_say_however_the_patient_lay(
 heights = st.lists(st.integers(0, 60), min_size=3, max_size=20, unique=True)
 
 
+@settings(deadline=None)  # a loaded machine is not a failure
 @given(heights, st.randoms(use_true_random=False))
 def test_the_order_in_which_slices_come_changes_nothing(places: list[int], random: Random) -> None:
     images = stack(*map(float, places))
@@ -200,6 +201,7 @@ def test_the_order_in_which_slices_come_changes_nothing(places: list[int], rando
     assert [images[ref.image_index] for ref in one.slices] == [shuffled[ref.image_index] for ref in other.slices]
 
 
+@settings(deadline=None)  # a loaded machine is not a failure
 @given(st.integers(5, 30), st.data())
 def test_a_removed_slice_is_a_gap_at_its_place(count: int, data: st.DataObject) -> None:
     removed = data.draw(st.integers(1, count - 2))
@@ -211,6 +213,7 @@ def test_a_removed_slice_is_a_gap_at_its_place(count: int, data: st.DataObject) 
     assert volume.spacing_mm[0] == pytest.approx(2.5)
 
 
+@settings(deadline=None)  # a loaded machine is not a failure
 @given(heights)
 def test_every_slice_is_in_the_lattice_unless_others_lie_much_nearer(places: list[int]) -> None:
     arrangement = arranged(stack(*map(float, places)))
