@@ -18,14 +18,17 @@ from tqdm import tqdm
 
 from appliance import __version__, assembly
 from appliance.domain.accounts import Role
+from appliance.domain.audit import Action, Event, Outcome, Subject
 from appliance.domain.errors import ApplianceError, BadRequest, SettingsError
 from appliance.domain.identifiers import InstitutionId
 from appliance.services import journal, tokens
 from appliance.services.accounts import account_to_create
+from appliance.services.audit import at_the_shell
 from appliance.services.imports import Tally, import_folder
 from appliance.services.verification import Verification, row_count, verified
 from appliance.settings import Appliance, load
 from appliance.storage import rotation
+from appliance.storage.audit import Proof
 
 _WRONG = 2
 _FAILED = 1
@@ -72,6 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     verify = command("verify", _verify, "Read every kept byte once more; exit status 1 if anything is not as it came")
     verify.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
     verify.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    trail = commands.add_parser("audit", help="The trail of who did what", description="The trail of who did what")
+    of_trail = trail.add_subparsers(required=True, metavar="COMMAND")
+    text = "Walk the trail from its first record; exit status 1 and the first broken one if it is not as it was written"
+    prove = of_trail.add_parser("verify", help=text, description=text)
+    prove.set_defaults(command=_verify_audit)
+    prove.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    prove.add_argument("--json", action="store_true", help="print the report as JSON")
 
     rotate = command(
         "rotate-key", _rotate_key, "Make a new master key for new files, and wrap the keys of all old files by it"
@@ -176,6 +187,30 @@ def _in_words(outcome: Verification) -> str:
     return "\n".join(lines)
 
 
+def _verify_audit(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    journal.set_up("warning")
+    proofs = []
+    with assembly.trails(settings) as trails:
+        if not trails:
+            raise SettingsError(f"{arguments.config}: names neither a toplevel nor a node, which keep audit trails")
+        for trail, database in trails:
+            with tqdm(total=trail.count(database), unit=" records", disable=None) as bar:
+                proofs.append(trail.proof(database, bar.update))
+    if arguments.json:
+        print(msgspec.json.encode(proofs).decode())
+    else:
+        for proof in proofs:
+            print(_proof_in_words(proof))
+    return _FAILED if any(proof.fault for proof in proofs) else 0
+
+
+def _proof_in_words(proof: Proof) -> str:
+    if proof.fault is None:
+        return f"{proof.room}: {proof.records} records, each as it was written; head {proof.head.hash or 'none'}"
+    return f"{proof.room}: {proof.fault.kind}: {proof.fault.reason}; {proof.records} records before it are as they were written"
+
+
 def _rotate_key(arguments: argparse.Namespace) -> int:
     settings = load(arguments.config)
     journal.set_up("warning")
@@ -189,6 +224,11 @@ def _rotate_key(arguments: argparse.Namespace) -> int:
             rotation.add_key(key_file)
         with tqdm(total=row_count(database), unit=" files", disable=None) as bar:
             outcome = rotation.rewrap(store, bar.update)
+        ended = Outcome.FAILED if outcome.damaged else Outcome.DONE
+        event = Event(
+            at_the_shell("rotate-key"), Action.ROTATE_KEY, Subject("store"), ended, instances=outcome.rewrapped
+        )
+        assembly.node_trail(settings.node).put(database, event)
     print(f"{outcome.rewrapped} of {outcome.files} files wrapped by the new key, {outcome.damaged} damaged")
     print(f"The old keys stay in {key_file}: uploads under way and backups may need them")
     return _FAILED if outcome.damaged else 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 from quart import Blueprint
@@ -29,6 +29,7 @@ from appliance.http.conflicts import conflicts
 from appliance.http.deliveries import deliveries
 from appliance.http.entry import entry
 from appliance.http.health import Check, health
+from appliance.http.inbox import inbox
 from appliance.http.measuring import Measuring
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
@@ -43,17 +44,31 @@ from appliance.http.uploads import UploadLimits, Uploads
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts
 from appliance.services.archive import Archive
+from appliance.services.audit import TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings
 from appliance.services.imports import ArchiveLimits
+from appliance.services.inbox import Inbox
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
+from appliance.services.matching import Matching
 from appliance.services.metrics import Metrics
-from appliance.services.outboxes import InstitutionOutbox, NodeOutbox
+from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
-from appliance.services.synchronisation import Children, LocalParent, Outbox, Parent, RemoteParent, Take, Uplink
+from appliance.services.synchronisation import (
+    AnswerQuestions,
+    Children,
+    LocalParent,
+    LocalToplevel,
+    Outbox,
+    Parent,
+    RemoteParent,
+    Take,
+    ToplevelParent,
+    Uplink,
+)
 from appliance.services.tokens import (
     TokenSigner,
     TokenVerifier,
@@ -67,13 +82,15 @@ from appliance.settings import Child as ChildSettings
 from appliance.settings import Dimse as DimseSettings
 from appliance.settings import Node as NodeSettings
 from appliance.settings import Parent as ParentSettings
-from appliance.storage import index, institution, rotation, sealing, toplevel
+from appliance.settings import Toplevel as ToplevelSettings
+from appliance.storage import audit, commitments, index, institution, rotation, sealing, toplevel
 from appliance.storage.database import Database, Migration, migrate
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.structure import DataSetLimits
 
 log = logging.getLogger(__name__)
 
+AnyParent = TypeVar("AnyParent", bound=Parent)
 _BUILT_PAGE = Path(__file__).resolve().parent.parent / "webui" / "dist"
 
 
@@ -112,6 +129,7 @@ def kept(settings: Appliance) -> Iterator[tuple[InstanceStore, Database]]:
     database = Database(settings.node.database)
     try:
         migrate(database, "node", index.MIGRATIONS)
+        migrate(database, "audit", audit.MIGRATIONS)
         yield _open_store(settings.node), database
     finally:
         database.close()
@@ -124,9 +142,9 @@ async def create_account(settings: Appliance, account: Account, password: str) -
     async with AsyncExitStack() as stack:
         database = await _open_database(stack, settings.toplevel.database, "toplevel", toplevel.MIGRATIONS)
         signer = TokenSigner(load_or_make_private_key(settings.toplevel.signing_key), lifetime_s=1)
-        accounts = Accounts(database, signer, session_lifetime=timedelta())
+        accounts = Accounts(database, signer, toplevel_trail(settings.toplevel), session_lifetime=timedelta())
         stack.push_async_callback(accounts.close)
-        return await accounts.create(account, password)
+        return await accounts.create(account, password, at_the_shell("create-account"))
 
 
 @dataclass(slots=True)
@@ -154,10 +172,10 @@ class _Bench:
     def access(self) -> Access:
         return Access(self.verifier)
 
-    def know(self, children: Sequence[ChildSettings], take: Take) -> None:
-        """The children that the settings of a role name may deliver to it."""
+    def know(self, children: Sequence[ChildSettings], take: Take, answer: AnswerQuestions | None = None) -> None:
+        """The children that the settings of a role name may deliver to it, and ask if it answers."""
         for child in children:
-            self.children.know(child.id, load_public_key(child.public_key), take)
+            self.children.know(child.id, load_public_key(child.public_key), take, answer)
 
     def refresh(self) -> None:
         """The gauges say how it is now."""
@@ -191,7 +209,7 @@ def _page(settings: Appliance) -> Page | None:
     return Page.load(web.directory or _BUILT_PAGE, Sources(connect=web.origins, image=web.origins))
 
 
-async def _open_toplevel(bench: _Bench) -> Parent | None:
+async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     """What institutions in this process call; None if there is no toplevel here."""
     settings = bench.settings.toplevel
     if settings is None:
@@ -199,29 +217,34 @@ async def _open_toplevel(bench: _Bench) -> Parent | None:
     database = await _open_database(bench.stack, settings.database, "toplevel", toplevel.MIGRATIONS)
     signer = TokenSigner(load_or_make_private_key(settings.signing_key), lifetime_s=settings.access_token_s)
     bench.verifier.replace_keys((signer.public_key,))
-    accounts = Accounts(database, signer, session_lifetime=timedelta(days=settings.session_days))
+    lifetime = timedelta(days=settings.session_days)
+    accounts = Accounts(database, signer, toplevel_trail(settings), session_lifetime=lifetime)
     bench.stack.push_async_callback(accounts.close)
-    service = Toplevel(database)
+    service = Toplevel(database, insurers=settings.insurers)
 
-    bench.know(settings.children, service.take_delivery)
+    bench.know(settings.children, service.take_delivery, service.answer)
     bench.blueprints += [sessions(accounts, bench.metrics), patients(service, bench.access)]
     bench.checks["toplevel database"] = _database_check(database)
-    return LocalParent(service.take_delivery, lambda: bench.verifier.keys)
+    return LocalToplevel(service.take_delivery, lambda: bench.verifier.keys, service.answer)
 
 
-async def _open_institution(bench: _Bench, toplevel_here: Parent | None) -> Parent | None:
+async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None) -> Parent | None:
     """What nodes in this process call; None if there is no institution here."""
     settings = bench.settings.institution
     if settings is None:
         return None
     database = await _open_database(bench.stack, settings.database, "institution", institution.MIGRATIONS)
     here = InstitutionHere(settings.id, settings.name, settings.base_url, ())
+    institution_id = InstitutionId(settings.id)
     parent = await _parent(bench, settings.parent, settings.id, toplevel_here)
-    uplink = await _open_uplink(bench, "institution", settings.id, InstitutionOutbox(database), parent)
+    matching = Matching(database, institution_id, parent.answer, may_create=settings.new_patients == "create")
+    outbox = KeptOutbox(database, institution.OUTBOX)
+    uplink = await _open_uplink(bench, "institution", settings.id, outbox, parent, then=matching.ask)
     service = Institution(database, here, on_change=uplink.wake)
     await service.announce()
+    waiting = Inbox(database, institution_id, parent.answer, on_change=uplink.wake)
     bench.know(settings.children, service.take_delivery)
-    bench.blueprints.append(records(service, bench.access))
+    bench.blueprints += [records(service, bench.access), inbox(waiting, bench.access)]
     bench.checks["institution database"] = _database_check(database)
     return LocalParent(service.take_delivery, lambda: bench.verifier.keys)
 
@@ -234,12 +257,14 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     base = await _migrated(settings.database, "node", index.MIGRATIONS)
     database = _threads(bench.stack, base)
     store = await asyncio.to_thread(_open_store, settings)
-    outbox = NodeOutbox(database)
+    outbox = KeptOutbox(database, index.OUTBOX)
     await outbox.announce(NodeHere(settings.id, settings.name, settings.base_url))
     parent = await _parent(bench, settings.parent, settings.id, institution_here)
     uplink = await _open_uplink(bench, "node", settings.id, outbox, parent)
     ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=uplink.wake)
-    catalogue = Catalogue(store, database, settings.id)
+    trail = node_trail(settings)
+    auditing = Auditing(trail, database)
+    catalogue = Catalogue(store, database, settings.id, trail)
     _start_reconciliation(bench, Reconciliation(store, database, ingest))
     drawing = await _open_drawing(bench, settings)
     archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
@@ -247,12 +272,14 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     bench.stack.push_async_callback(archive.stop)
     institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
     bench.blueprints += [
-        studies(catalogue, bench.access, institution_id),
+        studies(catalogue, bench.access, auditing, institution_id),
         conflicts(catalogue, bench.access),
-        Pictures(catalogue, archive, drawing, bench.access, bench.metrics, base_url=settings.base_url).blueprint(),
+        Pictures(
+            catalogue, archive, drawing, bench.access, auditing, metrics=bench.metrics, base_url=settings.base_url
+        ).blueprint(),
         Queries(archive, bench.access, settings.base_url).blueprint(),
-        Retrieval(archive, bench.access, settings.base_url).blueprint(),
-        deletions(catalogue, bench.access, institution_id),
+        Retrieval(archive, bench.access, auditing, settings.base_url).blueprint(),
+        deletions(catalogue, bench.access, auditing, institution_id),
     ]
     bench.streamed.append(
         StoreInstances(
@@ -302,6 +329,7 @@ def _threads(stack: AsyncExitStack, database: Database) -> DatabaseThreads:
 
 def _migrate(database: Database, room: str, migrations: Sequence[Migration]) -> None:
     migrate(database, room, migrations)
+    migrate(database, "audit", audit.MIGRATIONS)
     database.close()
 
 
@@ -316,7 +344,9 @@ def _database_check(database: DatabaseThreads) -> Check:
     return check
 
 
-async def _parent(bench: _Bench, remote: ParentSettings | None, child_id: UUID, here: Parent | None) -> Parent:
+async def _parent(
+    bench: _Bench, remote: ParentSettings | None, child_id: UUID, here: AnyParent | None
+) -> AnyParent | RemoteParent:
     if remote is None:
         assert here is not None, "the settings were checked: without a remote parent there is one here"
         return here
@@ -325,8 +355,16 @@ async def _parent(bench: _Bench, remote: ParentSettings | None, child_id: UUID, 
     return parent
 
 
-async def _open_uplink(bench: _Bench, role: str, child_id: UUID, outbox: Outbox, parent: Parent) -> Uplink:
-    uplink = Uplink(role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics)
+async def _open_uplink(
+    bench: _Bench,
+    role: str,
+    child_id: UUID,
+    outbox: Outbox,
+    parent: Parent,
+    *,
+    then: Callable[[], Awaitable[None]] | None = None,
+) -> Uplink:
+    uplink = Uplink(role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics, then=then)
     uplink.start()
     bench.stack.push_async_callback(uplink.stop)
     return uplink
@@ -396,6 +434,7 @@ async def _open_dimse(
         if told.instances:
             on_stored()
 
+    await _migrated(settings.database, "commitments", commitments.MIGRATIONS)
     store = _store_settings(settings)
     listener = doors.listening(wanted.address, wanted.port)
     dimse = doors.Dimse(
@@ -461,6 +500,33 @@ async def _open_ingest(
 
 def archive_limits(settings: NodeSettings) -> ArchiveLimits:
     return ArchiveLimits(settings.limits.archive_bytes, settings.limits.archive_members)
+
+
+def node_trail(settings: NodeSettings) -> AuditTrail:
+    """The audit trail of a node."""
+    return trail_of_store(settings.instances.directory)
+
+
+def toplevel_trail(settings: ToplevelSettings) -> AuditTrail:
+    """The audit trail of a toplevel; its head is noted beside the key that signs tokens."""
+    return AuditTrail(TOPLEVEL, settings.signing_key.with_name("audit-head"))
+
+
+@contextmanager
+def trails(settings: Appliance) -> Iterator[list[tuple[AuditTrail, Database]]]:
+    """The audit trails of the roles, each with its database, beside a server that may be running."""
+    found: list[tuple[AuditTrail, Database]] = []
+    if settings.toplevel is not None:
+        found.append((toplevel_trail(settings.toplevel), Database(settings.toplevel.database)))
+    if settings.node is not None:
+        found.append((node_trail(settings.node), Database(settings.node.database)))
+    try:
+        for _, database in found:
+            migrate(database, "audit", audit.MIGRATIONS)
+        yield found
+    finally:
+        for _, database in found:
+            database.close()
 
 
 def _data_set_limits(settings: NodeSettings) -> DataSetLimits:

@@ -110,6 +110,8 @@ class Toplevel(Settings, frozen=True):
     """How long a session is renewed without a password."""
     children: tuple[Child, ...] = ()
     """Institutions in processes of their own."""
+    insurers: tuple[str, ...] = ()
+    """Issuers (Issuer of Patient ID) whose numbers mean the same person at every institution."""
 
 
 class Institution(Settings, frozen=True):
@@ -123,6 +125,10 @@ class Institution(Settings, frozen=True):
     """The toplevel; none when it is in the same process."""
     children: tuple[Child, ...] = ()
     """Nodes in processes of their own."""
+    new_patients: Literal["inbox", "create"] = "inbox"
+    """What becomes of a study with a Patient ID that nobody knows: it waits for a physician, or it makes a patient, where it
+    names one with a birth date. ``create`` is for an institution whose Patient IDs all come from a system of its own. What
+    contradicts a patient who is known waits either way, and so does what has no Patient ID."""
 
 
 class Instances(Settings, frozen=True):

@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("ingest",)
+NAMES = ("ingest", "truth")
 
 
 def main() -> int:

@@ -1,22 +1,18 @@
 """How long the index takes for one more instance, and for the searches of QIDO-RS, at 1,000, 10,000 and 100,000 instances.
 
-    python -m benchmarks.search [SIZE ...]
+    python -m benchmarks.search [--engine sqlite|postgresql] [SIZE ...]
 
 Studies have 100 instances in 4 series. Each figure is the median of some runs, in milliseconds, with the database in a
-temporary folder on the disk.
+temporary folder on the disk; PostgreSQL runs without fsync.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from uuid import UUID
-
-import msgspec
 
 from appliance.domain.hierarchy import (
     InstanceAttributes,
@@ -28,14 +24,15 @@ from appliance.domain.hierarchy import (
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.searches import Filter, Level, Search
 from appliance.storage import index, queries
-from appliance.storage.database import Database, Transaction, migrate
+from appliance.storage.database import Database, Transaction
 from appliance.storage.dicom_json import packed
 from appliance.storage.index import StoredBytes
+from benchmarks.filling import Instance, fill
+from benchmarks.index import empty_index
 
 NODE = UUID(int=1)
 SIZES = (1_000, 10_000, 100_000)
 _FAMILIES = ("Muster", "Müller", "Nguyễn", "Öztürk", "Kovač", "Smith", "Dubois", "Rossi", "Novák", "Silva")
-_AT_ONCE = 500
 _METADATA = packed(
     {f"{tag:08X}": {"vr": "LO", "Value": [f"value {tag * 7919}"]} for tag in range(0x00180010, 0x00180080)}
 )
@@ -57,8 +54,12 @@ def instance(number: int) -> ParsedInstance:
     )  # fmt: skip
 
 
+def held(number: int) -> Instance:
+    return instance(number), StoredBytes(f"{number:064x}", f"{number:032x}", 500_000)
+
+
 def add(tx: Transaction, number: int) -> None:
-    index.add(tx, NODE, instance(number), StoredBytes(f"{number:064x}", f"{number:032x}", 500_000))
+    index.add(tx, NODE, *held(number))
 
 
 SEARCHES: dict[str, Callable[[int], Search]] = {
@@ -99,23 +100,19 @@ def median_ms(work: Callable[[], object], times: int) -> float:
     return statistics.median(taken)
 
 
-def main(sizes: list[int]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{Path(folder) / 'index.sqlite'}")
-        migrate(database, "node", index.MIGRATIONS)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", type=int, nargs="*", default=list(SIZES), metavar="SIZE")
+    parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
+    arguments = parser.parse_args()
+    with empty_index(arguments.engine) as database:
         filled = 0
-        for size in sizes:
-            while filled < size:
-                several = range(filled, min(size, filled + _AT_ONCE))
-                database.run(lambda tx, several=several: [add(tx, number) for number in several])  # type: ignore[misc]
-                # A parent acknowledges what it is told; an outbox that only grows is not what is measured.
-                database.run(lambda tx: index.acknowledge(tx, 2**62))
-                filled = several.stop
+        for size in arguments.sizes:
+            fill(database, NODE, (held(number) for number in range(filled, size)))
             for name, taken_ms, count in figures(database, size):
                 print(f"{size:>8} instances  {name:<26} {taken_ms:>9.2f} ms  {count:>6} results", flush=True)
-            filled += 20
-        database.close()
+            filled = size + 20
 
 
 if __name__ == "__main__":
-    main([msgspec.convert(one, int, strict=False) for one in sys.argv[1:]] or list(SIZES))
+    main()

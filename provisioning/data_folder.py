@@ -124,6 +124,7 @@ class DataFolder:
     def _new_settings(self) -> dict[str, Any]:
         settings = _read(self._template)
         settings["institution"]["id"] = str(uuid.uuid4())
+        settings["institution"]["new_patients"] = "create"  # a demonstration begins with patients, not with work
         settings["node"]["id"] = str(uuid.uuid4())
         return settings
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import sqlite3
 import ssl
 import subprocess
 import threading
@@ -157,6 +159,25 @@ def test_rotate_key_wraps_what_is_kept_by_a_new_key(tmp_path: Path) -> None:
     key_file.write_text(new)
     assert run("verify", "--config", str(appliance.config)).returncode == 0
     assert new not in done.stdout + done.stderr
+
+
+def test_audit_verify_names_the_first_broken_record_with_status_1(tmp_path: Path) -> None:
+    appliance = all_in_one(tmp_path / "appliance")
+    appliance.directory.mkdir()
+    appliance.create_account("ana")
+    appliance.create_account("eva")
+    run("rotate-key", "--config", str(appliance.config))
+
+    sound = run("audit", "verify", "--config", str(appliance.config))
+    database = appliance.directory / appliance.settings["toplevel"]["database"].removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE audit SET at = '2020-01-01T00:00:00.000000+00:00' WHERE sequence = 2")
+    broken = run("audit", "verify", "--config", str(appliance.config))
+
+    assert (sound.returncode, broken.returncode) == (0, 1)
+    assert "toplevel: 2 records, each as it was written" in sound.stdout
+    assert "node: 1 records, each as it was written" in sound.stdout
+    assert "toplevel: changed: record 2 is not what was written there; 1 records before it" in broken.stdout
 
 
 def test_create_key_makes_a_pair_once(tmp_path: Path) -> None:

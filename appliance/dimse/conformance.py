@@ -16,6 +16,7 @@ from appliance.dimse.sop_classes import NOT_SYNTAXES, SERVICE_SYNTAXES, SERVICES
 from appliance.dimse.statuses import STATUS, STATUS_OF_KEY, Status
 from appliance.storage.dimse_queries import ATTRIBUTES, MOST_INSTANCES, MOST_MATCHES, Level
 from appliance.storage.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from appliance.storage.transcoding import TARGETS
 
 BEGIN = "<!-- printed by `python -m appliance.dimse.conformance` -->"
 END = "<!-- end of what is printed -->"
@@ -47,8 +48,10 @@ def _services() -> Iterator[str]:
     )
     yield "\nTheir transfer syntaxes, in this order of preference:\n"
     yield from (f"- {_syntax_name(uid)} `{uid}`" for uid in SERVICE_SYNTAXES)
-    yield f"\nA C-GET or C-MOVE sends at most {MOST_INSTANCES} instances, as they were received and never transcoded, as an SCU"
-    yield "of their storage classes. C-MOVE goes to peers of the settings that have a `port`. The result of a commitment request"
+    yield f"\nA C-GET or C-MOVE sends at most {MOST_INSTANCES} instances, as they were received where the peer takes that, else"
+    yield f"transcoded to {' or '.join(f'`{uid}`' for uid in TARGETS)} as WADO-RS does, as an SCU of their storage classes."
+    yield "What can be had in nothing that the peer takes is a failed sub-operation; Error Comment has the reason of the first."
+    yield "C-MOVE goes to peers of the settings that have a `port`. The result of a commitment request"
     yield "comes on an association of the appliance's own to that port, with the roles reversed, or on the same association."
 
 

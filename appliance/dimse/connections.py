@@ -108,7 +108,9 @@ class Connection(AssociationSocket):
         return data
 
     def send(self, bytestream: bytes) -> None:
-        assert self.socket is not None
+        """Nothing, where it was closed: then the upper layer has heard of that already, and may be sending an abort."""
+        if self.socket is None:
+            return
         try:
             self.socket.sendall(bytestream)
         except OSError:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pynetdicom import evt
@@ -25,7 +26,9 @@ from appliance.dimse.retrieving import Retrieving
 from appliance.dimse.sop_classes import SERVICES, offered_to
 from appliance.dimse.statuses import Status
 from appliance.dimse.storing import Storing
+from appliance.dimse.transcoding import Transcoding
 from appliance.dimse.upper_layer import SleepingAssociation
+from appliance.services.audit import trail_of_store
 from appliance.storage.database import Database
 from appliance.storage.instances import InstanceStore
 from appliance.storage.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -42,7 +45,14 @@ class Node:
     """Serves associations, each on threads of its own."""
 
     def __init__(
-        self, settings: DimseSettings, figures: Figures, storing: Storing, store: InstanceStore, database: Database
+        self,
+        settings: DimseSettings,
+        figures: Figures,
+        storing: Storing,
+        store: InstanceStore,
+        database: Database,
+        *,
+        transcoding: Transcoding,
     ) -> None:
         self._settings = settings
         self._figures = figures
@@ -53,7 +63,8 @@ class Node:
         self.ae.maximum_associations = 1_000_000  # counted here, over the ones that are really open
         self.ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        retrieving = Retrieving(settings, self.ae, store, database)
+        trail = trail_of_store(Path(settings.store_directory))
+        retrieving = Retrieving(settings, self.ae, store, database, transcoding=transcoding, trail=trail)
         self._commitment = Commitment(settings, self.ae, store, database)
         self._services: dict[type, tuple[Verb, Service]] = {
             C_ECHO: ("echo", _echo),
@@ -74,6 +85,10 @@ class Node:
         self._figures.association("admitted", opened=1)
         acceptor.start()
         return True
+
+    def start(self) -> None:
+        """What was promised before is kept."""
+        self._commitment.start()
 
     def stop(self, timeout_s: float) -> None:
         """Associations are aborted, once what they were doing is done or the time is over."""

@@ -23,8 +23,11 @@ from appliance.dimse.figures import Figures
 from appliance.dimse.node import Node
 from appliance.dimse.peers import DimseSettings
 from appliance.dimse.storing import Storing
+from appliance.dimse.transcoding import Transcoding
 from appliance.services import journal
+from appliance.services.archive import Archive
 from appliance.services.children import Request, serve_requests
+from appliance.services.database_threads import DatabaseThreads
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.storage.database import Database
 from appliance.storage.instances import open_store
@@ -53,7 +56,9 @@ class DimseProcess:
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
         bridge = Bridge(self._loop, self._ingest)
         storing = Storing(bridge, self._store, self._database, self.figures)
-        self._node = Node(settings, self.figures, storing, self._store, self._database)
+        self._threads = DatabaseThreads(self._database)
+        self._transcoding = Transcoding(bridge, Archive(self._store, self._threads))
+        self._node = Node(settings, self.figures, storing, self._store, self._database, transcoding=self._transcoding)
         context = tls.for_accepting(settings.tls) if settings.tls else None
         self._admission = Admission(settings, self.figures, context, self._node.admit)
         self._taking: asyncio.Task[None] | None = None
@@ -68,6 +73,7 @@ class DimseProcess:
 
     async def _start(self) -> None:
         await self._ingest.start()
+        self._node.start()
         self._taking = asyncio.create_task(self._admission.run())
 
     async def _stop(self) -> None:
@@ -76,6 +82,8 @@ class DimseProcess:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._taking
         await asyncio.to_thread(self._node.stop, STOP_TIMEOUT_S)
+        await self._transcoding.stop()
+        await self._threads.close()
         await self._ingest.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -13,8 +14,13 @@ from appliance.dimse.peers import DimseSettings, Peer, find_peer
 from appliance.dimse.sending import Originator, Sender, call, contexts_for, hang_up
 from appliance.dimse.sop_classes import STUDY_ROOT
 from appliance.dimse.statuses import Status, status_of
+from appliance.dimse.transcoding import Transcoding
 from appliance.dimse.upper_layer import SleepingAssociation
+from appliance.domain.audit import Action, Event, dicom_subject
 from appliance.domain.errors import ApplianceError, NotFound, Unavailable
+from appliance.domain.identifiers import StudyUid
+from appliance.services import audit
+from appliance.services.audit import AuditTrail
 from appliance.storage import dimse_queries
 from appliance.storage.database import Database
 from appliance.storage.dimse_queries import HeldInstance, Level
@@ -34,6 +40,8 @@ class _Progress:
     completed: int = 0
     warning: int = 0
     failed: list[str] = field(default_factory=list)
+    reason: str = ""
+    """Why the first of them failed here."""
 
     def add(self, instance_uid: str, status: int | None) -> None:
         self.remaining -= 1
@@ -54,9 +62,18 @@ class Retrieving:
     """Both services, for any number of associations."""
 
     def __init__(
-        self, settings: DimseSettings, ae: ApplicationEntity, store: InstanceStore, database: Database
+        self,
+        settings: DimseSettings,
+        ae: ApplicationEntity,
+        store: InstanceStore,
+        database: Database,
+        *,
+        transcoding: Transcoding,
+        trail: AuditTrail,
     ) -> None:
+        self._transcoding = transcoding
         self._settings = settings
+        self._trail = trail
         self._ae = ae
         self._store = store
         self._database = database
@@ -65,9 +82,10 @@ class Retrieving:
         """Instances go back on the same association."""
         try:
             instances = self._asked(association, request, context_id)
+            self._put_on_record(association, peer, instances)
         except ApplianceError as error:
             return _refuse(association, request, context_id, error)
-        sender = Sender(association, self._store, None)
+        sender = Sender(association, self._store, self._transcoding, None)
         return self._send(association, request, context_id, instances, sender)
 
     def move(self, association: SleepingAssociation, peer: Peer, request: C_MOVE, context_id: int) -> Status:
@@ -75,13 +93,14 @@ class Retrieving:
         try:
             destination = self._destination(str(request.MoveDestination or "").strip())
             instances = self._asked(association, request, context_id)
+            self._put_on_record(association, peer, instances, to=destination.ae_title)
             there = call(self._ae, self._settings, destination, contexts_for(instances)) if instances else None
         except ApplianceError as error:
             return _refuse(association, request, context_id, error)
         if there is None:
             return _finish(association, request, context_id, _Progress(0), Status.SUCCESS)
         try:
-            sender = Sender(there, self._store, Originator(peer.ae_title, request.MessageID or 0))
+            sender = Sender(there, self._store, self._transcoding, Originator(peer.ae_title, request.MessageID or 0))
             return self._send(association, request, context_id, instances, sender)
         finally:
             hang_up(there)
@@ -94,6 +113,19 @@ class Retrieving:
             top=Level.STUDY if context.abstract_syntax in STUDY_ROOT else Level.PATIENT,
         )
         return self._database.read(lambda tx: dimse_queries.instances_to_send(tx, wanted))
+
+    def _put_on_record(
+        self, association: SleepingAssociation, peer: Peer, instances: list[HeldInstance], *, to: str = ""
+    ) -> None:
+        """Who retrieves, and whereto, for each study: before anything goes out."""
+        by = audit.peer(peer.ae_title, str(association.requestor.address))
+        for study_uid, of_study in itertools.groupby(
+            sorted(instances, key=lambda one: one.study_uid), key=lambda one: one.study_uid
+        ):
+            sizes = [one.size_bytes for one in of_study]
+            subject = dicom_subject(StudyUid(study_uid))
+            event = Event(by, Action.RETRIEVE, subject, reason=to, instances=len(sizes), size_bytes=sum(sizes))
+            self._trail.put(self._database, event)
 
     def _destination(self, ae_title: str) -> Peer:
         peer = find_peer(self._settings, ae_title)
@@ -114,7 +146,13 @@ class Retrieving:
             if association.is_cancelled(request.MessageID):
                 return _finish(association, request, context_id, progress, Status.CANCELLED)
             try:
-                status = sender.send(instance)
+                status: int | None = sender.send(instance)
+            except ApplianceError as error:
+                log.warning(
+                    "an instance is not sent", extra={"reason": error.key, "instance_uid": instance.instance_uid}
+                )
+                progress.reason = progress.reason or f"{error.key}: {error.message}"
+                status = None
             except ConnectionError:
                 if sender.is_on(association):
                     raise
@@ -153,6 +191,7 @@ def _finish(
         progress,
         status,
         identifier=dimse_queries.encoded_failures(failed, syntax) if failed else b"",
+        comment=progress.reason,
     )
     return status
 

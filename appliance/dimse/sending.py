@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,14 +21,14 @@ from appliance.dimse import tls
 from appliance.dimse.connections import Connection
 from appliance.dimse.peers import DimseSettings, Peer
 from appliance.dimse.sop_classes import VERIFICATION
+from appliance.dimse.transcoding import Transcoding
 from appliance.dimse.upper_layer import SleepingAssociation
-from appliance.domain.errors import Damaged, NotFound, Unavailable
+from appliance.domain.errors import ApplianceError, NotAcceptable, Unavailable
 from appliance.storage.dimse_queries import HeldInstance
 from appliance.storage.instances import InstanceReader, InstanceStore
 from appliance.storage.part10 import data_set_offset
+from appliance.storage.transcoding import TARGETS
 from appliance.storage.transfer_syntaxes import IMPLICIT_LITTLE_ENDIAN
-
-log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S = 10.0
 _MOST_CONTEXTS = 128
@@ -51,55 +50,71 @@ class Originator:
 class Sender:
     """Sends instances of the store on an association, in either direction of asking."""
 
-    def __init__(self, association: SleepingAssociation, store: InstanceStore, originator: Originator | None) -> None:
+    def __init__(
+        self,
+        association: SleepingAssociation,
+        store: InstanceStore,
+        transcoding: Transcoding,
+        originator: Originator | None,
+    ) -> None:
         self._association = association
         self._store = store
+        self._transcoding = transcoding
         self._originator = originator
         self._message_ids = itertools.cycle(range(1, 65536))
 
     def is_on(self, association: SleepingAssociation) -> bool:
         return association is self._association
 
-    def send(self, instance: HeldInstance) -> int | None:
-        """The peer's status; None if it takes no instance of this kind, or ours is damaged. Raises ConnectionError."""
-        context_id = self._context_for(instance)
-        if context_id is None:
-            return None
-        try:
-            reader = self._store.open(instance.key)
-        except (NotFound, Damaged):
-            log.error("an instance cannot be read", extra={"instance_uid": instance.instance_uid})
-            return None
-        with reader:
-            self._association.dimse.send_pieces(self._messages(instance, context_id, reader))
+    def send(self, instance: HeldInstance) -> int:
+        """The peer's status.
+
+        As it is stored where the peer takes that, else in Explicit or Implicit VR Little Endian. Raises NotAcceptable with the
+        reason where it can be had in nothing that the peer takes, NotFound and Damaged where ours is not whole, and
+        ConnectionError.
+        """
+        context_id, syntax = self._context_for(instance)
+        if syntax == instance.transfer_syntax_uid:
+            with self._store.open(instance.key) as reader:
+                self._association.dimse.send_pieces(self._messages(instance, context_id, _stored(reader)))
+        else:
+            pieces = self._transcoding.pieces(instance, syntax)
+            try:
+                self._association.dimse.send_pieces(self._messages(instance, context_id, pieces))
+            except ApplianceError as error:
+                # The peer has the beginning of a message whose end there is not.
+                self._association.abort()
+                raise ConnectionError("an instance breaks off") from error
         return self._status()
 
-    def _context_for(self, instance: HeldInstance) -> int | None:
-        for context_id, context in self._association._accepted_cx.items():
-            if (
-                context.abstract_syntax == instance.sop_class_uid
-                and context.transfer_syntax[0] == instance.transfer_syntax_uid
-                and context.as_scu
-            ):
-                return context_id
-        return None
+    def _context_for(self, instance: HeldInstance) -> tuple[int, str]:
+        """The context in which an instance goes, and its transfer syntax: that of the instance, if the peer takes it."""
+        taken = {
+            str(context.transfer_syntax[0]): context_id
+            for context_id, context in self._association._accepted_cx.items()
+            if context.abstract_syntax == instance.sop_class_uid and context.as_scu
+        }
+        for syntax in (instance.transfer_syntax_uid, *TARGETS):
+            if syntax in taken:
+                return taken[syntax], syntax
+        if not taken:
+            raise NotAcceptable("the peer takes no instance of its SOP class", key="sop-class-not-taken")
+        raise NotAcceptable("the peer takes its SOP class in no syntax that it can be had in", key="transfer-syntax")
 
-    def _messages(self, instance: HeldInstance, context_id: int, reader: InstanceReader) -> Iterator[P_DATA]:
+    def _messages(self, instance: HeldInstance, context_id: int, pieces: Iterable[bytes]) -> Iterator[P_DATA]:
+        """The command, then the data set, cut as the peer takes it; the last cut says that it is."""
         limit = self._association.dimse.maximum_pdu_size or _LONGEST_PIECE_BYTES
         length = min(limit, _LONGEST_PIECE_BYTES) - _ITEM_HEAD_BYTES
         message = C_STORE_RQ()
         message.primitive_to_message(self._request(instance))
         yield from message.encode_msg(context_id, limit)
-        at = data_set_offset(reader)
-        while True:
-            piece = reader.read_at(at, length)
-            at += len(piece)
-            is_last = at >= reader.size_bytes
-            data = P_DATA()
-            data.presentation_data_value_list.append((context_id, (b"\x02" if is_last else b"\x00") + piece))
-            yield data
-            if is_last:
-                return
+        waiting = b""
+        for piece in pieces:
+            waiting += piece
+            while len(waiting) > length:
+                yield _data(context_id, waiting[:length], is_last=False)
+                waiting = waiting[length:]
+        yield _data(context_id, waiting, is_last=True)
 
     def _request(self, instance: HeldInstance) -> C_STORE:
         request = C_STORE()
@@ -119,11 +134,27 @@ class Sender:
         return answer.Status
 
 
-def contexts_for(instances: Iterable[HeldInstance]) -> list[PresentationContext]:
-    """What to propose so that instances can go as they are, each syntax in a context of its own."""
-    kinds = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in instances)
+def _stored(reader: InstanceReader) -> Iterator[bytes]:
+    """The data set as it is stored."""
+    at = data_set_offset(reader)
+    while piece := reader.read_at(at, _LONGEST_PIECE_BYTES):
+        at += len(piece)
+        yield piece
+
+
+def _data(context_id: int, piece: bytes, *, is_last: bool) -> P_DATA:
+    data = P_DATA()
+    data.presentation_data_value_list.append((context_id, (b"\x02" if is_last else b"\x00") + piece))
+    return data
+
+
+def contexts_for(instances: Sequence[HeldInstance]) -> list[PresentationContext]:
+    """What to propose so that instances can go as they are, each syntax in a context of its own, or else transcoded."""
+    as_stored = dict.fromkeys((one.sop_class_uid, (one.transfer_syntax_uid,)) for one in instances)
+    transcoded = dict.fromkeys((one.sop_class_uid, TARGETS) for one in instances)
     # With verification there is an association also where nothing else is taken, and each failure is told.
-    return [build_context(*kind) for kind in [(VERIFICATION, IMPLICIT_LITTLE_ENDIAN), *kinds]][:_MOST_CONTEXTS]
+    kinds = [(VERIFICATION, (IMPLICIT_LITTLE_ENDIAN,)), *as_stored, *transcoded]
+    return [build_context(uid, list(syntaxes)) for uid, syntaxes in kinds][:_MOST_CONTEXTS]
 
 
 def call(

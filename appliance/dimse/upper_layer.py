@@ -28,6 +28,7 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_CANCEL
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT, A_RELEASE, P_DATA
 
 from appliance.dimse.arrivals import Arrival
@@ -90,6 +91,16 @@ class Provider(DULServiceProvider):
         self._run_loop_delay = _PAUSE_S
         self.to_provider_queue = _Outgoing(self, idle_s)
         self.to_user_queue = self._for_user = _ForUser(assoc)
+
+    def run_reactor(self) -> None:
+        """To the end of the connection; an event that is in no row of the state's table (PS3.8 §9.2.3) is an end too."""
+        try:
+            super().run_reactor()
+        except InvalidEventError:
+            log.warning("an association ended out of order")
+            if self.socket is not None:
+                self.socket.close()
+            self.kill_dul()
 
     def wake(self) -> None:
         if isinstance(self.socket, Connection):

@@ -27,6 +27,8 @@ class Right(StrEnum):
     """Bring DICOM in, at one's own institution."""
     REPORT = "report"
     """Write reports, at one's own institution."""
+    ASSIGN = "assign"
+    """See the inbox and say whose a study is, at one's own institution."""
     DELETE = "delete"
     """Remove DICOM, at one's own institution."""
     OPERATE = "operate"
@@ -34,11 +36,11 @@ class Right(StrEnum):
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT}),
+    Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN}),
     Role.ADMINISTRATOR: frozenset({Right.STORE, Right.DELETE, Right.OPERATE}),
     Role.SUPERUSER: frozenset(Right),
 }
-_AT_HOME_ONLY = frozenset({Right.STORE, Right.REPORT, Right.DELETE})
+_AT_HOME_ONLY = frozenset({Right.STORE, Right.REPORT, Right.ASSIGN, Right.DELETE})
 
 
 @dataclass(frozen=True, slots=True)

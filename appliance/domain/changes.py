@@ -6,12 +6,29 @@ or hearing only the last of several does no harm.
 
 from __future__ import annotations
 
-from typing import Annotated
+import datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 
 Sequence = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class PatientNumber(msgspec.Struct, frozen=True):
+    """A number of a patient and who gave it: Patient ID and Issuer of Patient ID (PS3.3 C.7.1.1)."""
+
+    issuer: str
+    value: str
+
+
+class PatientRecord(msgspec.Struct, frozen=True):
+    """What a new patient is called."""
+
+    family_name: str
+    given_name: str
+    birth_date: datetime.date | None
+    gender: Literal["F", "M", "O"] | None
 
 
 class PatientAsHeld(msgspec.Struct, frozen=True):
@@ -25,6 +42,12 @@ class PatientAsHeld(msgspec.Struct, frozen=True):
     birth_date: str | None
     """YYYY-MM-DD."""
     sex: str | None
+    other_numbers: tuple[PatientNumber, ...] = ()
+    """Other Patient IDs Sequence, those with an issuer."""
+
+    @property
+    def number(self) -> PatientNumber:
+        return PatientNumber(self.issuer, self.value)
 
 
 class StudyHeld(msgspec.Struct, frozen=True, tag="study-held"):
@@ -66,14 +89,36 @@ class InstitutionHere(msgspec.Struct, frozen=True, tag="institution-here"):
     nodes: tuple[NodeHere, ...]
 
 
-class PatientHeld(msgspec.Struct, frozen=True, tag="patient-held"):
-    """An institution holds something of a patient."""
+class PatientHere(msgspec.Struct, frozen=True, tag="patient-here"):
+    """An institution holds something of a patient, as a physician said."""
 
     institution_id: UUID
-    patient: PatientAsHeld
+    patient_id: UUID
+    numbers: tuple[PatientNumber, ...] = ()
+    """By which the institution knows them from now on; none where only one study was assigned."""
+    instead_of: UUID | None = None
+    """Whose the numbers were as far as the physician saw; those that meanwhile belong to somebody else stay there."""
+    record: PatientRecord | None = None
+    """Makes the patient, where there is none of this id."""
 
 
-Change = StudyHeld | StudyGone | NodeHere | InstitutionHere | PatientHeld
+class PatientNotHere(msgspec.Struct, frozen=True, tag="patient-not-here"):
+    """An institution holds nothing of a patient any more: what it held was another's."""
+
+    institution_id: UUID
+    patient_id: UUID
+
+
+class NumbersFree(msgspec.Struct, frozen=True, tag="numbers-free"):
+    """An institution was wrong about whose these numbers are, and does not know it now."""
+
+    institution_id: UUID
+    patient_id: UUID
+    """Whose they were; numbers that belong to somebody else stay."""
+    numbers: tuple[PatientNumber, ...]
+
+
+Change = StudyHeld | StudyGone | NodeHere | InstitutionHere | PatientHere | PatientNotHere | NumbersFree
 
 
 class NumberedChange(msgspec.Struct, frozen=True):
@@ -86,6 +131,40 @@ class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     child_id: UUID
     changes: tuple[NumberedChange, ...]
+
+
+class Question(msgspec.Struct, frozen=True):
+    """Whose is this study?"""
+
+    study_uid: str
+    patient: PatientAsHeld
+
+
+class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an institution asks the toplevel."""
+
+    child_id: UUID
+    studies: tuple[Question, ...] = ()
+    may_create: bool = False
+    """Whether an unknown Patient ID with a name and a birth date makes a patient (``new_patients: create``)."""
+    patient_ids: tuple[UUID, ...] = ()
+    """Are there such patients?"""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Whose a study is, or why that is for a person to say (``matching.Reason``)."""
+
+    study_uid: str
+    patient_id: UUID | None
+    reason: str | None
+    candidate_id: UUID | None = None
+    """Whom the number belongs to, where something else contradicts."""
+
+
+class Answers(msgspec.Struct, frozen=True):
+    studies: tuple[Answer, ...] = ()
+    patient_ids: tuple[UUID, ...] = ()
+    """Those of the question that there are."""
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):

@@ -106,6 +106,18 @@ def is_inverted(image: ImageDescription, *, invert: bool = False) -> bool:
     return by_file != invert
 
 
+def presented(part: NDArray[np.float32], image: ImageDescription, *, invert: bool = False) -> Grey:
+    """The output of the VOI LUT or window, 0…1, as grey (PS3.3 C.11.4, C.11.6)."""
+    table = image.presentation_lut
+    if table is not None:
+        entries = np.frombuffer(table.values, "<u2")
+        places = np.rint(part * (len(entries) - 1)).astype(np.int64)
+        part = entries[places].astype(np.float32) / np.float32((1 << table.bits) - 1)
+    if is_inverted(image, invert=invert):
+        part = 1 - part
+    return np.asarray(np.rint(np.clip(part, 0, 1) * 255), np.uint8)
+
+
 def drawn(
     stored: Values, image: ImageDescription, frame_index: int, *, window: Window | None, invert: bool = False
 ) -> Grey:
@@ -115,9 +127,7 @@ def drawn(
     """
     values = modality_values(stored, image, frame_index)
     part = looked_up_grey(values, image.voi_luts[0]) if window is None else windowed(values, window)
-    if is_inverted(image, invert=invert):
-        part = 1 - part
-    grey: Grey = np.rint(part * 255).astype(np.uint8)
+    grey = presented(part, image, invert=invert)
     padding = is_padding(stored, image.pixel_format)
     if padding is not None:
         grey[padding] = 0
@@ -171,6 +181,8 @@ def default_window(values: Values, modality: str, unit: str = "") -> Window:
     low, high = (float(value) for value in np.percentile(content, (0.5, 99.5)))
     if high - low <= 0:  # nearly everything has one value: show what is left of the range
         low, high = float(content.min()), float(content.max())
+    if high - low <= 0:  # two values, as in a mask: the one is the background of the other
+        low, high = float(finite.min()), float(finite.max())
     return _between(low, high)
 
 

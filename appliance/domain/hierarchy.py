@@ -25,6 +25,8 @@ class PatientAttributes:
     """YYYY-MM-DD; None where it is missing or no date."""
     sex: str | None = None
     """F, M or O."""
+    other_ids: tuple[tuple[str, str], ...] = ()
+    """Other Patient IDs Sequence: issuer and value of each, none of them blank."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import NewType
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from appliance.domain.errors import BadRequest
 
@@ -23,19 +23,9 @@ ReportId = NewType("ReportId", UUID)
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST_UID = 64
 
-_PATIENT_NAMESPACE = UUID("5b0f2d0a-6a2b-5d0b-9f0e-3f2f3c1f7a11")
-
 
 def checked_uid(text: str, name: str = "UID") -> str:
     """``text`` if it is a DICOM UID (PS3.5 §9.1); BadRequest naming ``name`` if it is not."""
     if len(text) > _LONGEST_UID or not _UID.fullmatch(text):
         raise BadRequest(f"{name} is not a DICOM UID", parameter=name)
     return text
-
-
-def patient_id_for(institution_id: InstitutionId, issuer: str, value: str) -> PatientId:
-    """The id of the patient whom an institution knows by ``value`` of ``issuer``.
-
-    The same everywhere without asking anybody, so that a box with its uplink down and the toplevel agree.
-    """
-    return PatientId(uuid5(_PATIENT_NAMESPACE, f"{institution_id}\n{issuer}\n{value}"))

@@ -68,6 +68,41 @@ class FramePlane:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlay:
+    """A plane of single bits over one frame (PS3.3 C.9.2)."""
+
+    rows: int
+    columns: int
+    first_row: int = 0
+    """Row of the frame, counted from 0, on which its first row lies; may be outside."""
+    first_column: int = 0
+    place: tuple[int, int] | None = None
+    """(offset, length) of its bytes, counted as those of frames are; None where the bits are elsewhere."""
+    first_bit: int = 0
+    """Of the first byte, the lowest bit being 0."""
+    embedded_bit: int | None = None
+    """The bit of each stored pixel in which it lies, a use that was retired."""
+    bits: bytes = b""
+    """The bits themselves, the lowest of each byte first, where they are of another object than the frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shutter:
+    """What of a frame is shown: the inside of all its shapes (PS3.3 C.7.6.11, C.7.6.15)."""
+
+    rectangle: tuple[int, int, int, int] | None = None
+    """(first row, last row, first column, last column), counted from 0, all shown."""
+    circle: tuple[float, float, float] | None = None
+    """(row, column, radius) in pixels, the centre of the first pixel being (0, 0)."""
+    polygon: tuple[tuple[float, float], ...] = ()
+    """(row, column) of its corners; three at least, or none."""
+    bitmap: Overlay | None = None
+    """Its bits are covered (PS3.3 C.7.6.15)."""
+    grey: int = 0
+    """What covers the rest, 0…255."""
+
+
+@dataclass(frozen=True, slots=True)
 class FrameDescription:
     """One frame: where its bytes are, where it lies, how its values are meant."""
 
@@ -81,6 +116,10 @@ class FrameDescription:
     rescale_slope: float = 1.0
     rescale_intercept: float = 0.0
     windows: tuple[Window, ...] = ()
+    stream_index: int = 0
+    """Which picture it is, in the order of display from 0, of a video whose ``fragments`` are those of all its frames."""
+    overlays: tuple[Overlay, ...] = ()
+    shutter: Shutter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +145,8 @@ class ImageDescription:
     frame_of_reference_uid: str | None = None
     instance_number: int | None = None
     frame_time_ms: float | None = None
+    presentation_lut: LookUpTable | None = None
+    """Of the Presentation LUT Sequence (PS3.3 C.11.4): from the output of the VOI LUT to P-values."""
 
     @property
     def is_colour(self) -> bool:

@@ -29,12 +29,14 @@ class Patient:
     given_name: str
     birth_date: date | None
     gender: Gender | None
-    identities: tuple[PatientIdentity, ...]
+    identities: tuple[PatientIdentity, ...] = ()
+    institution_ids: tuple[InstitutionId, ...] = ()
+    """Where something of this patient is held."""
 
-    @property
-    def institution_ids(self) -> tuple[InstitutionId, ...]:
-        """Where something of this patient is held, each once."""
-        return tuple(dict.fromkeys(identity.institution_id for identity in self.identities))
+
+def gender_of(sex: str | None) -> Gender | None:
+    """Patient's Sex where it is one of the three; None otherwise."""
+    return sex if sex in ("F", "M", "O") else None  # type: ignore[return-value]
 
 
 def folded(name: str) -> str:

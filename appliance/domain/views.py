@@ -82,6 +82,8 @@ class SliceView:
     window: Window | None = None
     viewport: Viewport | None = None
     invert: bool = False
+    layers: bool = True
+    """With the overlays and the shutter that the file lays over its pixels."""
     annotation: Annotation | None = None
 
 

@@ -11,8 +11,10 @@ import time
 from quart import Request, Response, request
 
 from appliance.domain.accounts import Account
+from appliance.domain.audit import Actor
 from appliance.domain.errors import NotAuthenticated
 from appliance.http.asgi import Scope, header
+from appliance.services.audit import somebody
 from appliance.services.tokens import TokenVerifier
 
 ACCESS_COOKIE = "__Host-access"
@@ -40,6 +42,10 @@ class Access:
     def writer_of(self, scope: Scope) -> Account:
         """The same as ``writer`` for an ASGI scope."""
         return self._verifier.verify(_token(header(scope, b"authorization")))[0]
+
+    def actor(self, account: Account) -> Actor:
+        """Who asks, and from where, for the audit trail."""
+        return somebody(account, request.remote_addr or "")
 
     def set_cookie(self, response: Response) -> None:
         """The answer carries the access cookie of the bearer token, which ends when the token does."""

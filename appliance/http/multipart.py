@@ -135,7 +135,8 @@ class MultipartReader:
         known = at if at > 0 else len(self._buffer) - len(self._delimiter) + 1
         if known <= 0:
             return None
-        data = bytes(self._buffer[:known])
+        with memoryview(self._buffer) as view:
+            data = bytes(view[:known])
         del self._buffer[:known]
         return PartData(data)
 

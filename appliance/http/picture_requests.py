@@ -34,7 +34,7 @@ _ANY = frozenset({"*/*", "image/*"})
 _MULTIPART = frozenset({"multipart/related", "multipart/*"})
 PROFILES = {"no": False, "yes": True, "srgb": True}
 WITH_PROFILE = ("image/jpeg", "image/png", "image/webp")
-_OF_PICTURES = ("window", "viewport", "quality", "invert", "annotation", "iccprofile")
+_OF_PICTURES = ("window", "viewport", "quality", "invert", "layers", "annotation", "iccprofile")
 FUNCTIONS = {"linear": "linear", "linear-exact": "linear-exact", "sigmoid": "sigmoid"}
 LARGEST_SIDE = 8192
 _LOSSY_BY_DEFAULT = {"image/jpeg": 90, "image/webp": 90, "image/avif": 90, "video/mp4": 80}
@@ -117,6 +117,7 @@ def slice_view(image: ImageDescription, frame_number: int, asked: Asked, form: F
         window=_window(query),
         viewport=_viewport(query, (image.pixel_format.columns, image.pixel_format.rows)),
         invert=_flag(query, "invert"),
+        layers="layers" not in query or _flag(query, "layers"),
     )
 
 

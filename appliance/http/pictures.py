@@ -13,6 +13,7 @@ from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Account, Right
 from appliance.domain.annotations import AnnotationKind, annotation
+from appliance.domain.audit import Action
 from appliance.domain.cine import frame_durations_ms
 from appliance.domain.errors import BadRequest, TooLarge
 from appliance.domain.grayscale import is_inverted
@@ -26,6 +27,7 @@ from appliance.http.frame_lists import frame_numbers
 from appliance.http.parts import Pieces, one_piece, part, streamed
 from appliance.services.ahead import made_ahead
 from appliance.services.archive import Archive
+from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue, StoredFrame
 from appliance.services.drawing import Drawing
 from appliance.services.metrics import Metrics
@@ -46,7 +48,7 @@ RESOURCES = (
     (f"{_SERIES}/rendered3d", "volume"),
 )
 """Each path, and the method of ``Pictures`` that answers it."""
-_PICTURE_VERSION = "1"
+_PICTURE_VERSION = "2"
 """Part of every ETag; raised when the same view is drawn differently, so that no cache keeps the old picture."""
 _SETTLED = "private, max-age=31536000, immutable"
 _CHANGING = "no-cache"
@@ -90,12 +92,14 @@ class Pictures:
         archive: Archive,
         drawing: Drawing,
         access: Access,
-        metrics: Metrics,
+        auditing: Auditing,
         *,
+        metrics: Metrics,
         base_url: str,
     ) -> None:
         self._catalogue = catalogue
         self._archive = archive
+        self._auditing = auditing
         self._drawing = drawing
         self._access = access
         self._metrics = metrics
@@ -110,12 +114,12 @@ class Pictures:
     # Frames
 
     async def study(self, study: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         uid = StudyUid(checked_uid(study, "study"))
         return await self._rendered(viewer, uid, await self._catalogue.frames(uid, at_most=MOST_PICTURES))
 
     async def series(self, study: str, series: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         uids = _uids(study, series)
         return await self._rendered(viewer, uids[0], await self._catalogue.frames(*uids, at_most=MOST_PICTURES))
 
@@ -126,7 +130,7 @@ class Pictures:
         return await self._of_instance(study, series, instance, frame_numbers(frames))
 
     async def _of_instance(self, study: str, series: str, instance: str, numbers: Sequence[int] | None) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         uids = (*_uids(study, series), _instance_uid(instance))
         image = await self._catalogue.stored_image(*uids)
         indexes = range(len(image.description.frames)) if numbers is None else [number - 1 for number in numbers]
@@ -209,12 +213,12 @@ class Pictures:
     # Thumbnails
 
     async def study_thumbnail(self, study: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         middle = await self._catalogue.representative_frame(StudyUid(checked_uid(study, "study")))
         return await self._thumbnail(middle, viewer, _CHANGING)
 
     async def series_thumbnail(self, study: str, series: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         middle = await self._catalogue.representative_frame(*_uids(study, series))
         return await self._thumbnail(middle, viewer, _CHANGING)
 
@@ -222,7 +226,7 @@ class Pictures:
         return await self.frame_thumbnail(study, series, instance, "1")
 
     async def frame_thumbnail(self, study: str, series: str, instance: str, frames: str) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         number, *others = frame_numbers(frames)
         if others:
             raise BadRequest("One thumbnail at a time", parameter="frames")
@@ -246,7 +250,7 @@ class Pictures:
     async def _of_volume(
         self, study: str, series: str, understood: _Understand[_View], drawn: _DrawVolume[_View]
     ) -> Response:
-        viewer = self._viewer()
+        viewer = await self._viewer(study)
         uids = _uids(study, series)
         volume = await self._catalogue.stored_volume(*uids)
         view = understood(uids[1], self._asked(), center_mm=volume.center_mm, size_mm=volume.size_mm)
@@ -256,9 +260,12 @@ class Pictures:
             caching=_UNSETTLED if view.interactive else _SETTLED,
         )
 
-    def _viewer(self) -> str:
+    async def _viewer(self, study: str) -> str:
+        """Who looks, as the render process tells viewers apart; that they look at this study is on record."""
         account: Account = self._access.reader()
         account.require(Right.VIEW)
+        study_uid = StudyUid(checked_uid(study, "study"))
+        await self._auditing.looked(self._access.actor(account), Action.OPEN, study_uid)
         return f"{account.id} {request.remote_addr}"
 
     def _asked(self) -> picture_requests.Asked:

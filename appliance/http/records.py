@@ -28,7 +28,7 @@ def records(institution: Institution, access: Access) -> Blueprint:
     async def studies(patient_id: str) -> Response:
         account = access.reader()
         found = await institution.studies(account, _patient_id(patient_id))
-        return json_response({"studies": [_study(study) for study in found]})
+        return json_response({"studies": [study_json(study) for study in found]})
 
     @blueprint.get("/api/patients/<patient_id>/reports")
     async def reports(patient_id: str) -> Response:
@@ -52,7 +52,8 @@ def _patient_id(text: str) -> PatientId:
     return PatientId(uuid_in_path(text, "patient_id"))
 
 
-def _study(study: StudyHeld) -> dict[str, object]:
+def study_json(study: StudyHeld) -> dict[str, object]:
+    """A study as docs/api.md has it."""
     return {
         "study_uid": study.study_uid,
         "node_id": study.node_id,

@@ -122,7 +122,8 @@ class _Body:
         """Raises TooLarge beyond the limit, ClientGone, and TimeoutError if nothing comes."""
         total_bytes = 0
         while True:
-            message = await asyncio.wait_for(self._receive(), _PATIENCE_S)
+            async with asyncio.timeout(_PATIENCE_S):  # wait_for would make a task for every piece
+                message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             data: bytes = message.get("body", b"")

@@ -5,30 +5,43 @@ from __future__ import annotations
 from quart import Blueprint, Response
 
 from appliance.domain.accounts import Right
+from appliance.domain.audit import Action, Event, dicom_subject
 from appliance.domain.identifiers import InstitutionId, SeriesUid, StudyUid, checked_uid
 from appliance.http.access import Access
 from appliance.http.bodies import json_response
+from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue
 
 
-def studies(catalogue: Catalogue, access: Access, institution_id: InstitutionId) -> Blueprint:
+def studies(catalogue: Catalogue, access: Access, auditing: Auditing, institution_id: InstitutionId) -> Blueprint:
     blueprint = Blueprint("studies", __name__)
 
     @blueprint.get("/api/studies/<study>")
     async def one(study: str) -> Response:
-        access.reader().require(Right.VIEW)
-        return json_response(await catalogue.study(StudyUid(checked_uid(study, "study"))))
+        account = access.reader()
+        account.require(Right.VIEW)
+        study_uid = StudyUid(checked_uid(study, "study"))
+        found = await catalogue.study(study_uid)
+        await auditing.looked(access.actor(account), Action.OPEN, study_uid)
+        return json_response(found)
 
     @blueprint.get("/api/studies/<study>/series/<series>")
     async def series_of(study: str, series: str) -> Response:
-        access.reader().require(Right.VIEW)
+        account = access.reader()
+        account.require(Right.VIEW)
         study_uid, series_uid = StudyUid(checked_uid(study, "study")), SeriesUid(checked_uid(series, "series"))
-        return json_response(await catalogue.series(study_uid, series_uid))
+        found = await catalogue.series(study_uid, series_uid)
+        await auditing.looked(access.actor(account), Action.OPEN, study_uid)
+        return json_response(found)
 
     @blueprint.delete("/api/studies/<study>")
     async def delete(study: str) -> Response:
-        access.writer().require(Right.DELETE, at=institution_id)
-        await catalogue.delete_study(StudyUid(checked_uid(study, "study")))
+        account, study_uid = access.writer(), StudyUid(checked_uid(study, "study"))
+        by = access.actor(account)
+        await auditing.require(
+            account, Right.DELETE, institution_id, Event(by, Action.DELETE, dicom_subject(study_uid))
+        )
+        await catalogue.delete_study(study_uid, by)
         return Response("", 204)
 
     return blueprint

@@ -14,6 +14,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Right
+from appliance.domain.audit import Action, Actor, Event, Subject, dicom_subject
 from appliance.domain.errors import NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, InstitutionId, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import ImageDescription
@@ -25,6 +26,7 @@ from appliance.http.media_types import MediaType, accepted
 from appliance.http.parts import PRIVATE, Pieces, begun, one_piece, part, streamed
 from appliance.http.qido import JSON_TYPES, XML_TYPE, wants_xml
 from appliance.services.archive import AS_STORED, Archive, Consignment, default_syntaxes
+from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue
 from appliance.storage.bulk_data import Place
 from appliance.storage.dicom_json import with_absolute_addresses
@@ -72,8 +74,9 @@ class _Wanted:
 class Retrieval:
     """The resources that give back."""
 
-    def __init__(self, archive: Archive, access: Access, base_url: str) -> None:
+    def __init__(self, archive: Archive, access: Access, auditing: Auditing, base_url: str) -> None:
         self._archive = archive
+        self._auditing = auditing
         self._access = access
         self._base_url = base_url
 
@@ -87,7 +90,7 @@ class Retrieval:
         return blueprint
 
     async def dicom(self, study: str, series: str | None = None, instance: str | None = None) -> Response:
-        held = await self._held(study, series, instance)
+        held = await self._held(study, series, instance, Action.RETRIEVE)
         wanted = _instances_wanted(_accept(), is_one=instance is not None)
         if not wanted.is_multipart:
             return await self._one(held[0], wanted)
@@ -98,7 +101,7 @@ class Retrieval:
 
     async def metadata(self, study: str, series: str | None = None, instance: str | None = None) -> Response:
         as_xml = wants_xml(request.args.get("accept") or request.headers.get("Accept"))
-        held = await self._held(study, series, instance)
+        held = await self._held(study, series, instance, Action.OPEN)
         root = self._root()
         if as_xml:
             return await streamed(XML_TYPE, lambda boundary: self._documents(boundary, root, held))
@@ -107,16 +110,17 @@ class Retrieval:
         return response
 
     async def frames(self, study: str, series: str, instance: str, frames: str) -> Response:
-        self._reader()
+        by = self._reader()
         uids = _uids(study, series, instance)
         numbers = frame_numbers(frames)
         key, image = await self._archive.image(*uids)
+        await self._auditing.looked(by, Action.RETRIEVE, uids[0])
         if max(numbers) > len(image.frames):
             raise NotFound(f"there is no frame {max(numbers)} of {len(image.frames)}", key="no-such-frame")
         return await self._frames_answer(addresses.resource(self._root(), uids), key, image, numbers)
 
     async def bulk_data(self, study: str, series: str, instance: str, path: str) -> Response:
-        (held,) = await self._held(study, series, instance)
+        (held,) = await self._held(study, series, instance, Action.RETRIEVE)
         try:
             value = await self._archive.bulk_data(held, _bulk_path(path))
         except NotFound as error:
@@ -197,45 +201,55 @@ class Retrieval:
 
         return await streamed(wanted.media_type, parts)
 
-    async def _held(self, study: str, series: str | None, instance: str | None) -> tuple[Holding, ...]:
-        self._reader()
-        return await self._archive.holdings(
-            StudyUid(checked_uid(study, "study")),
+    async def _held(self, study: str, series: str | None, instance: str | None, action: Action) -> tuple[Holding, ...]:
+        """What is held there; that it is looked at is on record."""
+        by = self._reader()
+        study_uid = StudyUid(checked_uid(study, "study"))
+        held = await self._archive.holdings(
+            study_uid,
             SeriesUid(checked_uid(series, "series")) if series else None,
             InstanceUid(checked_uid(instance, "instance")) if instance else None,
         )
+        await self._auditing.looked(by, action, study_uid)
+        return held
 
-    def _reader(self) -> None:
-        self._access.reader().require(Right.VIEW)
+    def _reader(self) -> Actor:
+        """Who asks, if they may look."""
+        account = self._access.reader()
+        account.require(Right.VIEW)
+        return self._access.actor(account)
 
     def _root(self) -> str:
         return addresses.dicom_web(cast(Scope, request.scope), self._base_url)
 
 
-def deletions(catalogue: Catalogue, access: Access, institution_id: InstitutionId) -> Blueprint:
+def deletions(catalogue: Catalogue, access: Access, auditing: Auditing, institution_id: InstitutionId) -> Blueprint:
     """Studies, series and instances are deleted (PS3.18 has no such transaction; archives have this one)."""
     blueprint = Blueprint("deletions", __name__)
 
-    def check() -> None:
-        access.writer().require(Right.DELETE, at=institution_id)
+    async def allowed(subject: Subject) -> Actor:
+        """Who deletes, if they may."""
+        account = access.writer()
+        by = access.actor(account)
+        await auditing.require(account, Right.DELETE, institution_id, Event(by, Action.DELETE, subject))
+        return by
 
     @blueprint.delete(_STUDY)
     async def one_study(study: str) -> Response:
-        check()
-        await catalogue.delete_study(StudyUid(checked_uid(study, "study")))
+        study_uid = StudyUid(checked_uid(study, "study"))
+        await catalogue.delete_study(study_uid, await allowed(dicom_subject(study_uid)))
         return Response("", 204)
 
     @blueprint.delete(_SERIES)
     async def one_series(study: str, series: str) -> Response:
-        check()
         study_uid, series_uid = StudyUid(checked_uid(study, "study")), SeriesUid(checked_uid(series, "series"))
-        await catalogue.delete_series(study_uid, series_uid)
+        await catalogue.delete_series(study_uid, series_uid, await allowed(dicom_subject(study_uid, series_uid)))
         return Response("", 204)
 
     @blueprint.delete(_INSTANCE)
     async def one_instance(study: str, series: str, instance: str) -> Response:
-        check()
-        await catalogue.delete_instance(*_uids(study, series, instance))
+        uids = _uids(study, series, instance)
+        await catalogue.delete_instance(*uids, await allowed(dicom_subject(*uids)))
         return Response("", 204)
 
     return blueprint

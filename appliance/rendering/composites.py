@@ -37,15 +37,17 @@ class CompositePainter:
         size: tuple[int, int],
         transfer: TransferFunction,
         *,
+        step_texels: float | None = None,
         keep_going: Callable[[], bool] | None = None,
     ) -> Pixels | None:
         """The volume through ``transfer`` at ``size``; None when ``keep_going`` says that nobody waits any more.
 
-        Needs the prepared textures. Interactive views are cast through the half volume.
+        Needs the prepared textures. Interactive views are cast through the half volume. ``step_texels`` is the length of a step
+        in parts of the finest texel, where it is to be another than usual.
         """
         assert textures.has_half
         layout = textures.layout
-        step_mm = layout.finest_mm * (_INTERACTIVE_STEP if view.interactive else _SETTLED_STEP)
+        step_mm = layout.finest_mm * (step_texels or (_INTERACTIVE_STEP if view.interactive else _SETTLED_STEP))
         table = transfer.table(step_mm)
         self._transfer.upload(table[np.newaxis])
         low, high = (scale.position(value) for value in transfer.ends)

@@ -178,8 +178,11 @@ class Canvases:
         *,
         is_colour: bool,
         keep_going: Callable[[], bool] | None = None,
+        over: tuple[Program, Mapping[str, Any]] | None = None,
     ) -> NDArray[np.uint8] | None:
         """What ``program`` paints at ``size`` (width, height): (rows, columns), or (rows, columns, 3) in colour.
+
+        ``over``, a program and its uniforms, is painted after it, over what it does not discard.
 
         The first row that is read is the first that is painted: shaders take y downwards, as pictures do.
 
@@ -197,6 +200,8 @@ class Canvases:
             gl.glEnable(gl.GL_SCISSOR_TEST)
             gl.glScissor(0, top, width, strip)
             program.paint(uniforms)
+            if over is not None:
+                over[0].paint(over[1])
             gl.glDisable(gl.GL_SCISSOR_TEST)
             if strip < height:
                 gl.glFinish()

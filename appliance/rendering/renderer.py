@@ -44,7 +44,10 @@ class Renderer:
         image = ImageDescription(InstanceUid("0"), "0", "0", "OT", pixel_format, (FrameDescription(((0, 32),)),))
         for side in (2, 4, 8):  # shrunk, exact, enlarged
             slice_view = SliceView(InstanceUid("0"), 0, encoding, window, Viewport(side, side))
-            self.slices.draw(np.zeros((4, 4), np.uint16), image, 0, slice_view, planned(image, slice_view))
+            self.slices.draw(
+                *(np.zeros((4, 4), np.uint16), image, 0, slice_view, planned(image, slice_view)),
+                mask=np.zeros((4, 4), np.uint8),
+            )
         textures, scale = _nothing(), TexelScale(0, 1, True)
         series = SeriesUid("0")
         self.projections.draw_plane(textures, scale, PlaneView(series, camera, (8, 8), encoding), window)

@@ -7,7 +7,8 @@ through OpenGL (``SlicePainter``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,15 @@ from appliance.domain.grayscale import (
     drawn,
     grey_table,
     has_table,
-    is_inverted,
     looked_up_grey,
     modality_values,
     palette_table,
+    presented,
     table_index,
     windowed,
 )
 from appliance.domain.image import ImageDescription, Window
+from appliance.domain.masks import Mask, masked, shutter_grey
 from appliance.domain.views import Region, SliceView
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
 
@@ -79,14 +81,23 @@ def planned(image: ImageDescription, view: SliceView) -> SlicePlan:
 
 
 def drawn_plainly(
-    stored: NDArray[Any], image: ImageDescription, frame_index: int, view: SliceView, plan: SlicePlan
+    stored: NDArray[Any],
+    image: ImageDescription,
+    frame_index: int,
+    view: SliceView,
+    plan: SlicePlan,
+    *,
+    mask: Mask | None = None,
 ) -> Pixels:
-    """The picture of an exact ``plan``, by NumPy alone; on any thread."""
+    """The picture of an exact ``plan``, by NumPy alone; on any thread. ``mask`` lies over it (``domain.masks``)."""
     assert plan.is_exact
     x, y, (width, height) = int(plan.region.x), int(plan.region.y), plan.size
     part = stored[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
     window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
     pixels = _plain(part, image, frame_index, window, invert=view.invert)
+    if mask is not None:
+        over = mask[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+        pixels = masked(pixels, over, shutter_grey(image, frame_index))
     if part.shape[:2] == (height, width):
         return np.ascontiguousarray(pixels)
     canvas = np.zeros((height, width, *pixels.shape[2:]), np.uint8)
@@ -125,25 +136,73 @@ class SlicePainter:
             shader("slice.glsl", "sample_filtered.glsl" if filter_is_exact else "sample_enlarged.glsl")
         )
         self._shrunk = Program(shader("slice.glsl", "sample_shrunk.glsl"))
+        self._over = Program(shader("mask.glsl"))
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
 
     def draw(
-        self, stored: NDArray[Any], image: ImageDescription, frame_index: int, view: SliceView, plan: SlicePlan
+        self,
+        stored: NDArray[Any],
+        image: ImageDescription,
+        frame_index: int,
+        view: SliceView,
+        plan: SlicePlan,
+        *,
+        mask: Mask | None = None,
     ) -> Pixels:
-        """The picture of ``plan``. Outside of the frame it is black."""
+        """The picture of ``plan``, with ``mask`` over it. Outside of the frame it is black.
+
+        Only what lies in the region goes to the card, in as many parts as its limit asks for.
+        """
+        window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
+        return self._parted(_Source(stored, image, frame_index, window, view.invert, mask), plan)
+
+    def _parted(self, source: _Source, plan: SlicePlan) -> Pixels:
+        """The picture in one piece, or in halves of which each is drawn alone where its pixels are too many for a texture."""
+        (width, height), part = plan.size, plan.region
+        crop = source.crop(part)
+        if crop.width <= self._largest_side and crop.height <= self._largest_side:
+            return self._whole(source, plan, crop)
+        if crop.width > self._largest_side and width > 1:
+            left = width // 2
+            cut = part.width * left / width
+            halves = [
+                SlicePlan((left, height), replace(part, width=cut)),
+                SlicePlan((width - left, height), replace(part, x=part.x + cut, width=part.width - cut)),
+            ]
+            return np.concatenate([self._parted(source, half) for half in halves], axis=1)
+        if crop.height > self._largest_side and height > 1:
+            top = height // 2
+            cut = part.height * top / height
+            halves = [
+                SlicePlan((width, top), replace(part, height=cut)),
+                SlicePlan((width, height - top), replace(part, y=part.y + cut, height=part.height - cut)),
+            ]
+            return np.concatenate([self._parted(source, half) for half in halves], axis=0)
+        return self._whole(source, plan, crop)
+
+    def _whole(self, source: _Source, plan: SlicePlan, crop: _Crop) -> Pixels:
+        image = source.image
+        if crop.width <= 0 or crop.height <= 0:
+            return np.zeros((*plan.size[::-1], 3) if image.is_colour else plan.size[::-1], np.uint8)
         texels: NDArray[Any]
         inverted = 0.0
         if image.is_colour:
-            texels, inverted = _colours(stored, image), float(view.invert)
+            texels, inverted = _colours(crop.of(source.stored), image), float(source.invert)
         else:
-            window = chosen_window(stored, image, frame_index, view.window)
-            texels, table = _texels_and_table(stored, image, frame_index, window, invert=view.invert)
+            texels, table = _texels_and_table(
+                crop.of(source.stored), image, source.frame_index, source.window, invert=source.invert
+            )
             self._table.upload(table.reshape(256, 256))
-        texels, region = self._within_limits(texels, plan)
-        frame = self._texture(texels)
+        # More pixels than a texture holds under a single pixel of the picture: their means change a weight at its edges.
+        step = max(1, -(-max(texels.shape[:2]) // self._largest_side))
+        if step > 1:
+            texels = thinned(texels, step)
+        part = plan.region
+        region = Region((part.x - crop.left) / step, (part.y - crop.top) / step, part.width / step, part.height / step)
+        textures = [self._texture(texels)]
         try:
             uniforms = {
-                "frame": frame,
+                "frame": textures[0],
                 "table": self._table,
                 "region": (region.x, region.y, region.width, region.height),
                 "size": plan.size,
@@ -151,11 +210,23 @@ class SlicePainter:
                 "is_colour": int(image.is_colour),
                 "is_inverted": inverted,
             }
+            over = None
+            if source.mask is not None:
+                textures.append(_mask_texture(crop.of(source.mask), step))
+                over = (
+                    self._over,
+                    {
+                        **{name: uniforms[name] for name in ("region", "size", "bounds")},
+                        "mask": textures[1],
+                        "cover": shutter_grey(image, source.frame_index) / 255,
+                    },
+                )
             pixels = self._canvases.painted(
-                self._program_for(plan.size, region), plan.size, uniforms, is_colour=image.is_colour
+                self._program_for(plan.size, region), plan.size, uniforms, is_colour=image.is_colour, over=over
             )
         finally:
-            frame.free()
+            for texture in textures:
+                texture.free()
         assert pixels is not None
         return pixels
 
@@ -173,22 +244,45 @@ class SlicePainter:
         texture.upload(texels)
         return texture
 
-    def _within_limits(self, texels: NDArray[Any], plan: SlicePlan) -> tuple[NDArray[Any], Region]:
-        """``texels`` and the region in them, cut and if need be thinned by whole pixels so that one texture holds them.
 
-        Frames beyond the limit are shrunk in any case: a picture is smaller than a texture. Means of whole blocks before
-        the shader's means change a weight at the edges of pixels and nothing else.
-        """
-        if max(texels.shape[:2]) <= self._largest_side:
-            return texels, plan.region
-        part = plan.region
-        left, top = max(int(part.x) - 1, 0), max(int(part.y) - 1, 0)
-        right, bottom = int(part.x + part.width) + 2, int(part.y + part.height) + 2
-        texels = texels[top : max(bottom, top + 1), left : max(right, left + 1)]
-        step = -(-max(texels.shape[:2]) // self._largest_side)
-        if step > 1:
-            texels = thinned(texels, step)
-        return texels, Region((part.x - left) / step, (part.y - top) / step, part.width / step, part.height / step)
+def _mask_texture(mask: Mask, step: int) -> Texture:
+    mask = mask[::step, ::step]
+    texture = Texture.of_shape((*mask.shape, 1), np.uint8, gl.GL_R8)
+    texture.upload(mask)
+    return texture
+
+
+@dataclass(frozen=True, slots=True)
+class _Crop:
+    """The pixels of the frame from which a region is drawn."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One frame and how it is meant."""
+
+    stored: NDArray[Any]
+    image: ImageDescription
+    frame_index: int
+    window: Window | None
+    invert: bool
+    mask: Mask | None
+
+    def crop(self, region: Region) -> _Crop:
+        """``region`` and a pixel on each side, which interpolation reaches, within the frame."""
+        rows, columns = self.stored.shape[:2]
+        left, top = max(math.floor(region.x) - 1, 0), max(math.floor(region.y) - 1, 0)
+        right = min(math.ceil(region.x + region.width) + 1, columns)
+        bottom = min(math.ceil(region.y + region.height) + 1, rows)
+        return _Crop(left, top, right - left, bottom - top)
 
 
 def _texels_and_table(
@@ -208,9 +302,7 @@ def _texels_and_table(
     texels = np.rint(np.clip(part, 0, 1) * (TABLE_LENGTH - 1)).astype(np.uint16)
     entries = low + np.arange(TABLE_LENGTH) * (span / (TABLE_LENGTH - 1))
     grey = looked_up_grey(entries, image.voi_luts[0]) if window is None else windowed(entries, window)
-    if is_inverted(image, invert=invert):
-        grey = 1 - grey
-    return texels, np.rint(grey * 255).astype(np.uint8)
+    return texels, presented(grey, image, invert=invert)
 
 
 def thinned(values: NDArray[Any], step: int) -> NDArray[Any]:

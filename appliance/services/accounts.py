@@ -24,8 +24,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from appliance.domain.accounts import Account, Role
+from appliance.domain.audit import Action, Actor, Event, Outcome, Subject
 from appliance.domain.errors import BadRequest, NotAuthenticated, TooManyAttempts
 from appliance.domain.identifiers import InstitutionId
+from appliance.services.audit import AuditTrail, Recorded, somebody, somebody_unknown
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.tokens import AccessToken, TokenSigner
 from appliance.storage import toplevel
@@ -56,8 +58,11 @@ class Session:
 class Accounts:
     """Credentials and sessions."""
 
-    def __init__(self, database: DatabaseThreads, signer: TokenSigner, *, session_lifetime: timedelta) -> None:
+    def __init__(
+        self, database: DatabaseThreads, signer: TokenSigner, trail: AuditTrail, *, session_lifetime: timedelta
+    ) -> None:
         self.session_lifetime = session_lifetime
+        self._trail = trail
         self._database = database
         self._signer = signer
         self._hasher = PasswordHasher()
@@ -65,7 +70,7 @@ class Accounts:
         # Verified when there is no such account, so that the time of an answer does not tell which usernames exist.
         self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
 
-    async def create(self, account: Account, password: str) -> Account:
+    async def create(self, account: Account, password: str, by: Actor) -> Account:
         """The account exists, with an id of its own; Conflict if its username is taken, BadRequest for a weak password."""
         if not account.username.strip() or account.username != account.username.strip():
             raise BadRequest("The username is empty or begins or ends with a blank", parameter="username")
@@ -77,7 +82,8 @@ class Accounts:
             )
         created = replace(account, id=toplevel.new_account_id())
         password_hash = await self._in_thread(self._hasher.hash, password)
-        await self._database.run(lambda tx: toplevel.create_account(tx, created, password_hash))
+        event = Event(by, Action.CREATE_ACCOUNT, Subject("account", str(created.id)))
+        await self._recorded(lambda tx: toplevel.create_account(tx, created, password_hash), event)
         return created
 
     async def log_in(self, username: str, password: str, address: str) -> Session:
@@ -88,10 +94,19 @@ class Accounts:
         password_hash = found.password_hash if found else self._nobodys_hash
         is_right = await self._in_thread(self._verify, password_hash, password[:_LONGEST_PASSWORD])
         if found is None or not is_right:
-            await self._database.run(lambda tx: _count_failures(tx, subjects))
+            who = somebody(found.account, address) if found else somebody_unknown(address)
+            failed = Event(who, Action.LOG_IN, _subject(found), Outcome.FAILED, "wrong-credentials")
+            await self._recorded(lambda tx: _count_failures(tx, subjects), failed)
             raise NotAuthenticated("The username or the password is wrong", key="wrong-credentials")
-        await self._database.run(lambda tx: toplevel.forget_failures(tx, subjects[0]))
-        return await self._begin(found.account)
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        account = found.account
+
+        def begin(tx: Transaction) -> None:
+            toplevel.forget_failures(tx, subjects[0])
+            toplevel.begin_session(tx, _sha256(secret), account.id, self.session_lifetime)
+
+        await self._recorded(begin, Event(somebody(account, address), Action.LOG_IN, _subject(found)))
+        return Session(account, self._signer.sign(account), secret)
 
     async def renew(self, refresh_secret: str) -> Session:
         """The session goes on with a new secret; NotAuthenticated if it has ended or the secret was spent."""
@@ -103,13 +118,6 @@ class Accounts:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._threads.shutdown)
-
-    async def _begin(self, account: Account) -> Session:
-        secret = secrets.token_urlsafe(_SECRET_BYTES)
-        await self._database.run(
-            lambda tx: toplevel.begin_session(tx, _sha256(secret), account.id, self.session_lifetime)
-        )
-        return Session(account, self._signer.sign(account), secret)
 
     async def _begin_again(self, spent_sha256: bytes) -> Session:
         secret = secrets.token_urlsafe(_SECRET_BYTES)
@@ -125,6 +133,15 @@ class Accounts:
         if account is None:
             raise NotAuthenticated("The session has ended", key="session-ended")
         return Session(account, self._signer.sign(account), secret)
+
+    async def _recorded(self, work: Callable[[Transaction], None], event: Event) -> None:
+        """``work`` is done and on record, or neither."""
+
+        def both(tx: Transaction) -> Recorded:
+            work(tx)
+            return self._trail.record(tx, event)
+
+        await self._database.call(lambda database: self._trail.tell(database.run(both)))
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         work = functools.partial(function, *args, **kwargs)
@@ -157,6 +174,10 @@ def _refuse_if_slowed(tx: Transaction, subjects: Iterable[str]) -> None:
             raise TooManyAttempts(
                 "Too many wrong passwords; wait before the next attempt", retry_after_s=math.ceil(wait_s)
             )
+
+
+def _subject(found: toplevel.Credentials | None) -> Subject:
+    return Subject("account", str(found.account.id) if found else "")
 
 
 def _wait_s(failures: int) -> float:

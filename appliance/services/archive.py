@@ -34,7 +34,7 @@ from appliance.storage.transcoding import (
     lies_as_wanted,
     reason_not_transcoded,
 )
-from appliance.storage.transfer_syntaxes import DEFLATED_EXPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN
+from appliance.storage.transfer_syntaxes import DEFLATED_EXPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, is_video
 
 _PIECE_BYTES = 1024 * 1024
 _DESCRIBED_AT_ONCE = 50
@@ -188,7 +188,9 @@ class Archive:
         return (await self.image(*one.uids))[1]
 
     async def stored_frame(self, key: str, image: ImageDescription, number: int) -> bytes:
-        """A frame, counted from 1, encoded as it is stored. Raises NotFound."""
+        """A frame, counted from 1, encoded as it is stored. Raises NotFound, and NotAcceptable for one of a video."""
+        if is_video(image.transfer_syntax_uid):
+            raise NotAcceptable("a frame of a video does not stand by itself as it is stored", key="transfer-syntax")
         frame = image.frames[_frame_index(image, number)]
         return await asyncio.to_thread(self._fragments, key, frame.fragments)
 

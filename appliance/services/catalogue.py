@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from appliance.domain.audit import Action, Actor, Event, dicom_subject
 from appliance.domain.errors import NotDrawable, TooLarge
 from appliance.domain.geometry import Arrangement, SliceRef, arranged
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
@@ -15,13 +15,12 @@ from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.presets import window_presets
 from appliance.rendering.transfer_functions import suitable_presets
 from appliance.services import removals
+from appliance.services.audit import AuditTrail, Recorded
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import index
-from appliance.storage.database import Transaction
+from appliance.storage import holdings, index
+from appliance.storage.database import Database, Transaction
 from appliance.storage.index import HeldSeries, HeldStudy, KnownConflict
 from appliance.storage.instances import InstanceStore
-
-log = logging.getLogger(__name__)
 
 _CACHED_FRAMES = 50_000
 """Frames whose descriptions are kept in memory, about 1 kB each: some dozens of series that are being looked at."""
@@ -151,8 +150,9 @@ class _Arranged:
 class Catalogue:
     """Studies, series and images that are held."""
 
-    def __init__(self, store: InstanceStore, database: DatabaseThreads, node_id: UUID) -> None:
+    def __init__(self, store: InstanceStore, database: DatabaseThreads, node_id: UUID, trail: AuditTrail) -> None:
         self._store = store
+        self._trail = trail
         self._database = database
         self._node_id = node_id
         self._arranged: OrderedDict[tuple[StudyUid, SeriesUid], _Arranged] = OrderedDict()
@@ -218,25 +218,51 @@ class Catalogue:
             lambda tx: ConflictList(index.conflicts(tx, limit=limit, offset=offset), index.conflict_count(tx))
         )
 
-    async def delete_study(self, study_uid: StudyUid) -> None:
-        """The study is gone, its bytes too, and the outbox says so. Raises NotFound."""
-        keys = await self._database.run(lambda tx: index.delete_study(tx, self._node_id, study_uid))
-        await self._database.call(lambda database: removals.remove(self._store, database, keys))
-        log.info("study %s was deleted, %d instances", study_uid, len(keys))
+    async def delete_study(self, study_uid: StudyUid, by: Actor) -> None:
+        """The study is gone, its bytes too; the outbox says so, and the audit trail by whom. Raises NotFound."""
+        await self._delete(lambda tx: index.delete_study(tx, self._node_id, study_uid), by, study_uid)
 
-    async def delete_series(self, study_uid: StudyUid, series_uid: SeriesUid) -> None:
+    async def delete_series(self, study_uid: StudyUid, series_uid: SeriesUid, by: Actor) -> None:
         """Like ``delete_study``, for one series."""
-        keys = await self._database.run(lambda tx: index.delete_series(tx, self._node_id, study_uid, series_uid))
-        await self._database.call(lambda database: removals.remove(self._store, database, keys))
-        log.info("series %s was deleted, %d instances", series_uid, len(keys))
-
-    async def delete_instance(self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> None:
-        """Like ``delete_study``, for one instance."""
-        keys = await self._database.run(
-            lambda tx: index.delete_instance(tx, self._node_id, study_uid, series_uid, instance_uid)
+        await self._delete(
+            lambda tx: index.delete_series(tx, self._node_id, study_uid, series_uid), by, study_uid, series_uid
         )
-        await self._database.call(lambda database: removals.remove(self._store, database, keys))
-        log.info("instance %s was deleted", instance_uid)
+
+    async def delete_instance(
+        self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid, by: Actor
+    ) -> None:
+        """Like ``delete_study``, for one instance."""
+        await self._delete(
+            lambda tx: index.delete_instance(tx, self._node_id, study_uid, series_uid, instance_uid),
+            by,
+            study_uid,
+            series_uid,
+            instance_uid,
+        )
+
+    async def _delete(
+        self,
+        forget: Callable[[Transaction], tuple[str, ...]],
+        by: Actor,
+        study_uid: StudyUid,
+        series_uid: SeriesUid | None = None,
+        instance_uid: InstanceUid | None = None,
+    ) -> None:
+        """What ``forget`` takes from the index is gone, and on record in the same transaction."""
+        subject = dicom_subject(study_uid, series_uid, instance_uid)
+
+        def work(tx: Transaction) -> tuple[tuple[str, ...], Recorded]:
+            count, size_bytes = holdings.amount(tx, study_uid, series_uid, instance_uid)
+            keys = forget(tx)
+            event = Event(by, Action.DELETE, subject, instances=count, size_bytes=size_bytes)
+            return keys, self._trail.record(tx, event)
+
+        def delete(database: Database) -> None:
+            keys, recorded = database.run(work)
+            self._trail.tell(recorded)
+            removals.remove(self._store, database, keys)
+
+        await self._database.call(delete)
 
     async def _arranged_series(self, study_uid: StudyUid, series_uid: SeriesUid) -> _Arranged:
         name = (study_uid, series_uid)

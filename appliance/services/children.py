@@ -65,12 +65,14 @@ class _Refusal(msgspec.Struct, frozen=True):
     fields: dict[str, str | int | float | bool | None]
 
 
-def _encode_refusal(error: errors.ApplianceError) -> bytes:
+def encode_refusal(error: errors.ApplianceError) -> bytes:
+    """The refusal as one process tells it to another."""
     plain = {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in error.fields.items()}
     return msgspec.msgpack.encode(_Refusal(type(error).__name__, error.message, error.key, plain))
 
 
-def _decode_refusal(header: bytes) -> errors.ApplianceError:
+def decode_refusal(header: bytes) -> errors.ApplianceError:
+    """What ``encode_refusal`` was given; of a class that is not known here, the base of all."""
     refusal = msgspec.msgpack.decode(header, type=_Refusal)
     kind = getattr(errors, refusal.name, None)
     if not (isinstance(kind, type) and issubclass(kind, errors.ApplianceError)) or kind is errors.TooManyAttempts:
@@ -165,8 +167,8 @@ class Child:
     async def _send(self, number: int, kind: _Kind, header: bytes, body: bytes) -> None:
         if self._writer is None or self._writer.is_closing():
             raise errors.Unavailable(f"{self.name} is not running", key="helper-away", helper=self.name)
-        self._writer.write(_HEAD.pack(number, kind, len(header), len(body)))
-        self._writer.write(header)
+        # One call for both: each write is a call of the system.
+        self._writer.write(_HEAD.pack(number, kind, len(header), len(body)) + header)
         if body:
             self._writer.write(body)
         try:
@@ -222,7 +224,7 @@ class Child:
                 if kind == _Kind.ANSWER:
                     waiting.set_result(message)
                 else:
-                    waiting.set_exception(_decode_refusal(message.header))
+                    waiting.set_exception(decode_refusal(message.header))
 
     def _fail_waiting(self) -> None:
         for waiting in self._waiting.values():
@@ -253,7 +255,7 @@ class Request:
 
     def refuse(self, error: errors.ApplianceError) -> None:
         self._on_done(self.number)
-        self._reply(self.number, _Kind.REFUSAL, _encode_refusal(error), b"")
+        self._reply(self.number, _Kind.REFUSAL, encode_refusal(error), b"")
 
 
 def serve_requests(prepare: Callable[[bytes], Callable[[Request], None]]) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from appliance.domain.image import StoredImage
+from appliance.domain.masks import Mask, has_mask, mask_of
 from appliance.services.byte_cache import ByteCache
-from appliance.storage.decoding import decode_frame
+from appliance.storage.decoding import decode_frame, decode_overlay
 from appliance.storage.instances import InstanceStore
 
 
@@ -63,7 +64,7 @@ class Frames:
 
     def __init__(self, store: InstanceStore, budget_bytes: int) -> None:
         self._store = store
-        self._kept: ByteCache[tuple[str, int, int], NDArray[Any]] = ByteCache(budget_bytes)
+        self._kept: ByteCache[tuple[str, int, int, int], NDArray[Any]] = ByteCache(budget_bytes)
 
     @property
     def size_bytes(self) -> int:
@@ -72,7 +73,7 @@ class Frames:
     def stored_values(self, image: StoredImage, frame_index: int, watch: Stopwatch) -> NDArray[Any]:
         """The stored values of a frame (``storage.decoding``). Raises NotFound, Damaged and NotDrawable."""
         frame = image.description.frames[frame_index]
-        key = (image.key, frame.fragments[0][0] if frame.fragments else 0, frame.first_bit)
+        key = (image.key, frame.fragments[0][0] if frame.fragments else 0, frame.first_bit, frame.stream_index)
         kept = self._kept.get(key)
         if kept is not None:
             return kept
@@ -86,3 +87,17 @@ class Frames:
         values.flags.writeable = False
         self._kept.put(key, values, values.nbytes)
         return values
+
+    def mask(self, image: StoredImage, frame_index: int, watch: Stopwatch) -> Mask | None:
+        """What lies over a frame (``domain.masks``), None if nothing does. Raises as ``stored_values`` does."""
+        if not has_mask(image.description, frame_index):
+            return None
+        started = time.perf_counter()
+        with self._store.open(image.key) as reader:
+            mask = mask_of(
+                image.description,
+                frame_index,
+                lambda overlay: decode_overlay(image.description, frame_index, overlay, reader),
+            )
+        watch.add("decode", started)
+        return mask

@@ -1,11 +1,13 @@
 """The one road by which instances come in: uploads, imports, and every other door.
 
-    bytes → spool (streamed, sealed) → parsed in another process → checks → durable in its place → index and outbox in one
-    transaction → acknowledged
+    bytes → spool (streamed, sealed) → durable, and meanwhile parsed in another process and checked → in its place → index and
+    outbox in one transaction → acknowledged
 
 What is acknowledged survives a power cut; what is not is complete or absent. Bytes go to their place before the row that
 refers to them: a crash between leaves bytes that nobody sees, never a row without bytes, and the next start finds them
-(``services.reconciliation``). Other bytes under a UID that is held are kept too, apart, and the sender hears of the conflict.
+(``services.reconciliation``). Instances that wait at once share the last two steps, and with them the flushes of the disk
+(``services.group_commit``); each has an outcome of its own. Other bytes under a UID that is held are kept too, apart, and
+the sender hears of the conflict.
 """
 
 from __future__ import annotations
@@ -13,27 +15,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 from uuid import UUID
 
-from appliance.domain.errors import Conflict, TooLarge
+from appliance.domain.errors import Conflict, TooLarge, Unavailable
 from appliance.domain.hierarchy import ParsedInstance
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.group_commit import GroupCommit
 from appliance.services.parse_process import ParseLimits, Parsers
 from appliance.storage import index
 from appliance.storage.database import Database
 from appliance.storage.index import Kept, StoredBytes
-from appliance.storage.instances import InstanceReader, InstanceStore, KeptBytes, Spool, open_spooled
+from appliance.storage.instances import InstanceReader, InstanceStore, KeptBytes, Spool, SpoolReference, open_spooled
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 1024 * 1024
-"""Gathered before a thread writes it: a hop to a thread costs as much as writing 50 kB."""
+"""Gathered before a thread writes it: a hop to a thread costs as much as writing 50 kB. A usual slice is written in one hop."""
+_TOGETHER = 64
+"""Instances in one transaction: more would hold up other writers, and share no fewer flushes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,14 @@ class Stored:
     instance_uid: InstanceUid
 
 
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """An instance that is durable in the spool, and what is kept of it."""
+
+    spool: Spool
+    parsed: ParsedInstance
+
+
 class Ingest:
     """Receives instances, any number at once."""
 
@@ -74,6 +87,7 @@ class Ingest:
         # Threads of its own: many that wait for the disk must not hold up those who read the index.
         self._threads = DatabaseThreads(database)
         self._parsers = Parsers(settings.parsers, settings.limits)
+        self._keeping = GroupCommit[_Received, Stored](self._keep, _TOGETHER)
 
     async def start(self) -> None:
         """Ready to receive; what a crash left half received is gone."""
@@ -93,30 +107,23 @@ class Ingest:
 
         ``largest_bytes`` is for what is no instance itself, an archive of them.
         """
-        spool = await self._begun()
-        reception = Reception(self, spool, largest_bytes or self._settings.largest_instance_bytes)
+        reception = Reception(self, largest_bytes or self._settings.largest_instance_bytes)
         try:
             yield reception
         finally:
             await reception.abandon()
 
-    async def _begun(self) -> Spool:
-        beginning = asyncio.ensure_future(self._threads.call(lambda _: self._store.begin()))
-        try:
-            return await asyncio.shield(beginning)
-        except asyncio.CancelledError:
-            await asyncio.wait({beginning})
-            if beginning.exception() is None:
-                await self.in_thread(beginning.result().abandon)
-            raise
+    def begin(self) -> Spool:
+        """An empty spooled file; in a thread. Raises StoreFull."""
+        return self._store.begin()
 
-    async def parsed(self, spool: Spool) -> ParsedInstance:
-        """What is kept of a spooled file that has ended. Raises NotDicom."""
-        return await self._parsers.parse(await self.in_thread(spool.end))
+    async def parsed(self, spooled: SpoolReference) -> ParsedInstance:
+        """What is kept of a spooled file that has ended. Raises NotDicom, TooLarge."""
+        return await self._parsers.parse(spooled)
 
     async def keep(self, spool: Spool, parsed: ParsedInstance) -> Stored:
-        """The instance is held, durably, and the spool has ended either way. Raises Conflict."""
-        stored = await self._threads_to_the_end(lambda database: self._keep(database, spool, parsed))
+        """The instance is held, durably. Raises Conflict; its bytes are kept then, too."""
+        stored = await self._keeping.outcome_of(_Received(spool, parsed))
         if stored.outcome == "stored":
             self._on_stored()
         return stored
@@ -138,20 +145,25 @@ class Ingest:
             await asyncio.wait({under_way})
             raise
 
-    def _keep(self, database: Database, spool: Spool, parsed: ParsedInstance) -> Stored:
+    async def _keep(self, received: Sequence[_Received]) -> list[Stored | Exception]:
+        return await self._threads_to_the_end(lambda database: self._kept(database, received))
+
+    def _kept(self, database: Database, received: Sequence[_Received]) -> list[Stored | Exception]:
+        """What became of each. Where they do not go together each goes alone, so that one which fails takes none along."""
         try:
-            with self._store.holding(spool.key):
-                stored = StoredBytes(spool.commit(), spool.md5, spool.size_bytes)
-                kept = database.run(lambda tx: index.add(tx, self._node_id, parsed, stored))
-        finally:
-            spool.abandon()
-        instance_uid = parsed.instance.instance_uid
-        if kept == "conflict":
-            log.warning("other bytes came for instance %s, which is held; they are kept apart", instance_uid)
-            raise Conflict(
-                "another instance is held under this UID", key="different-instance-same-uid", instance_uid=instance_uid
-            )
-        return Stored(kept, parsed.study.study_uid, parsed.series.series_uid, instance_uid)
+            kept = self._kept_together(database, received)
+        except Exception as error:
+            if len(received) == 1 or isinstance(error, Unavailable):
+                return [error] * len(received)
+            return [outcome for one in received for outcome in self._kept(database, [one])]
+        return [_stored(one.parsed, what) for one, what in zip(received, kept, strict=True)]
+
+    def _kept_together(self, database: Database, received: Sequence[_Received]) -> list[Kept]:
+        spools = [one.spool for one in received]
+        rows = [(one.parsed, StoredBytes(one.spool.key, one.spool.md5, one.spool.size_bytes)) for one in received]
+        with self._store.holding_all(spool.key for spool in spools):
+            self._store.place(spools)
+            return database.run(lambda tx: index.add_all(tx, self._node_id, rows))
 
     # For bytes that have their place and no row (``services.reconciliation``)
 
@@ -174,22 +186,36 @@ class Ingest:
             return database.run(lambda tx: index.add(tx, self._node_id, parsed, stored))
 
 
+def _stored(parsed: ParsedInstance, kept: Kept) -> Stored | Conflict:
+    instance_uid = parsed.instance.instance_uid
+    if kept == "conflict":
+        log.warning("other bytes came for instance %s, which is held; they are kept apart", instance_uid)
+        return Conflict(
+            "another instance is held under this UID", key="different-instance-same-uid", instance_uid=instance_uid
+        )
+    return Stored(kept, parsed.study.study_uid, parsed.series.series_uid, instance_uid)
+
+
 class Reception:
     """The receiving end of one instance; made by ``Ingest.receive``."""
 
-    def __init__(self, ingest: Ingest, spool: Spool, largest_bytes: int) -> None:
+    def __init__(self, ingest: Ingest, largest_bytes: int) -> None:
         self._ingest = ingest
-        self._spool = spool
+        self._spool: Spool | None = None
         self._largest_bytes = largest_bytes
-        self._piece = bytearray()
+        self._size_bytes = 0
+        self._pieces: list[bytes] = []
+        self._waiting_bytes = 0
 
     async def write(self, chunk: bytes) -> None:
         """Raises TooLarge beyond the limit, StoreFull."""
-        if self._spool.size_bytes + len(self._piece) + len(chunk) > self._largest_bytes:
+        if self._size_bytes + len(chunk) > self._largest_bytes:
             raise TooLarge("too many bytes for one instance or archive", largest_bytes=self._largest_bytes)
-        self._piece += chunk
-        if len(self._piece) >= _PIECE_BYTES:
-            await self._flush()
+        self._size_bytes += len(chunk)
+        self._waiting_bytes += len(chunk)
+        self._pieces.append(chunk)
+        if self._waiting_bytes >= _PIECE_BYTES:
+            await self._ingest.in_thread(self._written)
 
     async def finish(self, check: Callable[[ParsedInstance], Awaitable[None]] | None = None) -> Stored:
         """The instance is held, and stays so through a power cut.
@@ -197,22 +223,38 @@ class Reception:
         ``check`` looks at what was parsed before it is kept, and may refuse it. Raises NotDicom, TooLarge, Conflict
         (``different-instance-same-uid``), StoreFull.
         """
-        await self._flush()
-        parsed = await self._ingest.parsed(self._spool)
-        if check is not None:
-            await check(parsed)
-        return await self._ingest.keep(self._spool, parsed)
+        spool = await self._ingest.in_thread(self._ended)
+        flushing = asyncio.create_task(self._ingest.in_thread(spool.make_durable))
+        try:
+            parsed = await self._ingest.parsed(spool.end())
+            if check is not None:
+                await check(parsed)
+        finally:
+            await flushing  # nobody may close the file before
+        return await self._ingest.keep(spool, parsed)
 
     async def opened(self) -> InstanceReader:
         """What was received, to be read from and closed before the reception ends; nothing more may be written."""
-        await self._flush()
-        return await self._ingest.in_thread(lambda: open_spooled(self._spool.end()))
+        return await self._ingest.in_thread(lambda: open_spooled(self._ended().end()))
 
     async def abandon(self) -> None:
         """Nothing remains, unless it was finished."""
-        await self._ingest.in_thread(self._spool.abandon)
+        if self._spool is not None and not self._spool.is_moved:
+            await self._ingest.in_thread(self._spool.abandon)
 
-    async def _flush(self) -> None:
-        piece = bytes(self._piece)
-        self._piece.clear()
-        await self._ingest.in_thread(lambda: self._spool.write(piece))
+    # In a thread, and never in two at once
+
+    def _written(self) -> Spool:
+        """The spool, with all that came."""
+        if self._spool is None:
+            self._spool = self._ingest.begin()
+        piece = b"".join(self._pieces)
+        self._pieces.clear()
+        self._waiting_bytes = 0
+        self._spool.write(piece)
+        return self._spool
+
+    def _ended(self) -> Spool:
+        spool = self._written()
+        spool.end()
+        return spool

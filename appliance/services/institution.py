@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
-import msgspec
-
 from appliance.domain.accounts import Account, Right
 from appliance.domain.changes import (
     Acknowledgement,
@@ -15,13 +13,11 @@ from appliance.domain.changes import (
     InstitutionHere,
     NodeHere,
     NumberedChange,
-    PatientAsHeld,
-    PatientHeld,
     StudyGone,
     StudyHeld,
 )
 from appliance.domain.errors import BadRequest, NotAllowed
-from appliance.domain.identifiers import InstitutionId, PatientId, ReportId, StudyUid, patient_id_for
+from appliance.domain.identifiers import InstitutionId, PatientId, ReportId, StudyUid
 from appliance.domain.reports import Report, ReportText
 from appliance.services.database_threads import DatabaseThreads
 from appliance.storage import institution
@@ -75,12 +71,12 @@ class Institution:
         return acknowledgement
 
     def _take(self, tx: Transaction, delivery: Delivery) -> Acknowledgement:
-        last = institution.delivered(tx, delivery.child_id)
+        last = institution.DELIVERIES.last(tx, delivery.child_id)
         new = [numbered for numbered in delivery.changes if numbered.sequence > last]
         for change in _newest_of_each_study(new):
             self._keep(tx, delivery.child_id, change)
         last = max([last, *(numbered.sequence for numbered in new)])
-        institution.keep_delivered(tx, delivery.child_id, last)
+        institution.DELIVERIES.keep(tx, delivery.child_id, last)
         return Acknowledgement(last)
 
     def _keep(self, tx: Transaction, child_id: UUID, change: Change) -> None:
@@ -94,14 +90,12 @@ class Institution:
         elif isinstance(change, StudyGone):
             institution.forget_study(tx, change.study_uid, change.node_id)
         else:
-            patient = _identified(change)
-            institution.keep_study(tx, change, patient_id_for(self.id, patient.issuer, patient.value))
-            institution.put_in_outbox(tx, PatientHeld(self.id, patient))
+            institution.keep_study(tx, change)
 
     def _announce(self, tx: Transaction) -> None:
         here = self._here
         nodes = institution.nodes(tx)
-        institution.put_in_outbox(tx, InstitutionHere(here.institution_id, here.name, here.base_url, nodes))
+        institution.OUTBOX.put(tx, InstitutionHere(here.institution_id, here.name, here.base_url, nodes))
 
 
 def _newest_of_each_study(changes: Sequence[NumberedChange]) -> list[Change]:
@@ -113,10 +107,3 @@ def _newest_of_each_study(changes: Sequence[NumberedChange]) -> list[Change]:
         newest.pop(subject, None)
         newest[subject] = change
     return list(newest.values())
-
-
-def _identified(held: StudyHeld) -> PatientAsHeld:
-    """The patient of a study. One without a Patient ID is somebody of their own: nobody is merged by a blank."""
-    if held.patient.value.strip():
-        return held.patient
-    return msgspec.structs.replace(held.patient, value=f"study {held.study_uid}")

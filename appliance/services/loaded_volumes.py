@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError, NotDrawable
-from appliance.domain.geometry import Arrangement, VolumeGeometry, arranged
+from appliance.domain.geometry import Arrangement, LatticeSlice, VolumeGeometry, arranged
 from appliance.domain.grayscale import default_window, modality_values
 from appliance.domain.image import ImageDescription, StoredImage, StoredSeries, Window
 from appliance.rendering.renderer import Renderer
@@ -303,18 +303,20 @@ class _Source:
         step = self._layout.reduction
         points = self._lattice[index * step[0] : (index + 1) * step[0]]
         try:
-            planes = [self._mixed(point.lower, point.upper, point.weight, watch) for point in points]
+            planes = [self._at(point, watch) for point in points]
         except ApplianceError as error:
             log.warning("slice %d of a volume is left out: %s", index, error.message)
             return None
         plane = planes[0] if len(planes) == 1 else np.rint(np.mean(planes, axis=0)).astype(np.uint16)
         return _reduced(plane, step[1], step[2])
 
-    def _mixed(self, lower: int, upper: int, weight: float, watch: Stopwatch) -> Texels:
-        below = self._texels(lower, watch)
-        if lower == upper:
+    def _at(self, point: LatticeSlice, watch: Stopwatch) -> Texels:
+        below = self._texels(point.lower, watch)
+        if point.is_gap:
+            return np.full_like(below, below.min())
+        if point.lower == point.upper:
             return below
-        mixed = below * (1 - weight) + self._texels(upper, watch) * weight
+        mixed = below * (1 - point.weight) + self._texels(point.upper, watch) * point.weight
         return np.asarray(np.rint(mixed), np.uint16)
 
     def _texels(self, index: int, watch: Stopwatch) -> Texels:

@@ -1,43 +1,28 @@
-"""The outboxes of the roles, as ``synchronisation.Uplink`` carries them up."""
+"""The outbox of a role, as ``synchronisation.Uplink`` carries it up."""
 
 from __future__ import annotations
 
-from appliance.domain.changes import NodeHere, NumberedChange
+from appliance.domain.changes import Change, NumberedChange
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import index, institution
+from appliance.storage.outbox import Outbox
 
 
-class InstitutionOutbox:
-    """What an institution has to tell the toplevel."""
+class KeptOutbox:
+    """What a role has to tell the appliance above it, in its database."""
 
-    def __init__(self, database: DatabaseThreads) -> None:
+    def __init__(self, database: DatabaseThreads, outbox: Outbox) -> None:
         self._database = database
+        self._outbox = outbox
+
+    async def announce(self, change: Change) -> None:
+        """The parent will be told of something that stands in no other row."""
+        await self._database.run(lambda tx: self._outbox.put(tx, change))
 
     async def waiting(self, limit: int) -> tuple[NumberedChange, ...]:
-        return await self._database.read(lambda tx: institution.outbox(tx, limit=limit))
+        return await self._database.read(lambda tx: self._outbox.waiting(tx, limit=limit))
 
     async def acknowledge(self, sequence: int) -> None:
-        await self._database.run(lambda tx: institution.acknowledge(tx, sequence))
+        await self._database.run(lambda tx: self._outbox.acknowledge(tx, sequence))
 
     async def length(self) -> int:
-        return await self._database.read(institution.outbox_length)
-
-
-class NodeOutbox:
-    """What a node has to tell its institution."""
-
-    def __init__(self, database: DatabaseThreads) -> None:
-        self._database = database
-
-    async def announce(self, here: NodeHere) -> None:
-        """The institution will be told that this node is here."""
-        await self._database.run(lambda tx: index.put_in_outbox(tx, here))
-
-    async def waiting(self, limit: int) -> tuple[NumberedChange, ...]:
-        return await self._database.read(lambda tx: index.outbox(tx, limit=limit))
-
-    async def acknowledge(self, sequence: int) -> None:
-        await self._database.run(lambda tx: index.acknowledge(tx, sequence))
-
-    async def length(self) -> int:
-        return await self._database.read(index.outbox_length)
+        return await self._database.read(self._outbox.length)

@@ -162,13 +162,16 @@ class RenderProcess:
         image = stored_image.description
         plan = planned(image, view)
         stored = self._frames.stored_values(stored_image, frame_index, watch)
+        mask = self._frames.mask(stored_image, frame_index, watch) if view.layers else None
         started = time.perf_counter()
         window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
         view = replace(view, window=window)
         if plan.is_exact and self._gl.renderer.info.is_software:
-            pixels = drawn_plainly(stored, image, frame_index, view, plan)
+            pixels = drawn_plainly(stored, image, frame_index, view, plan, mask=mask)
         else:
-            pixels = self._gl.run(lambda renderer: renderer.slices.draw(stored, image, frame_index, view, plan))
+            pixels = self._gl.run(
+                lambda renderer: renderer.slices.draw(stored, image, frame_index, view, plan, mask=mask)
+            )
         pixels = _turned(pixels, view)
         if view.annotation is not None:
             pixels = annotated(pixels, view.annotation)

@@ -18,8 +18,9 @@ import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
@@ -27,7 +28,7 @@ import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from appliance.domain.changes import Acknowledgement, Delivery, NumberedChange
+from appliance.domain.changes import Acknowledgement, Answers, Delivery, NumberedChange, Questions
 from appliance.domain.errors import ApplianceError, BadRequest, NotAllowed, NotAuthenticated, Unavailable
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import PublicKey, TokenVerifier
@@ -35,12 +36,15 @@ from appliance.services.tokens import PublicKey, TokenVerifier
 log = logging.getLogger(__name__)
 
 CHANGES_PATH = "/api/sync/changes"
+QUESTIONS_PATH = "/api/sync/questions"
 KEYS_PATH = "/api/sync/keys"
 _AUDIENCE = "appliance-sync"
 _SIGNATURE_LIFETIME_S = 60
 _BATCH = 500
 _PAUSE_S = 1.0
 """Between two looks into an outbox that nobody woke; another process (an import) may have written to it."""
+_GATHER_S = 0.5
+"""Changes that come while others are told go up together: each telling is two commits above and one here."""
 _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 60.0
 _KEYS_EVERY_S = 300.0
@@ -48,6 +52,8 @@ _TIMEOUT_S = 30.0
 
 Take = Callable[[Delivery], Awaitable[Acknowledgement]]
 """Keeps a delivery of a child whose signature was verified."""
+AnswerQuestions = Callable[[Questions], Awaitable[Answers]]
+"""Answers what such a child asks."""
 
 
 class Outbox(Protocol):
@@ -73,6 +79,13 @@ class Parent(Protocol):
         """The keys that sign access tokens now."""
 
 
+class ToplevelParent(Parent, Protocol):
+    """The toplevel, above an institution."""
+
+    async def answer(self, questions: Questions) -> Answers:
+        """What the toplevel knows of patients. Unavailable if it cannot be reached."""
+
+
 class LocalParent:
     """A parent in the same process."""
 
@@ -87,6 +100,17 @@ class LocalParent:
         return self._keys()
 
 
+class LocalToplevel(LocalParent):
+    """A toplevel in the same process."""
+
+    def __init__(self, take: Take, keys: Callable[[], tuple[PublicKey, ...]], answer: AnswerQuestions) -> None:
+        super().__init__(take, keys)
+        self._answer = answer
+
+    async def answer(self, questions: Questions) -> Answers:
+        return await self._answer(questions)
+
+
 class RemoteParent:
     """A parent on another machine, or in a process of its own."""
 
@@ -97,11 +121,10 @@ class RemoteParent:
         self._client = httpx.AsyncClient(base_url=base_url, verify=trust, timeout=_TIMEOUT_S)
 
     async def deliver(self, delivery: Delivery) -> Acknowledgement:
-        body = msgspec.json.encode(delivery)
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._signature(body)}"}
-        return msgspec.json.decode(
-            await self._answer("POST", CHANGES_PATH, content=body, headers=headers), type=Acknowledgement
-        )
+        return msgspec.json.decode(await self._signed(CHANGES_PATH, delivery), type=Acknowledgement)
+
+    async def answer(self, questions: Questions) -> Answers:
+        return msgspec.json.decode(await self._signed(QUESTIONS_PATH, questions), type=Answers)
 
     async def token_keys(self) -> tuple[PublicKey, ...]:
         return msgspec.json.decode(await self._answer("GET", KEYS_PATH), type=tuple[PublicKey, ...])
@@ -121,6 +144,11 @@ class RemoteParent:
         }
         return jwt.encode(claims, self._key, algorithm="EdDSA")
 
+    async def _signed(self, path: str, message: msgspec.Struct) -> bytes:
+        body = msgspec.json.encode(message)
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._signature(body)}"}
+        return await self._answer("POST", path, content=body, headers=headers)
+
     async def _answer(
         self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> bytes:
@@ -135,33 +163,55 @@ class RemoteParent:
         return response.content
 
 
+Message = TypeVar("Message", Delivery, Questions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    key: Ed25519PublicKey
+    take: Take
+    answer: AnswerQuestions | None
+
+
 class Children:
     """The parent's side: who may deliver, and what takes it."""
 
     def __init__(self) -> None:
-        self._known: dict[UUID, tuple[Ed25519PublicKey, Take]] = {}
+        self._known: dict[UUID, _Child] = {}
 
-    def know(self, child_id: UUID, key: Ed25519PublicKey, take: Take) -> None:
-        self._known[child_id] = (key, take)
+    def know(self, child_id: UUID, key: Ed25519PublicKey, take: Take, answer: AnswerQuestions | None = None) -> None:
+        """``answer`` for children that may ask."""
+        self._known[child_id] = _Child(key, take, answer)
 
     async def receive(self, signature: str, body: bytes) -> Acknowledgement:
         """What ``body`` delivers is kept; NotAuthenticated if none of the known children signed it, or not now."""
-        child_id, take = self._verified(signature, body)
-        try:
-            delivery = msgspec.json.decode(body, type=Delivery)
-        except msgspec.DecodeError as error:
-            raise BadRequest(f"The delivery cannot be read: {error}", key="wrong-body") from error
-        if delivery.child_id != child_id:
-            raise NotAllowed("The delivery is of another child than signed it", key="other-child")
-        return await take(delivery)
+        child, delivery = self._verified(signature, body, Delivery)
+        return await child.take(delivery)
 
-    def _verified(self, signature: str, body: bytes) -> tuple[UUID, Take]:
+    async def answer(self, signature: str, body: bytes) -> Answers:
+        """The answers to the questions in ``body``; refused as ``receive`` refuses."""
+        child, questions = self._verified(signature, body, Questions)
+        if child.answer is None:
+            raise NotAllowed("This child has nothing to ask", key="no-questions")
+        return await child.answer(questions)
+
+    def _verified(self, signature: str, body: bytes, kind: type[Message]) -> tuple[_Child, Message]:
+        child_id, child = self._signer(signature, body)
+        try:
+            message = msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as error:
+            raise BadRequest(f"The body cannot be read: {error}", key="wrong-body") from error
+        if message.child_id != child_id:
+            raise NotAllowed("The body is of another child than signed it", key="other-child")
+        return child, message
+
+    def _signer(self, signature: str, body: bytes) -> tuple[UUID, _Child]:
         try:
             child_id = UUID(jwt.decode(signature, options={"verify_signature": False})["iss"])
-            key, take = self._known[child_id]
+            child = self._known[child_id]
             claims = jwt.decode(
                 signature,
-                key,
+                child.key,
                 algorithms=["EdDSA"],
                 audience=_AUDIENCE,
                 leeway=_SIGNATURE_LIFETIME_S,
@@ -171,15 +221,24 @@ class Children:
             raise NotAuthenticated("The signature is not of a child of this appliance", key="unknown-child") from error
         if claims["body_sha256"] != hashlib.sha256(body).hexdigest():
             raise NotAuthenticated("The signature is of another body", key="wrong-signature")
-        return child_id, take
+        return child_id, child
 
 
 class Uplink:
     """Carries an outbox up and the token keys down, until it is stopped."""
 
     def __init__(
-        self, role: str, child_id: UUID, outbox: Outbox, parent: Parent, *, verifier: TokenVerifier, metrics: Metrics
+        self,
+        role: str,
+        child_id: UUID,
+        outbox: Outbox,
+        parent: Parent,
+        *,
+        verifier: TokenVerifier,
+        metrics: Metrics,
+        then: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """``then`` is done whenever the parent has heard all that there is to tell."""
         self.last_error: str | None = None
         self._role = role
         self._child_id = child_id
@@ -187,6 +246,7 @@ class Uplink:
         self._parent = parent
         self._verifier = verifier
         self._metrics = metrics
+        self._then = then
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -232,7 +292,11 @@ class Uplink:
             self._metrics.outbox_length.labels(self._role).set(await self._outbox.length())
             acknowledgement = await self._parent.deliver(Delivery(self._child_id, changes))
             await self._outbox.acknowledge(acknowledgement.sequence)
+            if len(changes) < _BATCH:
+                await asyncio.sleep(_GATHER_S)
         self._metrics.outbox_length.labels(self._role).set(0)
+        if self._then is not None:
+            await self._then()
         return _PAUSE_S
 
     async def _fetch_keys(self) -> float:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import date
-from uuid import UUID
+import logging
+from collections.abc import Iterable, Sequence
+from uuid import uuid4
 
+from appliance.domain import matching
 from appliance.domain.accounts import Account, Right
 from appliance.domain.changes import (
     Acknowledgement,
+    Answer,
+    Answers,
     Change,
     Delivery,
     InstitutionHere,
-    NumberedChange,
-    PatientAsHeld,
-    PatientHeld,
+    NumbersFree,
+    PatientHere,
+    PatientNotHere,
+    PatientNumber,
+    PatientRecord,
+    Question,
+    Questions,
 )
 from appliance.domain.errors import BadRequest, NotAllowed, NotFound
-from appliance.domain.identifiers import InstitutionId, PatientId, patient_id_for
-from appliance.domain.people import Gender, Patient, PatientIdentity, family_and_given
+from appliance.domain.identifiers import InstitutionId, PatientId
+from appliance.domain.matching import Matched, Reason, Waits
+from appliance.domain.people import Patient, PatientIdentity
 from appliance.services.database_threads import DatabaseThreads
 from appliance.storage import toplevel
 from appliance.storage.database import Transaction
 from appliance.storage.toplevel import InstitutionEntry, NodeEntry
+
+log = logging.getLogger(__name__)
 
 _MOST_PATIENTS = 200
 
@@ -29,8 +40,10 @@ _MOST_PATIENTS = 200
 class Toplevel:
     """Patients and the directory."""
 
-    def __init__(self, database: DatabaseThreads) -> None:
+    def __init__(self, database: DatabaseThreads, *, insurers: Iterable[str] = ()) -> None:
+        """Numbers that were issued by ``insurers`` are a person's at every institution."""
         self._database = database
+        self._insurers = frozenset(issuer for issuer in insurers if issuer.strip())
 
     async def directory(self, account: Account) -> tuple[InstitutionEntry, ...]:
         """Every institution and its nodes; any account may know them."""
@@ -56,55 +69,84 @@ class Toplevel:
 
     async def take_delivery(self, delivery: Delivery) -> Acknowledgement:
         """All changes of ``delivery`` are kept, those that were heard before left out; from an institution known by its key."""
-        return await self._database.run(lambda tx: _take(tx, delivery))
+        return await self._database.run(lambda tx: self._take(tx, delivery))
+
+    async def answer(self, questions: Questions) -> Answers:
+        """Whose the studies of an institution are, by ``domain.matching``; a match is on record when this returns."""
+        return await self._database.run(lambda tx: self._answers(tx, questions))
+
+    def _take(self, tx: Transaction, delivery: Delivery) -> Acknowledgement:
+        last = toplevel.DELIVERIES.last(tx, delivery.child_id)
+        for numbered in delivery.changes:
+            if numbered.sequence > last:
+                self._keep(tx, InstitutionId(delivery.child_id), numbered.change)
+                last = numbered.sequence
+        toplevel.DELIVERIES.keep(tx, delivery.child_id, last)
+        return Acknowledgement(last)
+
+    def _keep(self, tx: Transaction, child_id: InstitutionId, change: Change) -> None:
+        if not isinstance(change, InstitutionHere | PatientHere | PatientNotHere | NumbersFree):
+            raise BadRequest("The toplevel takes no such change", key="unknown-change", change=type(change).__name__)
+        if change.institution_id != child_id:
+            raise NotAllowed("An institution speaks only of itself", key="other-institution")
+        if isinstance(change, InstitutionHere):
+            nodes = tuple(NodeEntry(node.node_id, node.name, node.base_url) for node in change.nodes)
+            toplevel.keep_institution(tx, InstitutionEntry(child_id, change.name, change.base_url, nodes))
+        elif isinstance(change, PatientHere):
+            self._keep_assigned(tx, child_id, change)
+        elif isinstance(change, PatientNotHere):
+            toplevel.note_not_held(tx, PatientId(change.patient_id), child_id)
+        else:
+            for identity in self._identities(child_id, change.numbers):
+                toplevel.forget_number(tx, identity, PatientId(change.patient_id))
+
+    def _keep_assigned(self, tx: Transaction, child_id: InstitutionId, change: PatientHere) -> None:
+        patient_id = PatientId(change.patient_id)
+        if change.record:
+            toplevel.add_patient(tx, _new_patient(patient_id, change.record))
+        elif not toplevel.has_patient(tx, patient_id):
+            # Refusing would stop all that comes after it; the study stays where its institution sees it.
+            log.warning("institution %s holds something of patient %s, who is not known", child_id, patient_id)
+            return
+        toplevel.note_held(tx, patient_id, child_id)
+        instead_of = PatientId(change.instead_of) if change.instead_of else None
+        for identity in self._identities(child_id, change.numbers):
+            if not toplevel.know_number(tx, identity, patient_id, instead_of=instead_of):
+                log.warning("a number that institution %s gave to patient %s is another's", child_id, patient_id)
+
+    def _identities(self, child_id: InstitutionId, numbers: Sequence[PatientNumber]) -> tuple[PatientIdentity, ...]:
+        """The first number is that of the institution; of the others only those that insurers gave say who somebody is."""
+        own = [number for number in numbers[:1] if not matching.is_blank(number)]
+        others = [number for number in numbers[1:] if number.issuer in self._insurers]
+        return tuple(PatientIdentity(child_id, number.issuer, number.value) for number in (*own, *others))
+
+    def _answers(self, tx: Transaction, questions: Questions) -> Answers:
+        child_id = InstitutionId(questions.child_id)
+        return Answers(
+            tuple(self._answer(tx, child_id, question, questions.may_create) for question in questions.studies),
+            tuple(asked for asked in questions.patient_ids if toplevel.has_patient(tx, PatientId(asked))),
+        )
+
+    def _answer(self, tx: Transaction, child_id: InstitutionId, question: Question, may_create: bool) -> Answer:
+        held = question.patient
+        identity = PatientIdentity(child_id, held.issuer, held.value)
+        insured = [
+            patient
+            for number in matching.insurance_numbers(held, self._insurers)
+            for patient in toplevel.patients_with_number(tx, number.issuer, number.value)
+        ]
+        outcome = matching.match(held, toplevel.patient_with_number(tx, identity), insured)
+        if outcome == Waits(Reason.UNKNOWN_ID) and may_create and matching.may_become_patient(held):
+            patient_id = PatientId(uuid4())
+            toplevel.add_patient(tx, _new_patient(patient_id, matching.record_of(held)))
+            outcome = Matched(patient_id)
+        if isinstance(outcome, Waits):
+            return Answer(question.study_uid, None, outcome.reason, outcome.candidate_id)
+        for known in self._identities(child_id, (held.number, *held.other_numbers)):
+            toplevel.know_number(tx, known, outcome.patient_id)
+        toplevel.note_held(tx, outcome.patient_id, child_id)
+        return Answer(question.study_uid, outcome.patient_id, None)
 
 
-def _take(tx: Transaction, delivery: Delivery) -> Acknowledgement:
-    last = toplevel.delivered(tx, delivery.child_id)
-    for numbered in delivery.changes:
-        if numbered.sequence > last:
-            _keep(tx, delivery.child_id, numbered)
-            last = numbered.sequence
-    toplevel.keep_delivered(tx, delivery.child_id, last)
-    return Acknowledgement(last)
-
-
-def _keep(tx: Transaction, child_id: UUID, numbered: NumberedChange) -> None:
-    change: Change = numbered.change
-    if isinstance(change, InstitutionHere):
-        _only_of_itself(child_id, change.institution_id)
-        nodes = tuple(NodeEntry(node.node_id, node.name, node.base_url) for node in change.nodes)
-        toplevel.keep_institution(tx, InstitutionEntry(child_id, change.name, change.base_url, nodes))
-    elif isinstance(change, PatientHeld):
-        _only_of_itself(child_id, change.institution_id)
-        toplevel.keep_patient(tx, _patient(InstitutionId(child_id), change.patient))
-    else:
-        raise BadRequest("The toplevel takes no such change", key="unknown-change", change=type(change).__name__)
-
-
-def _only_of_itself(child_id: UUID, institution_id: UUID) -> None:
-    if child_id != institution_id:
-        raise NotAllowed("An institution speaks only of itself", key="other-institution")
-
-
-def _patient(institution_id: InstitutionId, held: PatientAsHeld) -> Patient:
-    family_name, given_name = family_and_given(held.person_name)
-    return Patient(
-        id=patient_id_for(institution_id, held.issuer, held.value),
-        family_name=family_name,
-        given_name=given_name,
-        birth_date=_date(held.birth_date),
-        gender=_gender(held.sex),
-        identities=(PatientIdentity(institution_id, held.issuer, held.value),),
-    )
-
-
-def _date(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-
-
-def _gender(sex: str | None) -> Gender | None:
-    return sex if sex in ("F", "M", "O") else None  # type: ignore[return-value]
+def _new_patient(patient_id: PatientId, record: PatientRecord) -> Patient:
+    return Patient(patient_id, record.family_name, record.given_name, record.birth_date, record.gender)

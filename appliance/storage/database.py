@@ -8,6 +8,8 @@ How a role uses it (``storage/index.py`` is an example):
   made from the table and given to the transaction: ``tx.rows(Study.select().where(…))``,
   ``tx.execute(Study.update(…))``. Peewee's shortcuts that look for a bound database (``Study.create``, ``study.save``,
   ``Study.get``, iterating over a query, following a foreign key) raise; that is meant.
+* What is run for every instance is a ``Statement``, made at module level with ``given("name")`` where values stand and
+  executed by ``tx.each(statement, name=value)``: peewee takes ten times as long to write SQL as the engine to carry it out.
 * ``fn`` may run several times: the whole of it is repeated when the engine says that transactions collided. It has no
   effect outside the database, keeps no row beyond its end but returns plain or frozen values.
 * Keys are natural or UUIDs made by us, numbers of a feed are taken with ``tx.next_number``; conflicts are named by
@@ -23,7 +25,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +78,38 @@ class MigrationRow(Table):
         primary_key = CompositeKey("room", "number")
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    name: str
+
+
+def given(name: str) -> Any:  # Any: peewee has no types
+    """The place of a value in a ``Statement``. What is put there is of the type that the column has in the engine."""
+    return peewee.Value(_Given(name), converter=False)
+
+
+def insertion(table: type[Table]) -> Statement:
+    """One new row, every column given by its name."""
+    return Statement(table.insert({column: given(column.name) for column in table._meta.sorted_fields}))
+
+
+class Statement:
+    """A query whose text is written once for each engine."""
+
+    def __init__(self, query: Any) -> None:  # Any: peewee has no types
+        self._query = query
+        self._written: dict[type, tuple[str, tuple[object, ...]]] = {}
+
+    def for_engine(self, engine: Any, values: Mapping[str, object]) -> tuple[str, tuple[object, ...]]:
+        """The text, and the values in its order."""
+        written = self._written.get(type(engine))
+        if written is None:
+            text, places = engine.get_sql_context().sql(self._query).query()
+            written = self._written[type(engine)] = (text, tuple(places))
+        text, places = written
+        return text, tuple(values[place.name] if isinstance(place, _Given) else place for place in places)
+
+
 class Transaction:
     """The rows as one transaction sees them; valid inside the function that got it, on its thread."""
 
@@ -112,6 +146,11 @@ class Transaction:
         """One new row."""
         table.insert(**values).execute(self._engine)
 
+    def each(self, statement: Statement, **values: object) -> list[tuple[Any, ...]]:
+        """Carries out a statement; its rows, as plain columns, where it is one that has any."""
+        cursor = self._engine.execute_sql(*statement.for_engine(self._engine, values))
+        return cursor.fetchall() if cursor.description else []
+
     def next_number(self, column: Any) -> int:
         """One more than the largest value of a column: without gaps, and in the order of the commits.
 
@@ -127,6 +166,13 @@ class Transaction:
             schema = SchemaManager(table, self._engine)
             schema.create_table(safe=True)
             schema.create_indexes(safe=True)
+
+    def has_table(self, name: str) -> bool:
+        return bool(self._engine.table_exists(name))
+
+    def drop_table(self, name: str) -> None:
+        """A table of an older shape, whose rows have gone elsewhere, is no more."""
+        self._engine.execute_sql(f'DROP TABLE "{name}"')
 
     def add_columns(self, *columns: Any) -> None:
         """The columns exist, empty in the rows that are there; those that did are left as they are. They are nullable."""

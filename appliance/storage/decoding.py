@@ -20,14 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.errors import NotDrawable
-from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat
+from appliance.domain.image import FrameDescription, ImageDescription, Overlay, PixelFormat
 from appliance.storage.stream import InMemory, Readable, inflated
 from appliance.storage.transfer_syntaxes import (
     CODECS,
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
     Codec,
     reason_without_codec,
 )
+from appliance.storage.video import decode_video_frame
 
 Pixels = NDArray[np.generic]
 
@@ -41,6 +43,9 @@ _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
 _START_OF_SCAN = 0xDA
 _APP0, _APP14 = 0xE0, 0xEE
 
+_CODING_STYLE = b"\xff\x52"
+"""The marker COD of a JPEG 2000 codestream."""
+
 _JPEG_XL_START = b"\xff\x0a"
 _JPEG_XL_SIZE_BITS = (9, 13, 18, 30)
 _JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -49,24 +54,65 @@ _JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _YBR_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32).T
 
 
+# YBR_PARTIAL: luminance from 16 to 235, chrominance from 16 to 240.
+_PARTIAL_SCALE = np.array([255 / 219, 255 / 224, 255 / 224], np.float32)
+
+
 def decode_frame(description: ImageDescription, frame_index: int, reader: Readable) -> Pixels:
     """The stored values of a frame, counted from 0: (rows, columns), or (rows, columns, 3) in RGB.
 
     The type is signed where the pixels are, and as wide as Bits Allocated (1 bit as 8). Raises NotDrawable for an encoding
     without a decoder, and for bytes that are not the frame described.
     """
-    syntax = description.transfer_syntax_uid
-    if reason := reason_without_codec(syntax):
-        raise NotDrawable(reason, key="no-decoder")
     if not 0 <= frame_index < len(description.frames):
         raise NotDrawable(f"frame {frame_index + 1} of {len(description.frames)}", key="no-such-frame")
-    if syntax == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
+    codec, frame, form = _codec(description), description.frames[frame_index], description.pixel_format
+    if description.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
         reader = inflated_object(reader)
-    codec, frame, form = CODECS[syntax], description.frames[frame_index], description.pixel_format
+    if codec is Codec.VIDEO:
+        return decode_video_frame(form, frame, reader)
+    data = _frame_bytes(codec, frame, reader)
+    return _in_rgb(codec, form, data, _masked(form, _decoded(codec, form, frame, data)))
+
+
+def decode_overlay(
+    description: ImageDescription, frame_index: int, overlay: Overlay, reader: Readable
+) -> NDArray[np.bool_]:
+    """The bits of an overlay of a frame, (rows, columns) of the overlay. Raises NotDrawable as ``decode_frame`` does.
+
+    References: PS3.3 C.9.2; PS3.5 §8.1.2 (bits in the pixels).
+    """
+    if overlay.embedded_bit is not None:
+        codec, frame = _codec(description), description.frames[frame_index]
+        if description.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
+            reader = inflated_object(reader)
+        values = _decoded(codec, description.pixel_format, frame, _frame_bytes(codec, frame, reader))
+        return np.asarray(values.astype(np.int64) >> overlay.embedded_bit & 1, np.bool_)
+    data = overlay.bits
+    if overlay.place is not None:
+        if description.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
+            reader = inflated_object(reader)
+        data = reader.read_at(*overlay.place)
+        if description.transfer_syntax_uid == EXPLICIT_BIG_ENDIAN:  # Overlay Data is words
+            data = np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype("<u2").tobytes()
+    count = overlay.rows * overlay.columns
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[overlay.first_bit :][:count]
+    if len(bits) < count:
+        raise NotDrawable(f"an overlay of {len(bits)} bits, expected {count}", key="overlay-damaged")
+    return bits.reshape(overlay.rows, overlay.columns).astype(np.bool_)
+
+
+def _codec(description: ImageDescription) -> Codec:
+    if reason := reason_without_codec(description.transfer_syntax_uid):
+        raise NotDrawable(reason, key="no-decoder")
+    return CODECS[description.transfer_syntax_uid]
+
+
+def _frame_bytes(codec: Codec, frame: FrameDescription, reader: Readable) -> bytes:
     data = b"".join(reader.read_at(offset, length) for offset, length in frame.fragments)
     if len(data) != sum(length for _, length in frame.fragments):
         raise _broken(codec, "the object is shorter than its description")
-    return _in_rgb(codec, form, data, _masked(form, _decoded(codec, form, frame, data)))
+    return data
 
 
 def inflated_object(reader: Readable) -> InMemory:
@@ -103,7 +149,7 @@ def _native(form: PixelFormat, data: bytes, first_bit: int, order: Literal["<", 
     values = np.frombuffer(data, _dtype(form).newbyteorder(order)).astype(_dtype(form), copy=False)
     if samples == 1:
         return values.reshape(rows, columns)
-    if form.photometric_interpretation == "YBR_FULL_422":
+    if form.photometric_interpretation in ("YBR_FULL_422", "YBR_PARTIAL_422"):
         return _upsampled(values.reshape(rows, columns // 2, 4))
     if form.planar_configuration == 1:
         return values.reshape(samples, rows, columns).transpose(1, 2, 0)
@@ -181,6 +227,17 @@ def _jpeg_2000(form: PixelFormat, data: bytes, decode: Callable[[bytes], Pixels]
     return _one_channel(decode(data))
 
 
+def _high_throughput_decoder(data: bytes) -> Callable[[bytes], Pixels]:
+    """OpenJPH where nothing was lost; else OpenJPEG, which is slower, and clips.
+
+    The first, as imagecodecs calls it, lets values that lossy coding pushed out of their range wrap around: white turns
+    black (``HTJ2K_08_RGB.dcm``).
+    """
+    at = data.find(_CODING_STYLE)
+    is_reversible = 0 <= at < len(data) - 13 and data[at + 13] == 1  # COD, ISO/IEC 15444-1 A.6.1: 5-3 filter
+    return imagecodecs.htj2k_decode if is_reversible else imagecodecs.jpeg2k_decode
+
+
 def _jpeg_xl(form: PixelFormat, data: bytes) -> Pixels:
     _check_size(Codec.JPEG_XL, form, *_jpeg_xl_size(data))
     return _one_channel(imagecodecs.jpegxl_decode(data))
@@ -243,7 +300,7 @@ _DECODERS: dict[Codec, Callable[[PixelFormat, bytes], Pixels]] = {
     Codec.JPEG_LOSSLESS: _jpeg_lossless,
     Codec.JPEG_LS: _jpeg_ls,
     Codec.JPEG_2000: partial(_jpeg_2000, decode=imagecodecs.jpeg2k_decode),
-    Codec.HTJ2K: partial(_jpeg_2000, decode=imagecodecs.htj2k_decode),
+    Codec.HTJ2K: lambda form, data: _jpeg_2000(form, data, _high_throughput_decoder(data)),
     Codec.JPEG_XL: _jpeg_xl,
 }
 
@@ -326,19 +383,23 @@ def _masked(form: PixelFormat, values: Pixels) -> Pixels:
 
 def _in_rgb(codec: Codec, form: PixelFormat, data: bytes, values: Pixels) -> Pixels:
     """RGB of YBR values; decoders of JPEG and JPEG 2000 have undone the transform of their stream already."""
-    if form.samples_per_pixel != 3 or not form.photometric_interpretation.startswith("YBR_FULL"):
+    if form.samples_per_pixel != 3 or not form.photometric_interpretation.startswith(("YBR_FULL", "YBR_PARTIAL")):
         return values
     if codec is Codec.JPEG or (codec in (Codec.JPEG_2000, Codec.HTJ2K) and _has_colour_transform(data)):
         return values
     largest = (1 << form.bits_stored) - 1
-    ybr = values.astype(np.float32) - np.array([0, (largest + 1) / 2, (largest + 1) / 2], np.float32)
+    middle = (largest + 1) / 2
+    if form.photometric_interpretation.startswith("YBR_FULL"):
+        ybr = values.astype(np.float32) - np.array([0, middle, middle], np.float32)
+    else:
+        ybr = (values.astype(np.float32) - np.array([middle / 8, middle, middle], np.float32)) * _PARTIAL_SCALE
     rgb: Pixels = np.clip(np.floor(ybr @ _YBR_TO_RGB + 0.5), 0, largest).astype(values.dtype)
     return rgb
 
 
 def _has_colour_transform(data: bytes) -> bool:
     """Whether a JPEG 2000 codestream transforms its components (COD, ISO/IEC 15444-1 A.6.1)."""
-    at = data.find(b"\xff\x52")
+    at = data.find(_CODING_STYLE)
     return 0 <= at < len(data) - 8 and data[at + 8] == 1
 
 

@@ -121,6 +121,8 @@ class HeldInstance:
     sop_class_uid: str
     transfer_syntax_uid: str
     key: str
+    study_uid: str
+    size_bytes: int
 
 
 def read_identifier(data: bytes, transfer_syntax_uid: str, *, top: Level) -> Identifier:
@@ -338,7 +340,14 @@ def _instances(columns: Sequence[Any]) -> Any:
     return query.join(StudyRow, on=(StudyRow.study_uid == InstanceRow.study_uid))
 
 
-_TO_SEND = (InstanceRow.instance_uid, InstanceRow.sop_class_uid, InstanceRow.transfer_syntax_uid, InstanceRow.key)
+_TO_SEND = (
+    InstanceRow.instance_uid,
+    InstanceRow.sop_class_uid,
+    InstanceRow.transfer_syntax_uid,
+    InstanceRow.key,
+    InstanceRow.study_uid,
+    InstanceRow.size_bytes,
+)
 _INSTANCE = InstanceRow.instance_uid
 _FROM: dict[Level, Callable[[Sequence[Any]], Any]] = {
     Level.PATIENT: _studies,

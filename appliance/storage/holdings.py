@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from peewee import fn
+
 from appliance.domain.errors import NotFound
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.storage.database import Transaction
@@ -39,21 +41,38 @@ def holdings(
 ) -> tuple[Holding, ...]:
     """The instances of a study, of a series in it, or one of those, in order of series and number. Raises NotFound."""
     row = InstanceRow
-    where: Any = row.study_uid == study_uid
-    if series_uid is not None:
-        where &= row.series_uid == series_uid
-    if instance_uid is not None:
-        where &= row.instance_uid == instance_uid
     columns = (
         row.study_uid, row.series_uid, row.instance_uid, row.key, row.size_bytes, row.transfer_syntax_uid, row.preamble,
         row.rows.is_null(False), row.image.is_null(False),
     )  # fmt: skip
-    query = row.select(*columns).where(where).order_by(row.study_uid, row.series_uid, row.number, row.instance_uid)
+    query = row.select(*columns)
+    query = query.where(_under(study_uid, series_uid, instance_uid)).order_by(
+        row.study_uid, row.series_uid, row.number, row.instance_uid
+    )
     found = tuple(map(_holding, tx.rows(query.tuples())))
     if not found:
         named = {"study_uid": study_uid, "series_uid": series_uid, "instance_uid": instance_uid}
         raise NotFound("nothing is held there", **{name: uid for name, uid in named.items() if uid})
     return found
+
+
+def amount(
+    tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid | None, instance_uid: InstanceUid | None
+) -> tuple[int, int]:
+    """How many instances are held there, and of how many bytes."""
+    query = InstanceRow.select(fn.COUNT(InstanceRow.key), fn.SUM(InstanceRow.size_bytes))
+    ((count, size_bytes),) = tx.rows(query.where(_under(study_uid, series_uid, instance_uid)).tuples())
+    return int(count), int(size_bytes or 0)
+
+
+def _under(study_uid: StudyUid, series_uid: SeriesUid | None, instance_uid: InstanceUid | None) -> Any:
+    """The condition of what is held under an address."""
+    where: Any = InstanceRow.study_uid == study_uid
+    if series_uid is not None:
+        where &= InstanceRow.series_uid == series_uid
+    if instance_uid is not None:
+        where &= InstanceRow.instance_uid == instance_uid
+    return where
 
 
 def _holding(values: Sequence[Any]) -> Holding:

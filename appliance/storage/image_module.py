@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from appliance.domain.errors import NotDrawable
-from appliance.domain.image import FramePlane, LookUpTable, PixelFormat, PixelKind, Window
+from appliance.domain.image import FramePlane, LookUpTable, Overlay, PixelFormat, PixelKind, Shutter, Window
 from appliance.storage.attributes import (
+    UNREADABLE,
     bytes_of,
     integer_of,
     items_of,
@@ -30,6 +32,8 @@ _PHOTOMETRICS: dict[str, int] = {
     "RGB": 3,
     "YBR_FULL": 3,
     "YBR_FULL_422": 3,
+    "YBR_PARTIAL_422": 3,
+    "YBR_PARTIAL_420": 3,
     "YBR_ICT": 3,
     "YBR_RCT": 3,
     "XYB": 3,
@@ -55,6 +59,7 @@ class FrameAttributes:
     rescale_slope: float
     rescale_intercept: float
     windows: tuple[Window, ...]
+    shutter: Shutter | None = None
 
 
 def pixel_format(ds: Dataset, kind: PixelKind) -> PixelFormat:
@@ -127,6 +132,113 @@ def modality_lut(ds: Dataset) -> LookUpTable | None:
     return next((table for item in items_of(ds, "ModalityLUTSequence") if (table := _table(item))), None)
 
 
+def presentation_lut(ds: Dataset) -> LookUpTable | None:
+    """The table of the Presentation LUT Sequence (C.11.4), None if there is none that can be used."""
+    return next((table for item in items_of(ds, "PresentationLUTSequence") if (table := _table(item))), None)
+
+
+def shutter(ds: Dataset) -> Shutter | None:
+    """The display shutter (C.7.6.11); None where there is none, or none that says where it is.
+
+    A bitmap shutter is of presentation states only, and read with them.
+    """
+    shapes = {shape.upper() for shape in texts_of(ds, "ShutterShape")}
+    edges = [
+        integer_of(ds, f"Shutter{edge}Edge")
+        for edge in ("UpperHorizontal", "LowerHorizontal", "LeftVertical", "RightVertical")
+    ]
+    top, bottom, left, right = (edge - 1 if edge is not None else None for edge in edges)
+    rectangle = None
+    if "RECTANGULAR" in shapes and top is not None and bottom is not None and left is not None and right is not None:
+        rectangle = (top, bottom, left, right)
+    centre, radius = numbers_of(ds, "CenterOfCircularShutter"), number_of(ds, "RadiusOfCircularShutter")
+    circle = None
+    if "CIRCULAR" in shapes and len(centre) == 2 and radius is not None and radius > 0:
+        circle = (centre[0] - 1, centre[1] - 1, radius)
+    numbers = numbers_of(ds, "VerticesOfThePolygonalShutter")
+    corners: tuple[tuple[float, float], ...] = ()
+    if "POLYGONAL" in shapes and len(numbers) >= 6 and len(numbers) % 2 == 0:
+        corners = tuple((row - 1, column - 1) for row, column in zip(numbers[::2], numbers[1::2], strict=True))
+    if rectangle is None and circle is None and not corners:
+        return None
+    return Shutter(rectangle, circle, corners, grey=shutter_grey(ds))
+
+
+def shutter_grey(ds: Dataset) -> int:
+    """Shutter Presentation Value, a P-value of 16 bit, as grey; black where it does not say."""
+    value = integer_of(ds, "ShutterPresentationValue")
+    return min(max(value or 0, 0), 0xFFFF) >> 8
+
+
+def overlays(ds: Dataset, form: PixelFormat, frame_count: int) -> list[tuple[Overlay, ...]]:
+    """The overlays of each frame (C.9.2), those of them that can be drawn; their bits stay where they are."""
+    frames: list[tuple[Overlay, ...]] = [()] * frame_count
+    for group in range(0x6000, 0x6020, 2):
+        if Tag(group, 0x0010) not in ds:
+            continue
+        overlay = _overlay(ds, group, form)
+        if overlay is None:
+            continue
+        count = _overlay_number(ds, group, 0x0015) or 1
+        first = (_overlay_number(ds, group, 0x0051) or 1) - 1
+        # Without a number of frames it lies over all of them.
+        is_for_all = count == 1 and (frame_count == 1 or Tag(group, 0x0051) not in ds)
+        for number in range(frame_count):
+            own = number - first
+            if is_for_all:
+                frames[number] += (overlay,)
+            elif 0 <= own < count and (one := _overlay_of_frame(overlay, own)) is not None:
+                frames[number] += (one,)
+    return frames
+
+
+_MOST_OVERLAY_SIDE = 65535
+
+
+def _overlay(ds: Dataset, group: int, form: PixelFormat) -> Overlay | None:
+    rows, columns = _overlay_number(ds, group, 0x0010), _overlay_number(ds, group, 0x0011)
+    if not rows or not columns or not 0 < rows <= _MOST_OVERLAY_SIDE or not 0 < columns <= _MOST_OVERLAY_SIDE:
+        return None
+    origin = _overlay_numbers(ds, group, 0x0050)
+    first_row, first_column = (origin[0] - 1, origin[1] - 1) if len(origin) == 2 else (0, 0)
+    raw = ds.get_item(Tag(group, 0x3000))
+    if raw is not None:
+        offset, length = getattr(raw, "value_tell", None), len(raw.value or b"")
+        if offset is None or length < (rows * columns + 7) // 8:
+            return None
+        return Overlay(rows, columns, first_row, first_column, (int(offset), length))
+    bit = _overlay_number(ds, group, 0x0102)
+    is_beside = bit is not None and 0 <= bit < form.bits_allocated and not 0 <= form.high_bit - bit < form.bits_stored
+    if not is_beside or (rows, columns) != (form.rows, form.columns) or form.samples_per_pixel != 1:
+        return None
+    return Overlay(rows, columns, first_row, first_column, embedded_bit=bit)
+
+
+def _overlay_of_frame(overlay: Overlay, number: int) -> Overlay | None:
+    """Frame ``number`` of an overlay of several, whose bits follow one another without a gap."""
+    if overlay.place is None:
+        return overlay
+    offset, length = overlay.place
+    first, end = number * overlay.rows * overlay.columns, (number + 1) * overlay.rows * overlay.columns
+    if (end + 7) // 8 > length:
+        return None
+    return replace(overlay, place=(offset + first // 8, (end + 7) // 8 - first // 8), first_bit=first % 8)
+
+
+def _overlay_number(ds: Dataset, group: int, element: int) -> int | None:
+    numbers = _overlay_numbers(ds, group, element)
+    return numbers[0] if numbers else None
+
+
+def _overlay_numbers(ds: Dataset, group: int, element: int) -> list[int]:
+    """Values of a repeating group, which has no keyword to ask by (PS3.5 §7.6)."""
+    try:
+        value = ds[Tag(group, element)].value
+        return [int(one) for one in (value if isinstance(value, Sequence) else [value])]
+    except UNREADABLE:
+        return []
+
+
 def voi_luts(ds: Dataset) -> tuple[LookUpTable, ...]:
     """The usable tables of the VOI LUT Sequence."""
     return tuple(table for item in items_of(ds, "VOILUTSequence") if (table := _table(item)))
@@ -181,7 +293,8 @@ def _of_data_set(ds: Dataset, frame_count: int) -> list[FrameAttributes]:
     windows = _windows(ds)
     offsets = numbers_of(ds, "GridFrameOffsetVector")
     planes = _offset_planes(plane, offsets) if len(offsets) == frame_count > 1 else [plane] * frame_count
-    return [FrameAttributes(one, slope, intercept, windows) for one in planes]
+    covering = shutter(ds)
+    return [FrameAttributes(one, slope, intercept, windows, covering) for one in planes]
 
 
 def _offset_planes(plane: FramePlane, offsets: Sequence[float]) -> list[FramePlane]:
@@ -217,7 +330,8 @@ def _of_groups(ds: Dataset, shared: Dataset, own: Dataset) -> FrameAttributes:
         _positive(measures, "SliceThickness"),
     )
     slope, intercept = _rescale(group("PixelValueTransformationSequence"))
-    return FrameAttributes(plane, slope, intercept, _windows(group("FrameVOILUTSequence")))
+    covering = shutter(group("FrameDisplayShutterSequence"))
+    return FrameAttributes(plane, slope, intercept, _windows(group("FrameVOILUTSequence")), covering)
 
 
 def _functional(ds: Dataset, keyword: str) -> list[Dataset]:

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import msgspec
 from peewee import BigIntegerField, BlobField, CompositeKey, IntegerField, TextField
 
-from appliance.domain.changes import Change, NumberedChange, PatientAsHeld, StudyGone, StudyHeld
+from appliance.domain.changes import PatientAsHeld, PatientNumber, StudyGone, StudyHeld
 from appliance.domain.errors import NotDrawable, NotFound
 from appliance.domain.hierarchy import (
     ParsedInstance,
@@ -28,12 +28,12 @@ from appliance.domain.hierarchy import (
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription, StoredImage, StoredSeries
 from appliance.domain.people import folded
-from appliance.storage.database import Migration, Table, Transaction
+from appliance.storage.database import Migration, Statement, Table, Transaction, given, insertion
+from appliance.storage.outbox import Outbox, unite
 
 _VARIABLES = 500
 """Values in one statement: engines allow a thousand or more."""
-_END = "end"
-"""The one row of the table that knows the last number of the outbox."""
+OUTBOX = Outbox("node")
 
 
 class StudyRow(Table):
@@ -55,6 +55,8 @@ class StudyRow(Table):
     person_words = TextField(null=True)
     referring_folded = TextField(null=True)
     referring_words = TextField(null=True)
+    other_ids = TextField(null=True)
+    """Issuers and values of Other Patient IDs Sequence, as JSON; none of studies older than this column."""
 
     class Meta:
         table_name = "study"
@@ -147,26 +149,8 @@ class RemovalRow(Table):
         table_name = "removal"
 
 
-class NodeOutboxRow(Table):
-    sequence = BigIntegerField(primary_key=True)
-    change = BlobField()
-
-    class Meta:
-        table_name = "node_outbox"
-
-
-class NodeOutboxEndRow(Table):
-    """The last number that was given, which must never come again even when all changes were acknowledged."""
-
-    name = TextField(primary_key=True)
-    sequence = BigIntegerField()
-
-    class Meta:
-        table_name = "node_outbox_end"
-
-
 def _create(tx: Transaction) -> None:
-    tx.create_tables(StudyRow, SeriesRow, InstanceRow, ConflictRow, NodeOutboxRow, NodeOutboxEndRow)
+    tx.create_tables(StudyRow, SeriesRow, InstanceRow, ConflictRow)
 
 
 def _make_searchable(tx: Transaction) -> None:
@@ -200,6 +184,8 @@ MIGRATIONS = (
     Migration(1, "studies, series, instances, conflicts, outbox", _create),
     Migration(2, "columns and metadata for DICOMweb", _make_searchable),
     Migration(3, "bytes of conflicts, removals, preambles, what is missing", _keep_conflicts_apart),
+    Migration(4, "one outbox for all roles", lambda tx: unite(tx, OUTBOX.role)),
+    Migration(5, "other patient ids", lambda tx: tx.add_columns(StudyRow.other_ids)),
 )
 
 
@@ -273,24 +259,47 @@ def is_held(tx: Transaction, key: str) -> bool:
 
 
 def add(tx: Transaction, node_id: UUID, parsed: ParsedInstance, stored: StoredBytes) -> Kept:
-    """What became of an instance whose bytes have their place.
+    """``add_all`` for one."""
+    return add_all(tx, node_id, [(parsed, stored)])[0]
+
+
+def add_all(tx: Transaction, node_id: UUID, arrived: Sequence[tuple[ParsedInstance, StoredBytes]]) -> list[Kept]:
+    """What became of instances whose bytes have their place, in the same order.
 
     ``stored``: it is held now, and the outbox says so. ``already-there``: the very bytes were held before. ``conflict``: other
     bytes are held under its UID, and stay; these are on record as a conflict with them.
     """
+    outcomes = [_add_instance(tx, parsed, stored) for parsed, stored in arrived]
+    new: dict[StudyUid, list[ParsedInstance]] = {}
+    for (parsed, _), outcome in zip(arrived, outcomes, strict=True):
+        if outcome == "stored":
+            new.setdefault(parsed.study.study_uid, []).append(parsed)
+    for some in new.values():
+        OUTBOX.put(tx, _count_in_study(tx, node_id, some))
+    return outcomes
+
+
+_KEY_HELD = Statement(
+    InstanceRow.select(InstanceRow.key, InstanceRow.missing_since).where(
+        InstanceRow.instance_uid == given("instance_uid")
+    )
+)
+_ADD_INSTANCE = insertion(InstanceRow)
+_ADD_METADATA = insertion(MetadataRow)
+
+
+def _add_instance(tx: Transaction, parsed: ParsedInstance, stored: StoredBytes) -> Kept:
+    """The rows of the instance alone."""
     instance = parsed.instance
-    held = tx.first(InstanceRow.select().where(InstanceRow.instance_uid == instance.instance_uid))
-    if held is not None and held.key == stored.key:
-        if held.missing_since is not None:
-            mark_missing(tx, held.key, missing=False)
+    for key, missing_since in tx.each(_KEY_HELD, instance_uid=instance.instance_uid):
+        if key != stored.key:
+            _record_conflict(tx, instance.instance_uid, stored)
+            return "conflict"
+        if missing_since is not None:
+            mark_missing(tx, key, missing=False)
         return "already-there"
-    if held is not None:
-        _record_conflict(tx, held, stored)
-        return "conflict"
-    _ensure_study(tx, parsed)
-    _count_in_series(tx, parsed)
-    tx.insert(
-        InstanceRow,
+    tx.each(
+        _ADD_INSTANCE,
         instance_uid=instance.instance_uid,
         study_uid=parsed.study.study_uid,
         series_uid=parsed.series.series_uid,
@@ -308,16 +317,15 @@ def add(tx: Transaction, node_id: UUID, parsed: ParsedInstance, stored: StoredBy
         received_at=_now(),
         bits_allocated=instance.bits_allocated,
         preamble=parsed.preamble or None,
+        missing_since=None,
     )
     if parsed.metadata:
-        tx.insert(MetadataRow, instance_uid=instance.instance_uid, json=parsed.metadata)
-    put_in_outbox(
-        tx, _as_held(_study_row(tx, parsed.study.study_uid), _series_rows(tx, parsed.study.study_uid), node_id)
-    )
+        tx.each(_ADD_METADATA, instance_uid=instance.instance_uid, json=parsed.metadata)
     return "stored"
 
 
-def _record_conflict(tx: Transaction, held: Any, stored: StoredBytes) -> None:
+def _record_conflict(tx: Transaction, instance_uid: InstanceUid, stored: StoredBytes) -> None:
+    held = tx.rows(InstanceRow.select().where(InstanceRow.instance_uid == instance_uid))[0]
     is_recorded = (ConflictRow.instance_uid == held.instance_uid) & (ConflictRow.refused_key == stored.key)
     if not tx.exists(ConflictRow.select(ConflictRow.held_key).where(is_recorded & ConflictRow.md5.is_null(False))):
         tx.execute(ConflictRow.delete().where(is_recorded))  # of a version that did not keep the bytes
@@ -366,7 +374,7 @@ def delete_study(tx: Transaction, node_id: UUID, study_uid: StudyUid) -> tuple[s
     keys = _delete_instances(tx, InstanceRow.study_uid == study_uid)
     tx.execute(SeriesRow.delete().where(SeriesRow.study_uid == study_uid))
     tx.execute(StudyRow.delete().where(StudyRow.study_uid == study_uid))
-    put_in_outbox(tx, StudyGone(study_uid, node_id))
+    OUTBOX.put(tx, StudyGone(study_uid, node_id))
     return keys
 
 
@@ -519,39 +527,75 @@ def stored_image(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, in
     return StoredImage(row.key, _unpacked(row.image))
 
 
-# The outbox
+_STUDY_TOLD = Statement(
+    StudyRow.select(
+        StudyRow.issuer,
+        StudyRow.patient_id,
+        StudyRow.person_name,
+        StudyRow.birth_date,
+        StudyRow.sex,
+        StudyRow.date,
+        StudyRow.time,
+        StudyRow.description,
+        StudyRow.accession_number,
+    ).where(StudyRow.study_uid == given("study_uid"))
+)
+_ADD_STUDY = insertion(StudyRow)
+_SERIES_TOLD = Statement(
+    SeriesRow.select(SeriesRow.series_uid, SeriesRow.modality, SeriesRow.number, SeriesRow.instance_count).where(
+        SeriesRow.study_uid == given("study_uid")
+    )
+)
+_ADD_SERIES = insertion(SeriesRow)
+_COUNT_IN_SERIES = Statement(
+    SeriesRow.update(
+        {
+            SeriesRow.version: given("version"),
+            SeriesRow.instance_count: SeriesRow.instance_count + given("instances"),
+            SeriesRow.frame_count: SeriesRow.frame_count + given("frames"),
+            SeriesRow.drawable_count: SeriesRow.drawable_count + given("drawable"),
+        }
+    ).where((SeriesRow.study_uid == given("study_uid")) & (SeriesRow.series_uid == given("series_uid")))
+)
 
 
-def put_in_outbox(tx: Transaction, change: Change) -> None:
-    """The parent will be told, after all that was put before."""
-    sequence = int(tx.value(NodeOutboxEndRow.select(NodeOutboxEndRow.sequence)) or 0) + 1
-    if not tx.execute(NodeOutboxEndRow.update(sequence=sequence).where(NodeOutboxEndRow.name == _END)):
-        tx.insert(NodeOutboxEndRow, name=_END, sequence=sequence)
-    tx.insert(NodeOutboxRow, sequence=sequence, change=msgspec.msgpack.encode(change))
+def _count_in_study(tx: Transaction, node_id: UUID, new: Sequence[ParsedInstance]) -> StudyHeld:
+    """The study of new instances and their series are there and count them; what the parent is to know of it."""
+    study_uid = new[0].study.study_uid
+    told = tx.each(_STUDY_TOLD, study_uid=study_uid)
+    if not told:
+        _add_study(tx, new[0])
+        told = tx.each(_STUDY_TOLD, study_uid=study_uid)
+    series_told = tx.each(_SERIES_TOLD, study_uid=study_uid)
+    held = {series_uid: (number, modality, count) for series_uid, modality, number, count in series_told}
+    by_series: dict[SeriesUid, list[ParsedInstance]] = {}
+    for parsed in new:
+        by_series.setdefault(parsed.series.series_uid, []).append(parsed)
+    for series_uid, some in by_series.items():
+        number, modality, count = held.get(series_uid, (some[0].series.number, some[0].series.modality, 0))
+        _count_in_series(tx, some, is_new=series_uid not in held)
+        held[series_uid] = (number, modality, count + len(some))
+    ordered = sorted(held.items(), key=lambda item: (item[1][0] is None, item[1][0] or 0, item[0]))
+    issuer, patient_id, person_name, birth_date, sex, date, time, description, accession_number = told[0]
+    return StudyHeld(
+        study_uid,
+        node_id,
+        PatientAsHeld(issuer, patient_id, person_name, birth_date, sex),
+        date,
+        time,
+        description,
+        accession_number,
+        tuple(dict.fromkeys(modality for _, (_, modality, _) in ordered if modality)),
+        len(ordered),
+        sum(count for _, (_, _, count) in ordered),
+    )
 
 
-def outbox(tx: Transaction, *, limit: int) -> tuple[NumberedChange, ...]:
-    """The oldest changes that were not acknowledged, in order."""
-    rows = tx.rows(NodeOutboxRow.select().order_by(NodeOutboxRow.sequence).limit(limit))
-    return tuple(NumberedChange(row.sequence, msgspec.msgpack.decode(bytes(row.change), type=Change)) for row in rows)
-
-
-def outbox_length(tx: Transaction) -> int:
-    return tx.count(NodeOutboxRow.select())
-
-
-def acknowledge(tx: Transaction, sequence: int) -> None:
-    """Changes up to this number are kept by the parent."""
-    tx.execute(NodeOutboxRow.delete().where(NodeOutboxRow.sequence <= sequence))
-
-
-def _ensure_study(tx: Transaction, parsed: ParsedInstance) -> None:
+def _add_study(tx: Transaction, parsed: ParsedInstance) -> None:
     """The study is there, as its first instance described it."""
     study, patient = parsed.study, parsed.patient
-    if tx.exists(StudyRow.select(StudyRow.study_uid).where(StudyRow.study_uid == study.study_uid)):
-        return
-    tx.insert(
-        StudyRow,
+    tx.each(
+        _ADD_STUDY,
         study_uid=study.study_uid,
         person_name=patient.person_name,
         patient_id=patient.patient_id,
@@ -566,28 +610,30 @@ def _ensure_study(tx: Transaction, parsed: ParsedInstance) -> None:
         referring_physician=study.referring_physician,
         institution_name=study.institution_name,
         timezone=study.timezone,
+        other_ids=msgspec.json.encode(patient.other_ids).decode() if patient.other_ids else None,
         **_searched_names(patient.person_name, study.referring_physician),
     )
 
 
-def _count_in_series(tx: Transaction, parsed: ParsedInstance) -> None:
-    """The series is there, as its first instance described it, and counts one more."""
-    series = parsed.series
-    frames = len(parsed.image.frames) if parsed.image else 0
-    drawable = 1 if parsed.image else 0
-    changed = tx.execute(
-        SeriesRow.update(
+def _count_in_series(tx: Transaction, new: Sequence[ParsedInstance], *, is_new: bool) -> None:
+    """The series is there, as its first instance described it, and counts so many more."""
+    first, series = new[0], new[0].series
+    frames = sum(len(parsed.image.frames) for parsed in new if parsed.image)
+    drawable = sum(1 for parsed in new if parsed.image)
+    if not is_new:
+        tx.each(
+            _COUNT_IN_SERIES,
+            study_uid=first.study.study_uid,
+            series_uid=series.series_uid,
             version=_new_version(),
-            instance_count=SeriesRow.instance_count + 1,
-            frame_count=SeriesRow.frame_count + frames,
-            drawable_count=SeriesRow.drawable_count + drawable,
-        ).where(_is_series(parsed.study.study_uid, series.series_uid))
-    )
-    if changed:
+            instances=len(new),
+            frames=frames,
+            drawable=drawable,
+        )
         return
-    tx.insert(
-        SeriesRow,
-        study_uid=parsed.study.study_uid,
+    tx.each(
+        _ADD_SERIES,
+        study_uid=first.study.study_uid,
         series_uid=series.series_uid,
         modality=series.modality,
         number=series.number,
@@ -601,10 +647,10 @@ def _count_in_series(tx: Transaction, parsed: ParsedInstance) -> None:
         scheduled_step_id=series.scheduled_step_id,
         requested_procedure_id=series.requested_procedure_id,
         version=_new_version(),
-        instance_count=1,
+        instance_count=len(new),
         frame_count=frames,
         drawable_count=drawable,
-        not_drawable_reason=parsed.not_drawable_reason,
+        not_drawable_reason=next((parsed.not_drawable_reason for parsed in new if parsed.not_drawable_reason), None),
     )
 
 
@@ -629,10 +675,10 @@ def _tell_rest(tx: Transaction, node_id: UUID, study_uid: StudyUid) -> None:
     """The outbox says what is left of a study, which goes if nothing is."""
     rest = _series_rows(tx, study_uid)
     if rest:
-        put_in_outbox(tx, _as_held(_study_row(tx, study_uid), rest, node_id))
+        OUTBOX.put(tx, _as_held(_study_row(tx, study_uid), rest, node_id))
         return
     tx.execute(StudyRow.delete().where(StudyRow.study_uid == study_uid))
-    put_in_outbox(tx, StudyGone(study_uid, node_id))
+    OUTBOX.put(tx, StudyGone(study_uid, node_id))
 
 
 def _is_series(study_uid: StudyUid, series_uid: SeriesUid) -> Any:
@@ -668,7 +714,13 @@ def _instance_row(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, i
 
 
 def _patient(row: Any) -> PatientAttributes:
-    return PatientAttributes(row.person_name, row.patient_id, row.issuer, row.birth_date, row.sex)
+    return PatientAttributes(
+        row.person_name, row.patient_id, row.issuer, row.birth_date, row.sex, tuple(_other_ids(row))
+    )
+
+
+def _other_ids(row: Any) -> list[tuple[str, str]]:
+    return msgspec.json.decode(row.other_ids, type=list[tuple[str, str]]) if row.other_ids else []
 
 
 def _study(row: Any) -> StudyAttributes:
@@ -703,7 +755,14 @@ def _as_held(study: Any, series: Sequence[Any], node_id: UUID) -> StudyHeld:
     return StudyHeld(
         study.study_uid,
         node_id,
-        PatientAsHeld(study.issuer, study.patient_id, study.person_name, study.birth_date, study.sex),
+        PatientAsHeld(
+            study.issuer,
+            study.patient_id,
+            study.person_name,
+            study.birth_date,
+            study.sex,
+            tuple(PatientNumber(issuer, value) for issuer, value in _other_ids(study)),
+        ),
         study.date,
         study.time,
         study.description,

@@ -23,7 +23,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,8 @@ from appliance.storage.sealing import MasterKeys, SealedReader, SealedWriter, re
 
 _CHECK_FLOOR_EVERY_BYTES = 64 * 1024 * 1024
 _EXAMINED_AT_ONCE_BYTES = 8 * 1024 * 1024
+_LEVELS = 2
+"""Of directories below ``instances``."""
 _NAME = re.compile(r"[0-9a-f]{64}")
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -101,7 +103,9 @@ class Spool:
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False)  # lineage with older indexes, proves nothing
         self.size_bytes = 0
-        self._ended = False
+        self._ended = self._is_durable = False
+        self.is_moved = False
+        """Whether it has its place, or the same bytes had it."""
 
     @property
     def key(self) -> str:
@@ -130,32 +134,45 @@ class Spool:
         if not self._ended:
             with _room_or_full():
                 if self._writer:
-                    self._writer.end()
+                    self._writer.end(bytes.fromhex(self.key))
                 self._file.flush()
         self._ended = True
         return SpoolReference(str(self._path), self.size_bytes, self._writer.data_key if self._writer else None)
 
+    def make_durable(self) -> None:
+        """What was written stays through a power cut, though it has no place yet."""
+        self.end()
+        if not self._is_durable:
+            with _room_or_full():
+                os.fsync(self._file.fileno())
+        self._is_durable = True
+
     def commit(self) -> str:
         """The key; from now on the instance is kept, and stays so through a power cut."""
-        self.end()
-        place = self._store.place_of(self.key)
-        with _room_or_full():
-            if self._writer:
-                self._writer.seal(bytes.fromhex(self.key))
-                self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            if self._store.is_whole(self.key):
-                self._path.unlink()
-            else:
-                _make_directories(place.parent)
-                self._path.replace(place)
-            # also where the file was there: whoever put it may not have come to this line yet
-            _sync_directory(place.parent)
+        self.make_durable()
+        self._store.place([self])
         return self.key
+
+    def move(self) -> int:
+        """The file is in its place; how many directories had to be made for it."""
+        if self.is_moved:
+            return _LEVELS  # it is not known how far the attempt before this one came
+        self.make_durable()
+        place = self._store.place_of(self.key)
+        made = 0
+        if self._store.is_whole(self.key):
+            self._path.unlink()
+        else:
+            made = _make_directories(place.parent)
+            self._path.replace(place)
+        self._file.close()
+        self.is_moved = True
+        return made
 
     def abandon(self) -> None:
         """Nothing remains. Does nothing after a commit."""
+        if self.is_moved:
+            return
         with contextlib.suppress(OSError):  # a full disk refuses once more what could not be written
             self._file.close()
         self._path.unlink(missing_ok=True)
@@ -172,14 +189,33 @@ class InstanceStore:
         self._aside = directory / "aside"
         self._locks = directory / "locks"
         self._floor_bytes = floor_bytes
-        _make_directories(self.spool_directory)
-        _make_directories(self._instances)
-        _make_directories(self._locks)
+        for path in (self.spool_directory, self._instances, self._locks):
+            _make_durable_directories(path)
         self._naming = _naming_secret(directory / "naming", keys) if keys else b""
 
     def begin(self) -> Spool:
         """An empty spooled file. Raises StoreFull below the floor."""
         return Spool(self)
+
+    def place(self, spools: Iterable[Spool]) -> None:
+        """Spooled files are in their places and stay there through a power cut. The directories are flushed once for all.
+
+        Raises StoreFull; then some may be there, and placing them again does no harm.
+        """
+        changed: set[Path] = set()
+        try:
+            for spool in spools:
+                made = _LEVELS
+                try:
+                    with _room_or_full():
+                        made = spool.move()
+                finally:
+                    # its own also where the file was there: whoever put it may not have come to this line yet
+                    changed.update(self.place_of(spool.key).parents[: made + 1])
+        finally:
+            for directory in sorted(changed, key=lambda path: len(path.parts), reverse=True):
+                if directory.is_dir():
+                    _sync_directory(directory)
 
     def open(self, key: str) -> InstanceReader:
         """The bytes of an instance. Raises NotFound and Damaged."""
@@ -227,7 +263,16 @@ class InstanceStore:
 
         Bytes and the row that refers to them are two things: who changes both does it inside.
         """
-        with self.holding_place(self.place_of(key)):
+        with self.holding_all([key]):
+            yield
+
+    @contextlib.contextmanager
+    def holding_all(self, keys: Iterable[str]) -> Iterator[None]:
+        """``holding`` for several keys."""
+        with contextlib.ExitStack() as held:
+            # in one order for everybody, so that no two wait for each other
+            for lock in sorted({self.place_of(key).name[:2] for key in keys}):
+                held.enter_context(_locked(self._locks / lock, fcntl.LOCK_EX))
             yield
 
     @contextlib.contextmanager
@@ -283,7 +328,7 @@ class InstanceStore:
 
     def set_aside(self, place: Path) -> None:
         """The file is among the instances no more, and kept aside, whatever it is."""
-        _make_directories(self._aside)
+        _make_durable_directories(self._aside)
         # of a name that may have been set aside before
         place.replace(self._aside / f"{place.name}.{secrets.token_hex(4)}")
         _sync_directory(self._aside)
@@ -420,13 +465,19 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _make_directories(path: Path) -> None:
-    """The directory is there and stays there, and so do those above it that were missing."""
+def _make_directories(path: Path) -> int:
+    """The directory is there; how many were missing, it and those above it. The one above these must be made durable too."""
     if path.is_dir():
-        return
-    _make_directories(path.parent)
+        return 0
+    made = _make_directories(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
-    _sync_directory(path.parent)
+    return made + 1
+
+
+def _make_durable_directories(path: Path) -> None:
+    """The directory is there and stays there, and so do those above it that were missing."""
+    for directory in path.parents[: _make_directories(path)]:
+        _sync_directory(directory)
 
 
 def _sync_directory(path: Path) -> None:

@@ -1,31 +1,54 @@
-"""The tables that only the institution writes: its reports, what its nodes hold, and its own outbox.
+"""The tables that only the institution writes: its reports and what its nodes hold.
 
 Functions here take a ``Transaction`` and return values of ``domain``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
-from peewee import BlobField, CharField, CompositeKey, DateTimeField, IntegerField, TextField, UUIDField
+from peewee import BlobField, CharField, CompositeKey, DateTimeField, TextField, UUIDField
 
-from appliance.domain.changes import Change, NodeHere, NumberedChange, StudyHeld
+from appliance.domain import matching
+from appliance.domain.changes import NodeHere, PatientAsHeld, PatientHere, StudyHeld
 from appliance.domain.identifiers import AccountId, PatientId, ReportId, StudyUid
 from appliance.domain.reports import Report, ReportText
+from appliance.storage import inbox
 from appliance.storage.database import Migration, Table, Transaction
+from appliance.storage.outbox import Deliveries, Outbox, OutboxRow, unite
+
+OUTBOX = Outbox("institution")
+DELIVERIES = Deliveries("institution")
+_VARIABLES = 500
+"""Values in one statement: engines allow a thousand or more."""
+_PATIENTS_OF_VERSION_1 = UUID("5b0f2d0a-6a2b-5d0b-9f0e-3f2f3c1f7a11")
+"""Version 1 made the ids of patients in this namespace, from institution, issuer and number."""
 
 
-class HeldStudyRow(Table):
+class StudyAtNodeRow(Table):
     """A study that one of the nodes holds, as the node said."""
 
     study_uid = CharField(max_length=64)
     node_id = UUIDField()
-    patient_id = UUIDField(index=True)
     held = BlobField()
     """``changes.StudyHeld`` in MessagePack."""
+
+    class Meta:
+        table_name = "study_at_node"
+        primary_key = CompositeKey("study_uid", "node_id")
+
+
+class HeldStudyOfVersion1Row(Table):
+    """Studies as version 1 kept them; read once, by the migration."""
+
+    study_uid = CharField(max_length=64)
+    node_id = UUIDField()
+    patient_id = UUIDField()
+    held = BlobField()
 
     class Meta:
         table_name = "held_study"
@@ -57,68 +80,80 @@ class KnownNodeRow(Table):
         table_name = "node"
 
 
-class InstitutionOutboxRow(Table):
-    """Changes for the toplevel, in order, until it has acknowledged them."""
-
-    sequence = IntegerField(primary_key=True)
-    change = BlobField()
-
-    class Meta:
-        table_name = "institution_outbox"
-
-
-class OutboxEndRow(Table):
-    """The last sequence number that was given, also when its row is gone."""
-
-    name = CharField(max_length=16, primary_key=True)
-    sequence = IntegerField()
-
-    class Meta:
-        table_name = "institution_outbox_end"
-
-
-class InstitutionDeliveredRow(Table):
-    """The last change that was taken from each node."""
-
-    child_id = UUIDField(primary_key=True)
-    sequence = IntegerField()
-
-    class Meta:
-        table_name = "institution_delivered"
-
-
 def _create(tx: Transaction) -> None:
-    tx.create_tables(HeldStudyRow, ReportRow, KnownNodeRow, InstitutionOutboxRow, OutboxEndRow, InstitutionDeliveredRow)
+    tx.create_tables(ReportRow, KnownNodeRow)
 
 
-MIGRATIONS = (Migration(1, "held studies, reports, nodes, outbox", _create),)
-_END = "end"
+def _part_studies_from_patients(tx: Transaction) -> None:
+    """Studies stay whose they were by the rule of version 1, which made a patient of each Patient ID without asking."""
+    tx.create_tables(StudyAtNodeRow)
+    inbox.create_tables(tx)
+    if tx.has_table("held_study"):
+        for row in tx.rows(HeldStudyOfVersion1Row.select()):
+            tx.insert(StudyAtNodeRow, study_uid=row.study_uid, node_id=row.node_id, held=bytes(row.held))
+            inbox.note_patient(tx, _held(row), PatientId(row.patient_id))
+        tx.drop_table("held_study")
+    for row in tx.rows(OutboxRow.select().where(OutboxRow.role == OUTBOX.role)):
+        told = msgspec.msgpack.decode(bytes(row.change))
+        if told["type"] == "patient-held":
+            this = (OutboxRow.role == OUTBOX.role) & (OutboxRow.sequence == row.sequence)
+            tx.execute(OutboxRow.update(change=msgspec.msgpack.encode(_as_told_now(told))).where(this))
+
+
+def _as_told_now(told: dict[str, Any]) -> PatientHere:
+    """What version 1 said of a patient whom it held something of, whose id it made from the number."""
+    held = msgspec.convert(told["patient"], PatientAsHeld)
+    institution_id = UUID(told["institution_id"])
+    made = uuid5(_PATIENTS_OF_VERSION_1, f"{institution_id}\n{held.issuer}\n{held.value}")
+    return PatientHere(institution_id, made, (held.number,), None, matching.record_of(held))
+
+
+MIGRATIONS = (
+    Migration(1, "reports, nodes", _create),
+    Migration(2, "one outbox for all roles", lambda tx: unite(tx, OUTBOX.role)),
+    Migration(3, "whose a study is, apart from where it lies", _part_studies_from_patients),
+)
 
 
 # Studies
 
 
-def keep_study(tx: Transaction, held: StudyHeld, patient_id: PatientId) -> None:
-    """``held`` replaces what was known of the study at that node."""
-    forget_study(tx, held.study_uid, held.node_id)
-    tx.insert(
-        HeldStudyRow,
-        study_uid=held.study_uid,
-        node_id=held.node_id,
-        patient_id=patient_id,
-        held=msgspec.msgpack.encode(held),
-    )
+def keep_study(tx: Transaction, held: StudyHeld) -> None:
+    """``held`` replaces what was known of the study at that node; whose it is, is in ``inbox``."""
+    this = _is_at(held.study_uid, held.node_id)
+    before = tx.first(StudyAtNodeRow.select().where(this))
+    tx.execute(StudyAtNodeRow.delete().where(this))
+    tx.insert(StudyAtNodeRow, study_uid=held.study_uid, node_id=held.node_id, held=msgspec.msgpack.encode(held))
+    inbox.note_study(tx, held, _held(before).patient if before else None)
 
 
 def forget_study(tx: Transaction, study_uid: str, node_id: UUID) -> None:
-    tx.execute(HeldStudyRow.delete().where((HeldStudyRow.study_uid == study_uid) & (HeldStudyRow.node_id == node_id)))
+    tx.execute(StudyAtNodeRow.delete().where(_is_at(study_uid, node_id)))
+    if not tx.exists(StudyAtNodeRow.select().where(StudyAtNodeRow.study_uid == study_uid)):
+        inbox.forget(tx, study_uid)
 
 
 def studies_of(tx: Transaction, patient_id: PatientId) -> tuple[StudyHeld, ...]:
     """The patient's studies, newest first."""
-    rows = tx.rows(HeldStudyRow.select().where(HeldStudyRow.patient_id == patient_id))
-    studies = [msgspec.msgpack.decode(row.held, type=StudyHeld) for row in rows]
+    studies = held_studies(tx, inbox.study_uids_of(tx, patient_id))
     return tuple(sorted(studies, key=lambda study: (study.date or "", study.time or "", study.study_uid), reverse=True))
+
+
+def held_studies(tx: Transaction, study_uids: Sequence[str]) -> tuple[StudyHeld, ...]:
+    """What the nodes hold of these studies, in no order; a study that lies at several nodes comes as often."""
+    found: list[StudyHeld] = []
+    for start in range(0, len(study_uids), _VARIABLES):
+        wanted = StudyAtNodeRow.study_uid << study_uids[start : start + _VARIABLES]
+        found += map(_held, tx.rows(StudyAtNodeRow.select().where(wanted)))
+    return tuple(found)
+
+
+def _is_at(study_uid: str, node_id: UUID) -> Any:
+    return (StudyAtNodeRow.study_uid == study_uid) & (StudyAtNodeRow.node_id == node_id)
+
+
+def _held(row: Any) -> StudyHeld:
+    return msgspec.msgpack.decode(bytes(row.held), type=StudyHeld)
 
 
 # Reports
@@ -174,40 +209,3 @@ def keep_node(tx: Transaction, node: NodeHere) -> None:
 def nodes(tx: Transaction) -> tuple[NodeHere, ...]:
     rows = tx.rows(KnownNodeRow.select().order_by(KnownNodeRow.name, KnownNodeRow.id))
     return tuple(NodeHere(row.id, row.name, row.base_url) for row in rows)
-
-
-# Outbox and deliveries
-
-
-def put_in_outbox(tx: Transaction, change: Change) -> None:
-    """``change`` will be told to the toplevel; in the same transaction as the rows that it speaks of."""
-    sequence = int(tx.value(OutboxEndRow.select(OutboxEndRow.sequence)) or 0) + 1
-    if not tx.execute(OutboxEndRow.update(sequence=sequence).where(OutboxEndRow.name == _END)):
-        tx.insert(OutboxEndRow, name=_END, sequence=sequence)
-    tx.insert(InstitutionOutboxRow, sequence=sequence, change=msgspec.msgpack.encode(change))
-
-
-def outbox(tx: Transaction, *, limit: int) -> tuple[NumberedChange, ...]:
-    """The oldest changes that were not acknowledged, in order."""
-    rows = tx.rows(InstitutionOutboxRow.select().order_by(InstitutionOutboxRow.sequence).limit(limit))
-    return tuple(NumberedChange(row.sequence, msgspec.msgpack.decode(row.change, type=Change)) for row in rows)
-
-
-def outbox_length(tx: Transaction) -> int:
-    return tx.count(InstitutionOutboxRow.select())
-
-
-def acknowledge(tx: Transaction, sequence: int) -> None:
-    tx.execute(InstitutionOutboxRow.delete().where(InstitutionOutboxRow.sequence <= sequence))
-
-
-def delivered(tx: Transaction, child_id: UUID) -> int:
-    """The last sequence number that was taken from a node; 0 before the first."""
-    this = InstitutionDeliveredRow.child_id == child_id
-    return int(tx.value(InstitutionDeliveredRow.select(InstitutionDeliveredRow.sequence).where(this)) or 0)
-
-
-def keep_delivered(tx: Transaction, child_id: UUID, sequence: int) -> None:
-    this = InstitutionDeliveredRow.child_id == child_id
-    if not tx.execute(InstitutionDeliveredRow.update(sequence=sequence).where(this)):
-        tx.insert(InstitutionDeliveredRow, child_id=child_id, sequence=sequence)

@@ -54,6 +54,7 @@ from appliance.storage.transfer_syntaxes import (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
     is_native,
+    is_video,
     reason_without_codec,
 )
 
@@ -65,6 +66,8 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 _PREFIX_OFFSET = PREAMBLE_BYTES
 _LONGEST_ELEMENT_BYTES = 64 * 1024 * 1024
 """Longer elements before the pixel data (an encapsulated video or document) are skipped, not read."""
+_OTHER_IDS = 16
+"""Items of Other Patient IDs Sequence that are taken; nobody has more numbers that matter."""
 _LONGEST_INFLATED_BYTES = 512 * 1024 * 1024
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_KINDS: dict[int, PixelKind] = {0x7FE00008: "float", 0x7FE00009: "double", 0x7FE00010: "integer"}
@@ -252,7 +255,15 @@ def _patient(ds: Dataset) -> PatientAttributes:
         text_of(ds, "IssuerOfPatientID"),
         date_of(ds, "PatientBirthDate"),
         sex if sex in ("F", "M", "O") else None,
+        _other_ids(ds),
     )
+
+
+def _other_ids(ds: Dataset) -> tuple[tuple[str, str], ...]:
+    """Only with an issuer: a number alone says nothing about who gave it."""
+    items = items_of(ds, "OtherPatientIDsSequence")[:_OTHER_IDS]
+    pairs = ((text_of(item, "IssuerOfPatientID"), text_of(item, "PatientID")) for item in items)
+    return tuple((issuer, value) for issuer, value in pairs if issuer and value)
 
 
 def _study(ds: Dataset, study_uid: StudyUid) -> StudyAttributes:
@@ -295,9 +306,13 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
     if reason := reason_without_codec(header.transfer_syntax_uid):
         raise NotDrawable(reason, key="no-decoder")
     form = image_module.pixel_format(ds, pixels.kind)
+    is_stream = is_video(header.transfer_syntax_uid)
+    if form.photometric_interpretation == "YBR_PARTIAL_420" and not is_stream:
+        raise NotDrawable("YBR_PARTIAL_420 is drawn of video only", key="no-decoder")
     frame_count = _frame_count(ds)
     form, places = _places(header, pixels, form, frame_count)
     attributes = image_module.frame_attributes(ds, frame_count)
+    overlays = image_module.overlays(ds, form, frame_count)
     modality = text_of(ds, "Modality").upper()
     return ImageDescription(
         instance_uid,
@@ -306,8 +321,18 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
         modality,
         form,
         tuple(
-            FrameDescription(spans, first_bit, one.plane, one.rescale_slope, one.rescale_intercept, one.windows)
-            for (spans, first_bit), one in zip(places, attributes, strict=True)
+            FrameDescription(
+                spans,
+                first_bit,
+                one.plane,
+                one.rescale_slope,
+                one.rescale_intercept,
+                one.windows,
+                number if is_stream else 0,
+                overlays[number],
+                one.shutter,
+            )
+            for number, ((spans, first_bit), one) in enumerate(zip(places, attributes, strict=True))
         ),
         image_module.pixel_aspect_ratio(ds, attributes[0].plane),
         image_module.value_unit(ds, modality),
@@ -319,6 +344,7 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
         text_of(ds, "FrameOfReferenceUID") or None,
         integer_of(ds, "InstanceNumber"),
         number_of(ds, "FrameTime"),
+        image_module.presentation_lut(ds),
     )
 
 
@@ -351,6 +377,8 @@ def _places(
     if pixels.length != _UNDEFINED_LENGTH:
         raise NotDrawable("compressed pixel data that is not in fragments", key="pixel-data-damaged")
     fragments = read_fragments(header.content, pixels.offset)
+    if is_video(header.transfer_syntax_uid):
+        return form, [(fragments.spans, 0)] * frame_count
     extended = memoryview(_whole_quads(bytes_of(header.ds, "ExtendedOffsetTable"))).cast("Q").tolist()
     return form, [(spans, 0) for spans in frames_of(fragments, frame_count, header.content, extended)]
 
@@ -364,10 +392,11 @@ def _native_places(
 ) -> tuple[PixelFormat, list[Place]]:
     available_bytes = min(pixels.length, header.content.size_bytes - pixels.offset)
     pixel_bits = form.samples_per_pixel * form.bits_allocated
-    if form.photometric_interpretation == "YBR_FULL_422":
+    if form.photometric_interpretation in ("YBR_FULL_422", "YBR_PARTIAL_422"):
         full_bytes = form.rows * form.columns * 3 * form.bits_allocated // 8 * frame_count
         if available_bytes >= full_bytes:
-            form = replace(form, photometric_interpretation="YBR_FULL")  # the name says subsampled, the length says not
+            full = form.photometric_interpretation.removesuffix("_422")
+            form = replace(form, photometric_interpretation=full)  # the name says subsampled, the length says not
         else:
             pixel_bits = 2 * form.bits_allocated  # two luminances share their chrominances (PS3.3 C.7.6.3.1.2)
     frame_bits = form.rows * form.columns * pixel_bits

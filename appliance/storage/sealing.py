@@ -176,23 +176,26 @@ class SealedWriter:
 
     def write(self, data: bytes) -> None:
         self._size_bytes += len(data)
-        self._rest += data
-        whole = len(self._rest) - len(self._rest) % CHUNK_BYTES
-        for start in range(0, whole, CHUNK_BYTES):
-            self._write_chunk(bytes(self._rest[start : start + CHUNK_BYTES]))
-        del self._rest[:whole]
-
-    def end(self) -> None:
-        """All content is in the file; nothing more may be written but the seal."""
+        coming = memoryview(data)
         if self._rest:
-            self._write_chunk(bytes(self._rest))
-            self._rest.clear()
+            missing = CHUNK_BYTES - len(self._rest)
+            self._rest += coming[:missing]
+            coming = coming[missing:]
+            if len(self._rest) < CHUNK_BYTES:
+                return
+            self._write_chunk(self._rest)
+        whole = len(coming) - len(coming) % CHUNK_BYTES
+        for start in range(0, whole, CHUNK_BYTES):
+            self._write_chunk(coming[start : start + CHUNK_BYTES])
+        self._rest = bytearray(coming[whole:])
 
-    def seal(self, name: bytes) -> None:
-        """The file is complete, under this name."""
+    def end(self, name: bytes) -> None:
+        """All content is in the file, and the seal says that it is complete, under this name."""
+        if self._rest:
+            self._write_chunk(self._rest)
         self._file.write(self._cipher.encrypt(_SEAL_NONCE, b"", _sealed(name, self._size_bytes)))
 
-    def _write_chunk(self, chunk: bytes) -> None:
+    def _write_chunk(self, chunk: bytearray | memoryview) -> None:
         self._file.write(self._cipher.encrypt(_chunk_nonce(self._chunks), chunk, None))
         self._chunks += 1
 

@@ -17,9 +17,11 @@ from peewee import BlobField, CharField, CompositeKey, DateField, DateTimeField,
 from appliance.domain.accounts import Account, Role
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
-from appliance.domain.people import Gender, Patient, PatientIdentity, folded
+from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
 from appliance.storage.database import Migration, Table, Transaction
+from appliance.storage.outbox import Deliveries, unite
 
+DELIVERIES = Deliveries("toplevel")
 _LAST_CHARACTER = "\U0010ffff"
 """Greater than anything that follows a prefix."""
 
@@ -112,14 +114,15 @@ class PatientIdentityRow(Table):
         primary_key = CompositeKey("institution_id", "issuer", "value")
 
 
-class DeliveredRow(Table):
-    """The last change that was taken from each child."""
+class PatientInstitutionRow(Table):
+    """An institution holds something of a patient."""
 
-    child_id = UUIDField(primary_key=True)
-    sequence = IntegerField()
+    patient_id = UUIDField()
+    institution_id = UUIDField()
 
     class Meta:
-        table_name = "toplevel_delivered"
+        table_name = "patient_institution"
+        primary_key = CompositeKey("patient_id", "institution_id")
 
 
 def _create(tx: Transaction) -> None:
@@ -132,11 +135,24 @@ def _create(tx: Transaction) -> None:
         PatientRow,
         PatientWordRow,
         PatientIdentityRow,
-        DeliveredRow,
     )
 
 
-MIGRATIONS = (Migration(1, "accounts, sessions, patients, institutions", _create),)
+def _note_who_holds(tx: Transaction) -> None:
+    """Until now an institution held something of whoever had a number there."""
+    if tx.has_table(PatientInstitutionRow._meta.table_name):
+        return
+    tx.create_tables(PatientInstitutionRow)
+    numbered = PatientIdentityRow.select(PatientIdentityRow.patient_id, PatientIdentityRow.institution_id).distinct()
+    columns = (PatientInstitutionRow.patient_id, PatientInstitutionRow.institution_id)
+    tx.execute(PatientInstitutionRow.insert_from(numbered, columns))
+
+
+MIGRATIONS = (
+    Migration(1, "accounts, sessions, patients, institutions", _create),
+    Migration(2, "one outbox for all roles", lambda tx: unite(tx, DELIVERIES.role)),
+    Migration(3, "who holds something of whom", _note_who_holds),
+)
 
 
 # Times are kept in UTC without a zone, which every engine stores alike.
@@ -273,33 +289,87 @@ def keep_institution(tx: Transaction, entry: InstitutionEntry) -> None:
 # Patients
 
 
-def keep_patient(tx: Transaction, patient: Patient) -> None:
-    """``patient`` and its identities are as given; identities of other institutions stay."""
-    values = {
-        "family_name": patient.family_name,
-        "given_name": patient.given_name,
-        "birth_date": patient.birth_date,
-        "gender": patient.gender,
-    }
-    if not tx.execute(PatientRow.update(**values).where(PatientRow.id == patient.id)):
-        tx.insert(PatientRow, id=patient.id, **values)
-    tx.execute(PatientWordRow.delete().where(PatientWordRow.patient_id == patient.id))
+def add_patient(tx: Transaction, patient: Patient) -> None:
+    """``patient`` is there; one of the same id that was there before stays as it is. Numbers have functions of their own."""
+    if has_patient(tx, patient.id):
+        return
+    tx.insert(
+        PatientRow,
+        id=patient.id,
+        family_name=patient.family_name,
+        given_name=patient.given_name,
+        birth_date=patient.birth_date,
+        gender=patient.gender,
+    )
     for word in sorted(_words(patient)):
         tx.insert(PatientWordRow, word=word, patient_id=patient.id)
-    for identity in patient.identities:
-        this = (
-            (PatientIdentityRow.institution_id == identity.institution_id)
-            & (PatientIdentityRow.issuer == identity.issuer)
-            & (PatientIdentityRow.value == identity.value)
-        )
-        tx.execute(PatientIdentityRow.delete().where(this))
+
+
+def has_patient(tx: Transaction, patient_id: PatientId) -> bool:
+    return tx.exists(PatientRow.select(PatientRow.id).where(PatientRow.id == patient_id))
+
+
+def know_number(
+    tx: Transaction, identity: PatientIdentity, patient_id: PatientId, *, instead_of: PatientId | None = None
+) -> bool:
+    """Whether the number is the patient's now: it was free, theirs before, or that of ``instead_of``."""
+    this = _is_identity(identity)
+    owner = tx.value(PatientIdentityRow.select(PatientIdentityRow.patient_id).where(this))
+    if owner is None:
         tx.insert(
             PatientIdentityRow,
             institution_id=identity.institution_id,
             issuer=identity.issuer,
             value=identity.value,
-            patient_id=patient.id,
+            patient_id=patient_id,
         )
+        return True
+    if owner not in (patient_id, instead_of):
+        return False
+    tx.execute(PatientIdentityRow.update(patient_id=patient_id).where(this))
+    return True
+
+
+def forget_number(tx: Transaction, identity: PatientIdentity, patient_id: PatientId) -> None:
+    """The number is nobody's, if it was the patient's."""
+    tx.execute(
+        PatientIdentityRow.delete().where(_is_identity(identity) & (PatientIdentityRow.patient_id == patient_id))
+    )
+
+
+def _is_identity(identity: PatientIdentity) -> Any:
+    return (
+        (PatientIdentityRow.institution_id == identity.institution_id)
+        & (PatientIdentityRow.issuer == identity.issuer)
+        & (PatientIdentityRow.value == identity.value)
+    )
+
+
+def patient_with_number(tx: Transaction, identity: PatientIdentity) -> Patient | None:
+    """Whom an institution knows by a number."""
+    row = tx.first(PatientIdentityRow.select(PatientIdentityRow.patient_id).where(_is_identity(identity)))
+    return patient(tx, PatientId(row.patient_id)) if row else None
+
+
+def patients_with_number(tx: Transaction, issuer: str, value: str) -> tuple[Patient, ...]:
+    """Who is known by a number of an issuer at any institution."""
+    of_number = (PatientIdentityRow.issuer == issuer) & (PatientIdentityRow.value == value)
+    ids = PatientIdentityRow.select(PatientIdentityRow.patient_id).where(of_number)
+    return tuple(_patients(tx, tx.rows(PatientRow.select().where(PatientRow.id.in_(ids)))))
+
+
+def note_held(tx: Transaction, patient_id: PatientId, institution_id: InstitutionId) -> None:
+    """The institution holds something of the patient."""
+    if not tx.exists(PatientInstitutionRow.select().where(_is_held(patient_id, institution_id))):
+        tx.insert(PatientInstitutionRow, patient_id=patient_id, institution_id=institution_id)
+
+
+def note_not_held(tx: Transaction, patient_id: PatientId, institution_id: InstitutionId) -> None:
+    tx.execute(PatientInstitutionRow.delete().where(_is_held(patient_id, institution_id)))
+
+
+def _is_held(patient_id: PatientId, institution_id: InstitutionId) -> Any:
+    return (PatientInstitutionRow.patient_id == patient_id) & (PatientInstitutionRow.institution_id == institution_id)
 
 
 def _words(patient: Patient) -> set[str]:
@@ -360,39 +430,28 @@ def _birth_dates(word: str) -> tuple[date, date] | None:
 
 def _patients(tx: Transaction, rows: Iterable[Any]) -> list[Patient]:
     rows = list(rows)
+    ids = [row.id for row in rows]
     identities: dict[UUID, list[PatientIdentity]] = {}
-    wanted = PatientIdentityRow.select().where(PatientIdentityRow.patient_id.in_([row.id for row in rows]))
+    wanted = PatientIdentityRow.select().where(PatientIdentityRow.patient_id.in_(ids))
     for row in tx.rows(wanted.order_by(PatientIdentityRow.institution_id, PatientIdentityRow.value)):
         identity = PatientIdentity(InstitutionId(row.institution_id), row.issuer, row.value)
         identities.setdefault(row.patient_id, []).append(identity)
+    holders: dict[UUID, list[InstitutionId]] = {}
+    held = PatientInstitutionRow.select().where(PatientInstitutionRow.patient_id.in_(ids))
+    for row in tx.rows(held.order_by(PatientInstitutionRow.institution_id)):
+        holders.setdefault(row.patient_id, []).append(InstitutionId(row.institution_id))
     return [
         Patient(
             PatientId(row.id),
             row.family_name,
             row.given_name,
             row.birth_date,
-            _gender(row.gender),
+            gender_of(row.gender),
             tuple(identities.get(row.id, ())),
+            tuple(holders.get(row.id, ())),
         )
         for row in rows
     ]
-
-
-def _gender(value: str | None) -> Gender | None:
-    return value if value in ("F", "M", "O") else None  # type: ignore[return-value]
-
-
-# What children delivered
-
-
-def delivered(tx: Transaction, child_id: UUID) -> int:
-    """The last sequence number that was taken from a child; 0 before the first."""
-    return int(tx.value(DeliveredRow.select(DeliveredRow.sequence).where(DeliveredRow.child_id == child_id)) or 0)
-
-
-def keep_delivered(tx: Transaction, child_id: UUID, sequence: int) -> None:
-    if not tx.execute(DeliveredRow.update(sequence=sequence).where(DeliveredRow.child_id == child_id)):
-        tx.insert(DeliveredRow, child_id=child_id, sequence=sequence)
 
 
 def new_account_id() -> AccountId:

@@ -23,7 +23,11 @@ class Codec(StrEnum):
     HTJ2K = "HTJ2K"
     JPEG_XL = "JPEG XL"
     DEFLATED_FRAME = "deflated frame"
+    VIDEO = "video"
 
+
+_VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
+"""MPEG-2, MPEG-4 AVC and HEVC; those up to 106 may end in ``.1`` for their fragmentable form."""
 
 CODECS: dict[str, Codec] = {
     IMPLICIT_LITTLE_ENDIAN: Codec.NATIVE,
@@ -48,11 +52,10 @@ CODECS: dict[str, Codec] = {
     "1.2.840.10008.1.2.4.111": Codec.JPEG_XL,
     "1.2.840.10008.1.2.4.112": Codec.JPEG_XL,
     "1.2.840.10008.1.2.8.1": Codec.DEFLATED_FRAME,
+    **dict.fromkeys(_VIDEO, Codec.VIDEO),
+    **dict.fromkeys((f"{uid}.1" for uid in _VIDEO[:7]), Codec.VIDEO),
 }
 """Every transfer syntax whose frames can be decoded."""
-
-_VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
-"""MPEG-2, MPEG-4 AVC and HEVC; each may end in ``.1`` for its fragmentable form."""
 
 
 def is_native(transfer_syntax_uid: str) -> bool:
@@ -61,13 +64,12 @@ def is_native(transfer_syntax_uid: str) -> bool:
 
 
 def is_video(transfer_syntax_uid: str) -> bool:
-    return transfer_syntax_uid.removesuffix(".1") in _VIDEO or transfer_syntax_uid in _VIDEO
+    """Whether all frames are one stream, which begins with the first (PS3.5 §8.2.5 to §8.2.9)."""
+    return CODECS.get(transfer_syntax_uid) is Codec.VIDEO
 
 
 def reason_without_codec(transfer_syntax_uid: str) -> str | None:
     """Why frames of this syntax cannot be decoded, in plain words; None where they can."""
     if transfer_syntax_uid in CODECS:
         return None
-    if is_video(transfer_syntax_uid):
-        return f"video (transfer syntax {transfer_syntax_uid}) is not drawn"
     return f"transfer syntax {transfer_syntax_uid} is not known"

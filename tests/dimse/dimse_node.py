@@ -14,7 +14,8 @@ from pathlib import Path
 from appliance.dimse.doors import Dimse, listening
 from appliance.dimse.figures import Told
 from appliance.dimse.peers import DimseSettings, Limits, Peer, Tls
-from appliance.storage import index
+from appliance.storage import commitments, index
+from appliance.storage.database import migrate
 from tests.services.node_parts import NODE_ID, NodeParts, node_parts
 
 TITLE = "APPLIANCE"
@@ -107,6 +108,7 @@ async def dimse_node(
     floor_bytes: int = 0,
 ) -> AsyncIterator[DimseNode]:
     async with node_parts(folder) as parts:
+        migrate(parts.database, "commitments", commitments.MIGRATIONS)
         settings = DimseSettings(
             listener=-1,
             ae_title=TITLE,

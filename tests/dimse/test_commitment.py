@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
+import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -14,6 +16,8 @@ from pynetdicom import AE, evt
 from pynetdicom.presentation import build_role
 
 from appliance.dimse.peers import Peer
+from appliance.storage.commitments import CommitmentRow
+from appliance.storage.database import Transaction
 from tests.dimse.dimse_node import EVERYTHING, DimseNode, dimse_node
 from tests.end_to_end.running import free_port
 from tests.services.node_parts import ct_slice, encoded
@@ -133,6 +137,41 @@ async def test_a_peer_that_listens_is_told_on_an_association_of_ours(node: Dimse
     status, kind, result = await asyncio.to_thread(listening.ask, node, "LISTENING", wanted, is_kept_open=False)
 
     assert (status, kind, len(result.ReferencedSOPSequence)) == (0, 1, 1)
+
+
+async def test_a_result_outlives_the_process_that_promised_it(
+    node: DimseNode, asking: Asking, port: int, request: pytest.FixtureRequest
+) -> None:
+    """The peer is away when it is to be told, and there again after kill -9 of the process."""
+
+    def ask() -> int:
+        ae = AE("LISTENING")
+        ae.add_requested_context(_COMMITMENT)
+        association = ae.associate("127.0.0.1", node.port, ae_title="APPLIANCE")
+        wanted = commitment((_CT, "1.2.3.1.1"), (_CT, "1.2.3.1.88"))
+        status, _ = association.send_n_action(wanted, 1, _COMMITMENT, "1.2.840.10008.1.20.1.1")
+        association.release()
+        return int(status.Status)
+
+    assert await asyncio.to_thread(ask) == 0
+    while node.parts.database.read(attempts) != [1]:
+        await asyncio.sleep(0.05)
+    (pid,) = node.dimse.pids
+    os.kill(pid, signal.SIGKILL)
+    node.parts.database.run(lambda tx: tx.execute(CommitmentRow.update(due_ms=0)))
+    listening = request.getfixturevalue("listening")
+
+    kind, result = await asyncio.to_thread(listening.results.get, timeout=30)
+
+    assert (kind, result.TransactionUID) == (2, "1.2.3.999")
+    assert [item.ReferencedSOPInstanceUID for item in result.ReferencedSOPSequence] == ["1.2.3.1.1"]
+    while node.parts.database.read(attempts):
+        await asyncio.sleep(0.05)
+
+
+def attempts(tx: Transaction) -> list[int]:
+    """How often each commitment that waits was tried in vain."""
+    return [row.attempts for row in tx.rows(CommitmentRow.select())]
 
 
 async def test_a_request_without_instances_fails(node: DimseNode) -> None:

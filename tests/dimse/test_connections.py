@@ -71,6 +71,27 @@ def test_waking_one_that_was_closed_does_nothing(pair: tuple[Connection, socket.
     pair[0].wake()
 
 
+def test_what_is_sent_after_the_end_goes_nowhere(pair: tuple[Connection, socket.socket]) -> None:
+    pair[0].close()
+
+    pair[0].send(b"A-ABORT")
+
+
+def test_an_event_that_no_state_expects_ends_the_upper_layer_and_wakes_who_waits(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    """An abort of ours after one of the peer's: pynetdicom's table has nothing for it."""
+    association = pair[0].assoc
+    association.dul.socket = pair[0]
+    association.dul.state_machine.current_state = "Sta13"
+    association.dul.event_queue.put("Evt15")
+
+    association.dul.run_reactor()
+
+    assert association.dul.receive_pdu(wait=True) is None
+    assert pair[0].socket is None
+
+
 def test_what_tls_says_to_itself_is_nothing_to_wait_for(tmp_path: Path) -> None:
     """A server's session tickets come after the handshake: who then waited for a PDU would never send his own."""
     authority = Authority(tmp_path)

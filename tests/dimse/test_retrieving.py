@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
 import pytest
 import pytest_asyncio
+from pydicom.encaps import encapsulate
 
 from appliance.dimse.peers import Peer
+from appliance.storage.audit import AuditRow
 from appliance.storage.part10 import data_set_offset
 from appliance.storage.stream import InMemory
 from tests.dimse.dimse_node import EVERYTHING, DimseNode, dimse_node, run
@@ -21,7 +24,7 @@ from tests.services.node_parts import ct_slice, encoded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-_JPEG_LS = "nema-nm1/NM1_JLSL.dcm"
+_NM1 = "10-transfer-syntaxes/nema-nm1"
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,20 @@ async def test_a_series_moves_to_a_known_destination_bit_for_bit(node: DimseNode
     assert data_sets(tmp_path / "there") == expected(1, 2, 3)
 
 
+async def test_who_moves_what_where_is_on_record(node: DimseNode, tmp_path: Path, port: int) -> None:
+    last = node.parts.trail.count(node.parts.database)
+
+    async with storescp(port, tmp_path / "there"):
+        await node.call(
+            "movescu", "-S", "-aem", "PEER", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.3",
+            title="CLIENT",
+        )  # fmt: skip
+
+    (row,) = node.parts.database.read(lambda tx: tx.rows(AuditRow.select().where(AuditRow.sequence > last)))
+    assert (row.actor_kind, row.actor_id, row.address) == ("peer", "CLIENT", "127.0.0.1")
+    assert (row.action, row.subject_uid, row.reason, row.instances) == ("retrieve", "1.2.3", "PEER", 4)
+
+
 async def test_a_list_of_instances_moves(node: DimseNode, tmp_path: Path, port: int) -> None:
     async with storescp(port, tmp_path / "there"):
         await node.call(
@@ -146,24 +163,80 @@ async def test_a_retrieval_without_its_unique_key_is_refused(node: DimseNode) ->
     assert "DataSetDoesNotMatchSOPClass" in output, output
 
 
-async def test_what_the_destination_does_not_take_is_counted_as_failed(
+async def test_what_the_destination_takes_goes_as_it_is_stored(
     node: DimseNode, tmp_path: Path, port: int, dicom_dir: Path
 ) -> None:
-    compressed = dicom_dir / "10-transfer-syntaxes" / _JPEG_LS
-    study = pydicom.dcmread(compressed).StudyInstanceUID
-    await node.parts.put(compressed.read_bytes())
-    arguments = ("-v", "-S", "-aem", "PEER", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}")
+    compressed = dicom_dir / _NM1 / "NM1_JLSL.dcm"
 
-    async with storescp(port, tmp_path / "without", "+x="):
-        _, refused = await node.call("movescu", *arguments)
-    async with storescp(port, tmp_path / "with", "+xt"):
-        _, taken = await node.call("movescu", *arguments)
+    async with storescp(port, tmp_path / "there", "+xt"):
+        output = await _move_study_of(node, compressed.read_bytes())
 
-    assert "SubOperationsCompleteOneOrMoreFailures" in refused, refused
-    assert data_sets(tmp_path / "without") == {}
-    assert "Success" in taken, taken
+    assert "Success" in output, output
     content = compressed.read_bytes()
-    assert list(data_sets(tmp_path / "with").values()) == [content[data_set_offset(InMemory(content)) :]]
+    assert list(data_sets(tmp_path / "there").values()) == [content[data_set_offset(InMemory(content)) :]]
+
+
+@pytest.mark.parametrize(
+    ("option", "syntax"), [("+xi", "1.2.840.10008.1.2"), ("+x=", "1.2.840.10008.1.2.1")], ids=["implicit", "explicit"]
+)
+async def test_what_it_does_not_take_moves_uncompressed(
+    node: DimseNode, tmp_path: Path, port: int, dicom_dir: Path, option: str, syntax: str
+) -> None:
+    """The same picture, without loss in JPEG-LS and uncompressed, of one machine (NEMA WG-04)."""
+    async with storescp(port, tmp_path / "there", option):
+        output = await _move_study_of(node, (dicom_dir / _NM1 / "NM1_JLSL.dcm").read_bytes())
+
+    assert "Success" in output, output
+    (file,) = (tmp_path / "there").iterdir()
+    arrived = pydicom.dcmread(file)
+    assert arrived.file_meta.TransferSyntaxUID == syntax
+    assert arrived.PixelData == pydicom.dcmread(dicom_dir / _NM1 / "NM1_UNC.dcm").PixelData
+
+
+async def test_what_the_asking_one_does_not_take_is_got_uncompressed(
+    node: DimseNode, tmp_path: Path, dicom_dir: Path
+) -> None:
+    content = (dicom_dir / _NM1 / "NM1_JLSL.dcm").read_bytes()
+    await node.parts.put(content)
+    study = pydicom.dcmread(BytesIO(content)).StudyInstanceUID
+
+    status, output = await node.call(
+        "getscu", "-xi", "-S", "+B", "-od", tmp_path, "-k", "QueryRetrieveLevel=STUDY",
+        "-k", f"StudyInstanceUID={study}",
+    )  # fmt: skip
+
+    assert status == 0, output
+    (file,) = tmp_path.iterdir()
+    arrived = pydicom.dcmread(file, force=True)
+    assert arrived.PixelData == pydicom.dcmread(dicom_dir / _NM1 / "NM1_UNC.dcm").PixelData
+
+
+async def test_what_cannot_be_decoded_fails_by_itself_and_says_why(
+    node: DimseNode, tmp_path: Path, port: int, dicom_dir: Path
+) -> None:
+    """Two of one study: one whose pixels are broken, after it one that is whole."""
+    broken = pydicom.dcmread(dicom_dir / _NM1 / "NM1_JLSL.dcm")
+    broken.StudyInstanceUID, broken.SOPInstanceUID = "1.2.50", "1.2.50.1.1"
+    broken.file_meta.MediaStorageSOPInstanceUID = broken.SOPInstanceUID
+    broken.PixelData = encapsulate([b"\xff\xd8" + bytes(500)])
+    await node.parts.put(encoded(ct_slice(7, study="1.2.50", series="1.2.50.2")))
+
+    async with storescp(port, tmp_path / "there", "+xi"):
+        output = await _move_study_of(node, encoded(broken), "-d")
+
+    assert "SubOperationsCompleteOneOrMoreFailures" in output, output
+    assert "pixel-data-damaged" in output, output
+    assert list(data_sets(tmp_path / "there")) == ["1.2.50.2.7"]
+
+
+async def _move_study_of(node: DimseNode, content: bytes, verbosity: str = "-v") -> str:
+    """What movescu said of moving the study of an instance, which is held now."""
+    await node.parts.put(content)
+    study = pydicom.dcmread(BytesIO(content)).StudyInstanceUID
+    _, output = await node.call(
+        "movescu", verbosity, "-S", "-aem", "PEER", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}"
+    )
+    return output
 
 
 @pytest.fixture

@@ -137,10 +137,10 @@ class RunningAppliance:
     def _untold(self) -> int:
         """How many changes wait in the outboxes of the node and of the institution."""
         untold = 0
-        for role, table in (("node", "node_outbox"), ("institution", "institution_outbox")):
+        for role in ("node", "institution"):
             file = self.directory / self.settings[role]["database"].removeprefix("sqlite:///")
             with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
-                untold += database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                untold += database.execute("SELECT count(*) FROM outbox WHERE role = ?", (role,)).fetchone()[0]
         return untold
 
     def client(self) -> httpx.Client:
@@ -171,6 +171,7 @@ def all_in_one(directory: Path, *, host: str = HOST) -> RunningAppliance:
     settings["listen"]["port"] = port
     settings["listen"]["self_made"]["names"] = [host, "localhost", "127.0.0.1"]
     settings["node"]["instances"]["free_floor_bytes"] = 0
+    settings["institution"]["new_patients"] = "create"
     for role in ("toplevel", "institution", "node"):
         settings[role]["base_url"] = f"https://{host}:{port}"
     return RunningAppliance(directory, settings, host)

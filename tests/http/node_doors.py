@@ -19,11 +19,12 @@ from appliance.http.qido import Queries
 from appliance.http.stow import StoreInstances
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.archive import Archive
+from appliance.services.audit import Auditing
 from appliance.services.ingest import IngestSettings
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
 from appliance.storage.index import StudyRow
-from tests.services.node_parts import NodeParts, node_parts
+from tests.services.node_parts import SOMEBODY, NodeParts, node_parts
 
 CLINIC = InstitutionId(UUID(int=1))
 ELSEWHERE = InstitutionId(UUID(int=2))
@@ -55,7 +56,7 @@ class NodeDoors:
     async def empty(self) -> None:
         """Nothing is held any more."""
         for study_uid in self.parts.database.read(lambda tx: [row.study_uid for row in tx.rows(StudyRow.select())]):
-            await self.parts.catalogue.delete_study(study_uid)
+            await self.parts.catalogue.delete_study(study_uid, SOMEBODY)
 
 
 @contextlib.asynccontextmanager
@@ -75,12 +76,13 @@ async def node_doors(
             base_url=BASE,
             request_limit_bytes=REQUEST_LIMIT_BYTES,
         )
+        auditing = Auditing(parts.trail, parts.threads)
         archive = Archive(parts.store, parts.threads)
         await archive.start()
         blueprints = [
             Queries(archive, access, BASE).blueprint(),
-            Retrieval(archive, access, BASE).blueprint(),
-            deletions(parts.catalogue, access, CLINIC),
+            Retrieval(archive, access, auditing, BASE).blueprint(),
+            deletions(parts.catalogue, access, auditing, CLINIC),
         ]
         root = Root(resources(blueprints), None, None, [stow])  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.pictures import Pictures
 from appliance.services.archive import Archive
+from appliance.services.audit import Auditing
 from appliance.services.drawing import Drawing, DrawingSettings
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
@@ -66,7 +67,8 @@ async def picture_doors(folder: Path) -> AsyncIterator[PictureDoors]:
         await drawing.start()
         archive = Archive(parts.store, parts.threads)
         await archive.start()
-        pictures = Pictures(parts.catalogue, archive, drawing, access, Metrics(), base_url=BASE)
+        auditing = Auditing(parts.trail, parts.threads)
+        pictures = Pictures(parts.catalogue, archive, drawing, access, auditing, metrics=Metrics(), base_url=BASE)
         root = Root(resources([pictures.blueprint()]), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:

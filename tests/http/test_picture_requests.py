@@ -67,6 +67,12 @@ def test_a_frame_after_the_last_is_not_found() -> None:
     assert caught.value.key == "no-such-frame"
 
 
+def test_layers_lie_over_a_picture_unless_they_are_left_out() -> None:
+    assert slice_of().layers
+    assert slice_of(layers="1").layers
+    assert not slice_of(layers="0").layers
+
+
 def test_a_window_has_center_width_and_function() -> None:
     assert slice_of(window="40,400,sigmoid").window == Window(40, 400, "sigmoid")
 

@@ -12,7 +12,7 @@ from appliance.domain.accounts import Role
 from appliance.http import qido
 from appliance.storage import queries
 from tests.http.node_doors import ROOT, node_doors, values
-from tests.services.node_parts import ct_slice, encoded
+from tests.services.node_parts import SOMEBODY, ct_slice, encoded
 
 STUDY, SERIES, INSTANCE, NAME = "0020000D", "0020000E", "00080018", "00100010"
 
@@ -336,7 +336,7 @@ async def test_any_character_set_is_answered_in_utf_8(tmp_path, dicom_dir):
 async def test_what_is_deleted_is_not_found(tmp_path):
     async with node_doors(tmp_path) as doors:
         await doors.store(encoded(ct_slice(1)), encoded(ct_slice(2)))
-        await doors.parts.catalogue.delete_instance("1.2.3", "1.2.3.1", "1.2.3.1.1")
+        await doors.parts.catalogue.delete_instance("1.2.3", "1.2.3.1", "1.2.3.1.1", SOMEBODY)
 
         assert await found(doors, "instances", INSTANCE) == ["1.2.3.1.2"]
         assert await found(doors, "instances", "00280030", includefield="00280030") == [0.5]

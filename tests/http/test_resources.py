@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -13,67 +12,10 @@ import httpx
 import msgspec
 import pytest
 
-from appliance import assembly
-from appliance.domain.accounts import Role
-from appliance.domain.changes import Delivery, NodeHere, NumberedChange, PatientAsHeld, StudyHeld
-from appliance.domain.identifiers import InstitutionId
-from appliance.services.accounts import account_to_create
+from appliance.domain.changes import Delivery
 from appliance.services.synchronisation import CHANGES_PATH, RemoteParent
-from appliance.services.tokens import load_private_key, make_private_key, public_pem
-from appliance.settings import Appliance, Child, Institution, Listen, SelfMadeCertificate, Toplevel
-
-CLINIC = UUID(int=1)
-NODE = UUID(int=2)
-PASSWORD = "correct horse battery"
-BASE = "https://localhost"
-
-
-@asynccontextmanager
-async def client_of(settings: Appliance) -> AsyncIterator[httpx.AsyncClient]:
-    async with assembly.opened(settings) as assembled:
-        transport = httpx.ASGITransport(app=assembled.application, client=("192.0.2.7", 4711))  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
-            yield client
-
-
-def settings_in(folder: Path) -> Appliance:
-    return Appliance(
-        roles=("toplevel", "institution"),
-        listen=Listen(self_made=SelfMadeCertificate(directory=folder / "certificates")),
-        toplevel=Toplevel(
-            base_url=BASE, database=f"sqlite:///{folder}/toplevel.sqlite", signing_key=folder / "tokens.pem"
-        ),
-        institution=Institution(
-            id=CLINIC,
-            name="Clinic",
-            base_url=BASE,
-            database=f"sqlite:///{folder}/institution.sqlite",
-            children=(Child(id=NODE, public_key=folder / "node.pub"),),
-        ),
-    )
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two accounts (their hashes cost time on purpose) and the key pair of a node on another machine."""
-    folder = tmp_path_factory.mktemp("prepared")
-    for username, role in (("ana", Role.PHYSICIAN), ("adam", Role.ADMINISTRATOR)):
-        account = account_to_create(
-            username,
-            given_name=username.title(),
-            family_name="Anić",
-            roles=[role],
-            institution_id=InstitutionId(CLINIC),
-        )
-        asyncio.run(assembly.create_account(settings_in(folder), account, PASSWORD))
-    make_private_key(folder / "node.pem")
-    (folder / "node.pub").write_bytes(public_pem(load_private_key(folder / "node.pem")))
-    return folder
-
-
-@pytest.fixture
-def node_key(prepared: Path) -> Path:
-    return prepared / "node.pem"
+from appliance.services.tokens import load_private_key, make_private_key
+from tests.http.central import BASE, CLINIC, NODE, PASSWORD, client_of, deliver_a_study, settings_in, token_of
 
 
 @pytest.fixture
@@ -81,36 +23,6 @@ async def client(tmp_path: Path, prepared: Path) -> AsyncIterator[httpx.AsyncCli
     folder = Path(shutil.copytree(prepared, tmp_path / "appliance"))
     async with client_of(settings_in(folder)) as opened:
         yield opened
-
-
-async def token_of(client: httpx.AsyncClient, username: str = "ana") -> dict[str, str]:
-    answer = await client.post("/api/session", json={"username": username, "password": PASSWORD})
-    assert answer.status_code == 200, answer.text
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
-
-
-async def deliver_a_study(
-    client: httpx.AsyncClient, node_key: Path, *, patient_id: str = "77", uid: str = "1.2.3"
-) -> None:
-    held = StudyHeld(
-        study_uid=uid,
-        node_id=NODE,
-        patient=PatientAsHeld("", patient_id, "Müller^Anna", "1970-01-31", "F"),
-        date="2026-11-22",
-        time=None,
-        description="CT chest",
-        accession_number="",
-        modalities=("CT",),
-        series_count=1,
-        instance_count=160,
-    )
-    node = NodeHere(NODE, "Node", BASE)
-    parent = RemoteParent(BASE, NODE, load_private_key(node_key), None)
-    parent._client = client  # the real one signs; the line between is in memory
-    sequence = 1 if uid == "1.2.3" else 3
-    changes = (NumberedChange(sequence, node), NumberedChange(sequence + 1, held))
-    acknowledged = await parent.deliver(Delivery(NODE, changes))
-    assert acknowledged.sequence == sequence + 1
 
 
 async def patients_found(client: httpx.AsyncClient, headers: dict[str, str], search: str = "") -> list[dict]:  # type: ignore[type-arg]
@@ -189,6 +101,8 @@ async def test_a_body_that_is_no_login_is_400(client: httpx.AsyncClient, body: s
         f"/api/patients/{UUID(int=5)}",
         f"/api/patients/{UUID(int=5)}/studies",
         f"/api/patients/{UUID(int=5)}/reports",
+        "/api/inbox",
+        "/api/inbox/1.2.3",
         "/metrics",
     ],
 )
@@ -227,19 +141,6 @@ async def test_the_directory_names_the_institution_with_the_node_that_delivered(
 
     assert institution["name"] == "Clinic"
     assert [node["id"] for node in institution["nodes"]] == [str(NODE)]
-
-
-async def test_two_studies_without_a_patient_id_are_not_one_patient(client: httpx.AsyncClient, node_key: Path) -> None:
-    headers = await token_of(client)
-    await deliver_a_study(client, node_key, patient_id="", uid="1.2.3")
-    await patients_found(client, headers)
-    await deliver_a_study(client, node_key, patient_id="", uid="1.2.4")
-
-    for _ in range(100):
-        found = await patients_found(client, headers)
-        if len(found) == 2:
-            return
-    raise AssertionError(f"{len(found)} patients")
 
 
 async def test_a_delivery_that_is_heard_twice_changes_nothing(client: httpx.AsyncClient, node_key: Path) -> None:

@@ -13,7 +13,8 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRBigEndian, ImplicitVRL
 from appliance.domain.accounts import Role
 from appliance.http.multipart import MultipartReader, PartBegins, PartData
 from appliance.storage import index
-from tests.http.node_doors import ROOT, node_doors
+from appliance.storage.audit import AuditRow
+from tests.http.node_doors import ELSEWHERE, ROOT, node_doors
 from tests.services.node_parts import ct_slice, encoded
 
 ALL = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
@@ -397,6 +398,39 @@ async def test_instance_series_and_study_are_deleted_by_those_who_may(doors):
     assert doors.parts.kept_files() == []
     rows = doors.parts.database.read(lambda tx: tx.count(index.MetadataRow.select()))
     assert rows == 0
+
+
+def on_record(doors, after=0):
+    rows = doors.parts.database.read(lambda tx: tx.rows(AuditRow.select().where(AuditRow.sequence > after)))
+    return [(row.actor_name, row.action, row.subject_uid, row.outcome, row.reason) for row in rows]
+
+
+async def test_who_deletes_or_may_not_is_on_record(doors):
+    await doors.store(encoded(ct_slice()))
+    before = len(on_record(doors))
+
+    await doors.client.delete("/dicom-web/studies/1.2.3", headers=doors.token(Role.PHYSICIAN))
+    await doors.client.delete("/dicom-web/studies/1.2.3", headers=doors.token(Role.ADMINISTRATOR, at=ELSEWHERE))
+    await doors.client.delete("/dicom-web/studies/1.2.3/series/1.2.3.1")
+
+    assert on_record(doors, before) == [
+        ("ana", "delete", "1.2.3", "refused", "missing-right"),
+        ("ana", "delete", "1.2.3", "refused", "other-institution"),
+        ("ana", "delete", "1.2.3.1", "done", ""),
+    ]
+
+
+async def test_who_retrieves_is_on_record_once_for_each_study(doors):
+    study = "1.2.77"
+    await doors.store(*(encoded(ct_slice(n, study=study, series="1.2.77.1")) for n in (1, 2)))
+    before = len(on_record(doors))
+    instance = f"/dicom-web/studies/{study}/series/1.2.77.1/instances/1.2.77.1"
+
+    for path in (f"{instance}.1/metadata", f"{instance}.1", f"{instance}.2", f"{instance}.1/frames/1"):
+        assert (await doors.client.get(path)).status_code == 200
+    assert (await doors.client.get(f"{instance}.9")).status_code == 404
+
+    assert on_record(doors, before) == [("ana", "open", study, "done", ""), ("ana", "retrieve", study, "done", "")]
 
 
 async def test_giving_back_needs_the_right_to_view(doors):

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from appliance.domain.errors import NotDrawable
 from appliance.domain.grayscale import drawn, windowed
 from appliance.domain.identifiers import InstanceUid
-from appliance.domain.image import FrameDescription, ImageDescription, LookUpTable, PixelFormat, Window
+from appliance.domain.image import FrameDescription, ImageDescription, LookUpTable, PixelFormat, Shutter, Window
+from appliance.domain.masks import COVERED, DRAWN, masked
 from appliance.domain.views import Encoding, Region, SliceView, Viewport
 from appliance.rendering.context import Context
-from appliance.rendering.gloo import Canvases
-from appliance.rendering.slices import SlicePainter, drawn_plainly, planned
+from appliance.rendering.gloo import Canvases, Texture
+from appliance.rendering.slices import SlicePainter, SlicePlan, drawn_plainly, planned
 
 WINDOW = Window(40, 400)
 PNG = Encoding("image/png")
@@ -155,6 +158,128 @@ def test_an_enlarged_slice_passes_through_its_pixels_and_is_smooth_between(paint
 
     expected = np.interp((np.arange(80) + 0.5) / 8 - 0.5, np.arange(10), np.arange(0, 200, 20)) / 200 * 255
     assert np.abs(row - expected).max() <= 1
+
+
+def test_a_mask_over_an_unresampled_slice_is_exact(painter: SlicePainter) -> None:
+    stored = noise(np.int16)
+    mask = np.random.default_rng(3).integers(0, 3, stored.shape).astype(np.uint8)
+    image = image_of(stored)
+    image = replace(image, frames=(replace(image.frames[0], shutter=Shutter(grey=90)),))
+    asked = view(Viewport(60, 50, Region(-10, 20, 60, 50)))
+    plan = planned(image, asked)
+
+    by_numpy = drawn_plainly(stored, image, 0, asked, plan, mask=mask)
+    by_shader = painter.draw(stored, image, 0, asked, plan, mask=mask)
+
+    assert np.array_equal(by_numpy, by_shader)
+    assert np.array_equal(by_numpy[:47, 10:], masked(drawn(stored, image, 0, window=WINDOW), mask, 90)[20:, :50])
+
+
+def test_a_mask_lies_over_colours_too(painter: SlicePainter) -> None:
+    stored = noise(np.uint8, (20, 30, 3))
+    mask = np.random.default_rng(3).integers(0, 3, (20, 30)).astype(np.uint8)
+    image, asked = image_of(stored), view()
+
+    pixels = painter.draw(stored, image, 0, asked, planned(image, asked), mask=mask)
+
+    assert np.array_equal(pixels, masked(stored, mask, 0))
+
+
+@pytest.mark.parametrize("factor", [2, 3, 5])
+def test_thin_overlays_do_not_vanish_when_a_slice_is_shrunk(painter: SlicePainter, factor: int) -> None:
+    stored = np.zeros((60, 90), np.int16)
+    mask = np.zeros((60, 90), np.uint8)
+    mask[np.arange(60), np.arange(60)] = DRAWN
+    image, asked = image_of(stored), view(Viewport(90 // factor, 60 // factor))
+
+    pixels = painter.draw(stored, image, 0, asked, planned(image, asked), mask=mask)
+
+    blocks = mask.reshape(60 // factor, factor, 90 // factor, factor).max(axis=(1, 3))
+    assert np.array_equal(pixels == 255, blocks == DRAWN)
+
+
+def test_a_mask_is_enlarged_pixel_by_pixel(painter: SlicePainter) -> None:
+    stored = np.full((6, 9), 40, np.int16)
+    mask = np.random.default_rng(4).integers(0, 3, stored.shape).astype(np.uint8)
+    image, asked = image_of(stored), view(Viewport(36, 24))
+
+    pixels = painter.draw(stored, image, 0, asked, planned(image, asked), mask=mask)
+
+    large = np.kron(mask, np.ones((4, 4), np.uint8))
+    assert np.array_equal(pixels == 255, large == DRAWN)
+    assert np.array_equal(pixels == 0, large == COVERED)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    limit=st.sampled_from([16, 37, 64, 100]),
+    region=st.tuples(st.floats(-20, 150), st.floats(-20, 100), st.floats(1, 190, exclude_min=True), st.floats(1, 130)),
+    size=st.tuples(st.integers(1, 120), st.integers(1, 120)),
+)
+def test_a_picture_in_tiles_is_the_picture_in_one_piece(
+    canvases: Canvases, painter: SlicePainter, limit: int, region: Any, size: tuple[int, int]
+) -> None:
+    ramp = (np.add.outer(3 * np.arange(120), np.arange(180)) % 211).astype(np.int16)
+    mask = np.zeros(ramp.shape, np.uint8)
+    mask[40:60, 50:70] = COVERED
+    image, asked = image_of(ramp), view(window=Window(100, 220))
+    plan = SlicePlan(size, Region(*region))
+    tiled = _tiled(canvases, limit)
+
+    difference = np.abs(
+        tiled.draw(ramp, image, 0, asked, plan, mask=mask).astype(int)
+        - painter.draw(ramp, image, 0, asked, plan, mask=mask)
+    )
+
+    # Where a tile begins is rounded in another way: pixels whose centre lies on an edge may fall to its other side.
+    assert np.mean(difference > 1) <= 0.05
+
+
+_tiled_painters: dict[int, SlicePainter] = {}
+
+
+def _tiled(canvases: Canvases, limit: int) -> SlicePainter:
+    if limit not in _tiled_painters:
+        _tiled_painters[limit] = SlicePainter(canvases, limit)
+    return _tiled_painters[limit]
+
+
+def test_a_region_at_its_own_size_is_exact_in_tiles(canvases: Canvases) -> None:
+    stored = noise(np.int16, (300, 500))
+    image, asked = image_of(stored), view(Viewport(210, 190, Region(100, 50, 210, 190)))
+
+    pixels = _tiled(canvases, 64).draw(stored, image, 0, asked, planned(image, asked))
+
+    assert np.array_equal(pixels, drawn(stored, image, 0, window=WINDOW)[50:240, 100:310])
+
+
+def test_a_frame_wider_than_the_card_allows_is_not_thinned(context: Context, canvases: Canvases) -> None:
+    columns = context.info.largest_texture_side + 3000
+    stored = np.zeros((6, columns), np.uint16)
+    stored[:, ::8] = 400  # of each eight columns one: a thinned frame would lose it, or show it twice
+    image, asked = image_of(stored), view(Viewport(columns // 4, 6), window=Window(50, 100, "linear-exact"))
+    plan = SlicePlan((columns // 4, 6), Region(0, 0, columns // 4 * 4, 6))
+
+    pixels = SlicePainter(canvases, context.info.largest_texture_side).draw(stored, image, 0, asked, plan)
+
+    assert np.array_equal(pixels[0, :200], np.tile([255, 0], 100))
+    assert np.array_equal(pixels[0, -1000:], np.tile(pixels[0, -2:], 500))
+
+
+def test_only_the_region_goes_to_the_card(canvases: Canvases, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = np.zeros((4000, 3000), np.uint16)
+    image, asked = image_of(stored), view(Viewport(50, 40, Region(2000, 1000, 100, 80)))
+    uploaded: list[tuple[int, ...]] = []
+    upload = Texture.upload
+
+    def noted(texture: Texture, values: NDArray[Any]) -> None:
+        uploaded.append(values.shape)
+        upload(texture, values)
+
+    monkeypatch.setattr(Texture, "upload", noted)
+    _tiled(canvases, 16384).draw(stored, image, 0, asked, planned(image, asked))
+
+    assert uploaded == [(256, 256), (82, 102)]  # the table of greys, and the region with a pixel on each side
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])

@@ -11,16 +11,20 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from appliance.domain.audit import Actor, ActorKind
+from appliance.services.audit import AuditTrail
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.ingest import Ingest, IngestSettings, Stored
-from appliance.services.outboxes import NodeOutbox
+from appliance.services.outboxes import KeptOutbox
+from appliance.storage import audit
 from appliance.storage.database import Database, migrate
-from appliance.storage.index import MIGRATIONS
+from appliance.storage.index import MIGRATIONS, OUTBOX
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.sealing import create_key
 
 NODE_ID = UUID("7d5b1c1e-0f0e-4a53-9a0e-2f8f5f8a0c11")
+SOMEBODY = Actor(ActorKind.ACCOUNT, "00000000-0000-0000-0000-000000000009", "ana", "192.0.2.1")
 
 
 @dataclass
@@ -29,8 +33,9 @@ class NodeParts:
     database: Database
     ingest: Ingest
     catalogue: Catalogue
-    outbox: NodeOutbox
+    outbox: KeptOutbox
     threads: DatabaseThreads
+    trail: AuditTrail
 
     async def put(self, data: bytes) -> Stored:
         async with self.ingest.receive() as reception:
@@ -55,11 +60,21 @@ async def node_parts(
     store = open_store(StoreSettings(folder / "store", key_file, floor_bytes=0))
     database = Database(database_url or f"sqlite:///{folder}/index.sqlite")
     migrate(database, "node", MIGRATIONS)
+    migrate(database, "audit", audit.MIGRATIONS)
+    trail = AuditTrail("node", folder / "audit-head")
     threads = DatabaseThreads(database)
     ingest = Ingest(store, database, NODE_ID, settings or IngestSettings(parsers=1))
     await ingest.start()
     try:
-        yield NodeParts(store, database, ingest, Catalogue(store, threads, NODE_ID), NodeOutbox(threads), threads)
+        yield NodeParts(
+            store,
+            database,
+            ingest,
+            Catalogue(store, threads, NODE_ID, trail),
+            KeptOutbox(threads, OUTBOX),
+            threads,
+            trail,
+        )
     finally:
         await ingest.stop()
         await threads.close()

@@ -6,7 +6,7 @@ import pytest
 from appliance.domain.changes import StudyGone, StudyHeld
 from appliance.domain.errors import NotDrawable, NotFound
 from appliance.storage.decoding import decode_frame
-from tests.services.node_parts import ct_slice, encoded, node_parts
+from tests.services.node_parts import SOMEBODY, ct_slice, encoded, node_parts
 
 
 @pytest.fixture
@@ -152,13 +152,13 @@ async def test_a_deleted_study_leaves_nothing_and_the_parent_hears(node):
     for number in (1, 2):
         await node.put(encoded(ct_slice(number)))
 
-    await node.catalogue.delete_study("1.2.3")
+    await node.catalogue.delete_study("1.2.3", SOMEBODY)
 
     assert node.kept_files() == []
     with pytest.raises(NotFound):
         await node.catalogue.study("1.2.3")
     with pytest.raises(NotFound):
-        await node.catalogue.delete_study("1.2.3")
+        await node.catalogue.delete_study("1.2.3", SOMEBODY)
     assert isinstance((await node.outbox.waiting(10))[-1].change, StudyGone)
 
 
@@ -166,10 +166,10 @@ async def test_deleting_instance_by_instance_ends_with_the_study(node):
     for number in (1, 2):
         await node.put(encoded(ct_slice(number)))
 
-    await node.catalogue.delete_instance("1.2.3", "1.2.3.1", "1.2.3.1.1")
+    await node.catalogue.delete_instance("1.2.3", "1.2.3.1", "1.2.3.1.1", SOMEBODY)
     series = await node.catalogue.series("1.2.3", "1.2.3.1")
     held = (await node.outbox.waiting(10))[-1].change
-    await node.catalogue.delete_instance("1.2.3", "1.2.3.1", "1.2.3.1.2")
+    await node.catalogue.delete_instance("1.2.3", "1.2.3.1", "1.2.3.1.2", SOMEBODY)
 
     assert (series.instance_count, series.frame_count, len(series.slices)) == (1, 1, 1)
     assert isinstance(held, StudyHeld)
@@ -182,7 +182,7 @@ async def test_deleting_a_series_leaves_the_others(node):
     await node.put(encoded(ct_slice()))
     await node.put(encoded(ct_slice(series="1.2.3.2")))
 
-    await node.catalogue.delete_series("1.2.3", "1.2.3.1")
+    await node.catalogue.delete_series("1.2.3", "1.2.3.1", SOMEBODY)
 
     assert [series.series_uid for series in (await node.catalogue.study("1.2.3")).series] == ["1.2.3.2"]
     assert len(node.kept_files()) == 1
@@ -192,7 +192,7 @@ async def test_a_deleted_study_can_be_stored_again(node):
     data = encoded(ct_slice())
     await node.put(data)
     before = await node.catalogue.stored_series("1.2.3", "1.2.3.1")
-    await node.catalogue.delete_study("1.2.3")
+    await node.catalogue.delete_study("1.2.3", SOMEBODY)
 
     assert (await node.put(data)).outcome == "stored"
 

@@ -306,3 +306,21 @@ async def test_the_cost_of_a_slice_does_not_grow_with_the_frames_of_its_image(
     await drawing.slice(many, slice_view(image, viewport=Viewport(403, 403)), viewer="a")
 
     assert time.perf_counter() - started < 1
+
+
+async def test_overlays_lie_over_a_picture_unless_they_are_left_out(
+    drawing: Drawing, keep: Callable[[Path], StoredImage], dicom_dir: Path
+) -> None:
+    image = keep(dicom_dir / "11-pixel-encodings" / "examples_overlay.dcm")
+    size = Viewport(image.description.pixel_format.columns, image.description.pixel_format.rows)
+    view = SliceView(image.description.instance_uid, 0, PNG, viewport=size)
+
+    with_overlay = imagecodecs.png_decode((await drawing.slice(image, view, viewer="a")).body).astype(int)
+    plain = imagecodecs.png_decode((await drawing.slice(image, replace(view, layers=False), viewer="a")).body)
+
+    references = [
+        imagecodecs.png_decode((dicom_dir / "reference" / "dcmtk" / f"{name}.png").read_bytes())
+        for name in ("overlay-mr-win1", "overlay-mr-win1-no-overlay")
+    ]
+    assert np.abs(with_overlay - references[0]).max() <= 1
+    assert np.abs(plain.astype(int) - references[1]).max() <= 1

@@ -1,10 +1,12 @@
 """Files that mean harm: the processes that meet them live or are replaced, stay under their memory, and name the fault.
 
-The fuzz tests change real files at random, with a seed that a failure prints; ``--long`` gives them ten minutes each.
+The fuzz tests change real files at random, with a seed that a failure prints; ``--long`` gives them ten minutes each,
+and ``APPLIANCE_TEST_SEED`` other changes.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 import time
@@ -30,7 +32,7 @@ from appliance.services.parse_process import ParseLimits, Parsers
 from appliance.storage.instances import SpoolReference
 from tests.services.node_parts import ct_slice, encoded, node_parts
 
-_SEED = 20261122
+_SEED = int(os.environ.get("APPLIANCE_TEST_SEED", "20261122"))
 _SHORT_MUTANTS = 3000
 """As many in every short run, on a slow machine as on a quick one: what passes once passes again."""
 _LONG_S = 600
@@ -107,6 +109,7 @@ def most_memory_bytes(pid: int | None) -> int:
     raise AssertionError("no VmHWM")
 
 
+@pytest.mark.timeout(4 * _LONG_S)
 async def test_the_parsers_survive_files_that_are_changed_at_random(
     request: pytest.FixtureRequest, tmp_path: Path, seeds: list[bytes]
 ) -> None:
@@ -154,6 +157,7 @@ async def decoder() -> AsyncIterator[Decoder]:
     await child.stop()
 
 
+@pytest.mark.timeout(4 * _LONG_S)
 async def test_decoding_survives_files_that_are_changed_at_random(
     request: pytest.FixtureRequest, decoder: Decoder, seeds: list[bytes]
 ) -> None:

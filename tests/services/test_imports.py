@@ -11,7 +11,7 @@ from appliance.domain.errors import StoreFull
 from appliance.services.imports import ArchiveLimits, Tally, import_folder
 from appliance.services.ingest import IngestSettings
 from appliance.storage.instances import Spool
-from tests.services.node_parts import NodeParts, ct_slice, encoded, node_parts
+from tests.services.node_parts import SOMEBODY, NodeParts, ct_slice, encoded, node_parts
 
 DICOMDIR = "13-dicomdir/set/DICOMDIR"
 
@@ -219,4 +219,4 @@ async def test_bytes_of_real_files_come_back_unchanged(node, dicom_dir):
         image = await node.catalogue.stored_image(stored.study_uid, stored.series_uid, stored.instance_uid)
         with node.store.open(image.key) as reader:
             assert reader.read_all() == file.read_bytes()
-        await node.catalogue.delete_study(stored.study_uid)
+        await node.catalogue.delete_study(stored.study_uid, SOMEBODY)

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ from appliance.services.parse_process import ParseLimits
 from appliance.storage import index
 from appliance.storage.instances import Spool
 from appliance.storage.structure import DataSetLimits
-from tests.services.node_parts import NODE_ID, ct_slice, encoded, node_parts
+from tests.services.node_parts import NODE_ID, SOMEBODY, ct_slice, encoded, node_parts
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ async def test_a_study_that_is_deleted_takes_the_bytes_of_its_conflicts_along(no
     with pytest.raises(Conflict):
         await node.put(encoded(ct_slice(value=2)))
 
-    await node.catalogue.delete_study("1.2.3")
+    await node.catalogue.delete_study("1.2.3", SOMEBODY)
 
     assert node.kept_files() == []
     assert (await node.catalogue.conflicts(limit=10, offset=0)).total == 0
@@ -167,12 +168,37 @@ async def test_an_index_that_fails_leaves_no_row(node, monkeypatch):
         raise RuntimeError("no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(index, "add", fail)
+        patch.setattr(index, "add_all", fail)
         with pytest.raises(RuntimeError):
             await node.put(encoded(ct_slice()))
 
     assert (await node.put(encoded(ct_slice()))).outcome == "stored"
     assert len(node.kept_files()) == 1
+
+
+async def test_an_instance_that_the_index_refuses_takes_none_along(node, monkeypatch):
+    groups = []
+    add_all = index.add_all
+
+    def refuse_the_third(tx, node_id, arrived):
+        groups.append(len(arrived))
+        if len(groups) == 1:
+            time.sleep(0.3)  # meanwhile the others gather
+        if any(parsed.instance.number == 3 for parsed, _ in arrived):
+            raise RuntimeError("no")
+        return add_all(tx, node_id, arrived)
+
+    monkeypatch.setattr(index, "add_all", refuse_the_third)
+    outcomes = await asyncio.gather(*(node.put(encoded(ct_slice(n))) for n in range(1, 9)), return_exceptions=True)
+
+    assert [getattr(outcome, "outcome", type(outcome)) for outcome in outcomes] == [
+        *["stored"] * 2,
+        RuntimeError,
+        *["stored"] * 5,
+    ]
+    assert max(groups) > 1
+    assert node.spooled_files() == []
+    assert (await node.catalogue.series("1.2.3", "1.2.3.1")).instance_count == 7
 
 
 async def test_a_file_that_takes_the_parser_too_long_is_refused_and_the_next_is_stored(tmp_path):

@@ -9,7 +9,7 @@ from appliance.domain.errors import Conflict
 from appliance.services import removals
 from appliance.services.reconciliation import Findings, Reconciliation
 from appliance.storage import index
-from tests.services.node_parts import NODE_ID, NodeParts, ct_slice, encoded, node_parts
+from tests.services.node_parts import NODE_ID, SOMEBODY, NodeParts, ct_slice, encoded, node_parts
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ async def test_a_row_whose_instance_was_deleted_meanwhile_is_not_missed(node, mo
     compare = Reconciliation._compare
 
     async def delete_then_compare(self: Reconciliation, rows: object) -> None:
-        await node.catalogue.delete_study("1.2.3")
+        await node.catalogue.delete_study("1.2.3", SOMEBODY)
         await compare(self, rows)
 
     monkeypatch.setattr(Reconciliation, "_compare", delete_then_compare)

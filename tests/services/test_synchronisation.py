@@ -40,11 +40,13 @@ class Above:
 
     def __init__(self, *failures: Exception) -> None:
         self.heard: list[int] = []
+        self.deliveries = 0
         self._failures = list(failures)
 
     async def deliver(self, delivery: Delivery) -> Acknowledgement:
         if self._failures:
             raise self._failures.pop()
+        self.deliveries += 1
         self.heard += [change.sequence for change in delivery.changes]
         return Acknowledgement(self.heard[-1])
 
@@ -75,6 +77,25 @@ async def test_changes_go_up_in_order_and_batch_by_batch() -> None:
     await carry(Memory(1200), above)
 
     assert above.heard == list(range(1, 1201))
+
+
+async def test_changes_that_come_while_others_are_told_go_up_together() -> None:
+    outbox, above = Memory(20), Above()
+    later = [outbox.changes.pop() for _ in range(19)][::-1]
+    uplink = Uplink("node", CHILD, outbox, above, verifier=TokenVerifier(), metrics=Metrics())
+    uplink.start()
+
+    for change in later:
+        await asyncio.sleep(0.005)
+        outbox.changes.append(change)
+        uplink.wake()
+    async with asyncio.timeout(10):
+        while len(above.heard) < 20:
+            await asyncio.sleep(0.005)
+    await uplink.stop()
+
+    assert above.heard == list(range(1, 21))
+    assert above.deliveries < 10
 
 
 async def test_a_parent_that_is_away_is_asked_again() -> None:

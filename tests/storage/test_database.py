@@ -11,7 +11,7 @@ from peewee import BigIntegerField, IntegerField, TextField
 
 from appliance.domain.errors import SettingsError, Unavailable
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage.database import Database, Migration, Table, Transaction, migrate
+from appliance.storage.database import Database, Migration, Statement, Table, Transaction, given, insertion, migrate
 
 
 class Counter(Table):
@@ -53,6 +53,35 @@ def test_no_update_is_lost_between_threads(database):
         list(threads.map(lambda _: database.run(add_one), range(200)))
 
     assert database.read(value_of_a) == 200
+
+
+def test_a_statement_is_carried_out_with_the_values_of_each_time(database):
+    find = Statement(Counter.select(Counter.value).where(Counter.name == given("name")))
+    raise_by = Statement(
+        Counter.update({Counter.value: Counter.value + given("by")}).where(Counter.name == given("name"))
+    )
+    add = insertion(Counter)
+
+    for number, name in enumerate("bcd"):
+        database.run(lambda tx, name=name, value=number: tx.each(add, name=name, value=value))
+    database.run(lambda tx: tx.each(raise_by, name="c", by=40))
+
+    assert database.read(lambda tx: [tx.each(find, name=name) for name in "abcdx"]) == [
+        [(0,)],
+        [(0,)],
+        [(41,)],
+        [(2,)],
+        [],
+    ]
+
+
+def test_a_statement_takes_the_same_key_only_once(database):
+    add = insertion(Counter)
+
+    with pytest.raises(peewee.IntegrityError):
+        database.run(lambda tx: tx.each(add, name="a", value=1))
+
+    assert database.read(value_of_a) == 0
 
 
 def test_an_exception_undoes_everything(database):

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from appliance.domain.changes import PatientNumber
 from appliance.domain.errors import NotFound
+from appliance.domain.hierarchy import ParsedInstance
 from appliance.domain.searches import Filter, Level, Search
 from appliance.storage import index, queries
 from appliance.storage.database import Database, MigrationRow, Transaction, migrate
@@ -16,6 +18,7 @@ from appliance.storage.index import StoredBytes
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
 from tests.services.node_parts import ct_slice, encoded
+from tests.storage.test_parsing import with_other_ids
 
 NODE = UUID(int=2)
 
@@ -45,6 +48,27 @@ def test_an_instance_is_found_as_it_was_added(database: Database) -> None:
     assert [image.description.instance_number for image in series.images] == [1, 2]
     assert study.patient.person_name == "Muster^Eva"
     assert [held.instance_count for held in study.series] == [2]
+
+
+def test_several_at_once_are_held_like_one_after_another_and_told_study_by_study(database: Database) -> None:
+    def arrived(number: int, key: str = "", **where: str) -> tuple[ParsedInstance, StoredBytes]:
+        parsed = parse(InMemory(encoded(ct_slice(number, **where))))
+        return parsed, StoredBytes(key or f"{number:064x}", "0" * 32, 1)
+
+    together = [
+        arrived(1),
+        arrived(2),
+        arrived(2),
+        arrived(2, key="f" * 64),
+        arrived(3, series="1.2.3.2"),
+        arrived(4, study="1.9", series="1.9.1"),
+    ]
+    outcomes = database.run(lambda tx: index.add_all(tx, NODE, together))
+
+    assert outcomes == ["stored", "stored", "already-there", "conflict", "stored", "stored"]
+    assert [held.instance_count for held in database.read(lambda tx: index.study(tx, "1.2.3")).series] == [2, 1]
+    told = [one.change for one in database.read(lambda tx: index.OUTBOX.waiting(tx, limit=10))]
+    assert [(one.study_uid, one.series_count, one.instance_count) for one in told] == [("1.2.3", 2, 3), ("1.9", 1, 1)]
 
 
 def test_the_same_bytes_are_there_and_others_conflict(database: Database) -> None:
@@ -81,9 +105,19 @@ def test_writers_at_once_lose_nothing_and_number_the_outbox_without_gaps(databas
     assert outcomes == ["stored"] * 24
     (held,) = database.read(lambda tx: index.study(tx, "1.2.3")).series
     assert held.instance_count == 24
-    told = database.read(lambda tx: index.outbox(tx, limit=100))
+    told = database.read(lambda tx: index.OUTBOX.waiting(tx, limit=100))
     assert [change.sequence for change in told] == list(range(1, 25))
     assert told[-1].change.instance_count == 24  # type: ignore[union-attr]
+
+
+def test_the_outbox_tells_the_other_numbers_of_the_patient(database: Database) -> None:
+    parsed = parse(InMemory(encoded(with_other_ids())))
+    database.run(lambda tx: index.add(tx, NODE, parsed, StoredBytes("a" * 64, "0" * 32, 9)))
+
+    (told,) = database.read(lambda tx: index.OUTBOX.waiting(tx, limit=2))
+
+    assert told.change.patient.other_numbers == (PatientNumber("INSURER", "99"),)  # type: ignore[union-attr]
+    assert database.read(lambda tx: index.study(tx, "1.2.3")).patient.other_ids == (("INSURER", "99"),)
 
 
 def test_rows_are_read_page_by_page_in_order(database: Database) -> None:

@@ -287,3 +287,18 @@ def test_odd_and_hostile_files_are_parsed_or_refused_and_nothing_else(dicom_dir,
                 assert refusal.key == BEYOND_THE_LIMITS[file.name]
             else:
                 assert (found.image is None) != (found.not_drawable_reason is None)
+
+
+def with_other_ids() -> Dataset:
+    """A CT slice with Other Patient IDs Sequence: an insurance number, and two items that say nothing."""
+    ds = ct_slice()
+    ds.OtherPatientIDsSequence = Sequence()
+    for issuer, value in (("INSURER", "99"), ("", "98"), ("INSURER", "")):
+        item = Dataset()
+        item.PatientID, item.IssuerOfPatientID, item.TypeOfPatientID = value, issuer, "TEXT"
+        ds.OtherPatientIDsSequence.append(item)
+    return ds
+
+
+def test_other_patient_ids_count_with_their_issuer_only():
+    assert parsed(encoded(with_other_ids())).patient.other_ids == (("INSURER", "99"),)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from appliance.domain.identifiers import InstitutionId, patient_id_for
+from appliance.domain.identifiers import InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity
 from appliance.storage import toplevel
-from appliance.storage.database import Database, migrate
+from appliance.storage.database import Database, MigrationRow, Transaction, migrate
 from appliance.storage.toplevel import InstitutionEntry, NodeEntry
 
 CLINIC = InstitutionId(UUID(int=1))
@@ -28,9 +29,9 @@ def database(database_url: str) -> Iterator[Database]:
 
 def patient(family_name: str, given_name: str, born: str | None = None, *, number: str = "") -> Patient:
     number = number or f"{family_name} {given_name}"
-    identity = PatientIdentity(CLINIC, "", number)
     birth_date = date.fromisoformat(born) if born else None
-    return Patient(patient_id_for(CLINIC, "", number), family_name, given_name, birth_date, "F", (identity,))
+    identity = PatientIdentity(CLINIC, "", number)
+    return Patient(PatientId(uuid4()), family_name, given_name, birth_date, "F", (identity,), (CLINIC,))
 
 
 def names(database: Database, search: str, **page: int) -> list[str]:
@@ -40,8 +41,15 @@ def names(database: Database, search: str, **page: int) -> list[str]:
 
 
 def keep(database: Database, *patients: Patient) -> None:
+    def add(tx: Transaction, one: Patient) -> None:
+        toplevel.add_patient(tx, one)
+        for identity in one.identities:
+            toplevel.know_number(tx, identity, one.id)
+        for institution_id in one.institution_ids:
+            toplevel.note_held(tx, one.id, institution_id)
+
     for one in patients:
-        database.run(lambda tx, one=one: toplevel.keep_patient(tx, one))  # type: ignore[misc]
+        database.run(lambda tx, one=one: add(tx, one))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("search", ["müll", "MULL", "mull", "anna", "ann mul", "mül ann", ""])
@@ -87,15 +95,63 @@ def test_the_total_counts_what_is_on_no_page(database: Database) -> None:
     assert total == 3
 
 
-def test_a_patient_that_is_kept_again_is_renamed_and_not_doubled(database: Database) -> None:
-    keep(database, patient("Müller", "Anna", number="1"), patient("Maier", "Anna", number="1"))
+def test_a_patient_is_read_as_it_was_kept(database: Database) -> None:
+    anna = patient("Müller", "Anna", "1970-01-31")
+    keep(database, anna)
 
-    assert names(database, "") == ["Maier"]
-    assert names(database, "muller") == []
+    assert database.read(lambda tx: toplevel.patient(tx, anna.id)) == anna
 
 
-def test_the_same_number_at_another_institution_is_another_patient() -> None:
-    assert patient_id_for(CLINIC, "", "1") != patient_id_for(OTHER, "", "1")
+def test_a_patient_that_is_added_again_stays_as_it_was(database: Database) -> None:
+    anna = patient("Müller", "Anna")
+    keep(database, anna, replace(anna, family_name="Maier"))
+
+    assert names(database, "") == ["Müller"]
+
+
+def test_a_number_of_somebody_is_not_given_to_another_unless_it_is_taken_from_them(database: Database) -> None:
+    anna, berta, clara = (patient(name, "", number=name) for name in ("Anna", "Berta", "Clara"))
+    keep(database, anna, berta, clara)
+    (of_anna,) = anna.identities
+
+    assert not database.run(lambda tx: toplevel.know_number(tx, of_anna, berta.id))
+    assert not database.run(lambda tx: toplevel.know_number(tx, of_anna, berta.id, instead_of=clara.id))
+    assert database.run(lambda tx: toplevel.know_number(tx, of_anna, berta.id, instead_of=anna.id))
+
+    known = database.read(lambda tx: toplevel.patient_with_number(tx, of_anna))
+    assert known is not None
+    assert known.id == berta.id
+
+
+def test_a_number_is_taken_from_its_owner_only(database: Database) -> None:
+    anna, berta = patient("Anna", "", number="1"), patient("Berta", "", number="2")
+    keep(database, anna, berta)
+    (number,) = anna.identities
+
+    database.run(lambda tx: toplevel.forget_number(tx, number, berta.id))
+    assert database.read(lambda tx: toplevel.patient_with_number(tx, number)) is not None
+    database.run(lambda tx: toplevel.forget_number(tx, number, anna.id))
+    assert database.read(lambda tx: toplevel.patient_with_number(tx, number)) is None
+
+
+def test_the_same_number_at_another_institution_is_nobody(database: Database) -> None:
+    keep(database, patient("Müller", "Anna", number="1"))
+
+    assert database.read(lambda tx: toplevel.patient_with_number(tx, PatientIdentity(OTHER, "", "1"))) is None
+
+
+def test_who_holds_something_of_whom_is_taken_over_from_the_numbers(database: Database) -> None:
+    keep(database, replace(patient("Müller", "Anna"), institution_ids=()))
+
+    def as_it_was(tx: Transaction) -> None:
+        tx.drop_table("patient_institution")
+        tx.execute(MigrationRow.delete().where(MigrationRow.number == 3))
+
+    database.run(as_it_was)
+    migrate(database, "toplevel", toplevel.MIGRATIONS)
+
+    found, _ = database.read(lambda tx: toplevel.search_patients(tx, "anna", limit=1, offset=0))
+    assert found[0].institution_ids == (CLINIC,)
 
 
 def test_the_directory_names_institutions_and_their_nodes(database: Database) -> None:

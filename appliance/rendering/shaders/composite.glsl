@@ -40,29 +40,32 @@ vec4 colour_at(vec3 position) {
     return texelFetch(transfer, ivec2(int(value * (ENTRIES - 1.0) + 0.5), 0), 0);
 }
 
+// Three loops within one, and none in an "if": rasterisers that go through both branches of an "if" leave a loop when no ray is
+// in it any more. So the dear part, light, is reckoned once for each sample that shows, and not for each sample.
 void main() {
     vec3 start = origin + place.x * across + place.y * down + offset_of_ray() * ahead;
     vec2 inside = steps_inside(start);
     vec4 seen = vec4(0.0);
     float i = ceil(inside.x);
-    while (i <= inside.y) {
-        vec3 block = block_at(start + i * ahead);
-        float until = min(inside.y, last_in_block(start, block, i));
-        if (texelFetch(occupancy, ivec3(block), 0).r > 0.0) {
-            for (; i <= until; i += 1.0) {
-                vec3 position = start + i * ahead;
-                vec4 colour = colour_at(position);
-                if (colour.a > 0.0) {
-                    float part = (1.0 - seen.a) * colour.a;
-                    seen += vec4(part * lit(colour.rgb, position), part);
-                }
-            }
-            if (seen.a > OPAQUE) {
-                break;
-            }
-        } else {
-            i = floor(until) + 1.0;
+    float until = i - 1.0;  // last step of the occupied block that the ray is in
+    while (i <= inside.y && seen.a <= OPAQUE) {
+        while (i > until && i <= inside.y) {
+            vec3 block = block_at(start + i * ahead);
+            float last = min(inside.y, last_in_block(start, block, i));
+            bool is_occupied = texelFetch(occupancy, ivec3(block), 0).r > 0.0;
+            until = is_occupied ? last : until;
+            i = is_occupied ? i : floor(last) + 1.0;
         }
+        vec4 colour = vec4(0.0);
+        vec3 position = start;
+        while (i <= until && colour.a == 0.0) {
+            position = start + i * ahead;
+            colour = colour_at(position);
+            i += 1.0;
+        }
+        float part = (1.0 - seen.a) * colour.a;
+        seen += vec4(part * lit(colour.rgb, position), part);
     }
-    painted = vec4(min(seen.rgb, vec3(1.0)), 1.0);
+    // What is left of a ray that ended early would look like what it saw so far.
+    painted = vec4(min(seen.rgb / (seen.a > OPAQUE ? seen.a : 1.0), vec3(1.0)), 1.0);
 }

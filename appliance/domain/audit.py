@@ -1,0 +1,89 @@
+"""Who did what to which object, when, from where, and how it ended (PS3.15 A.5).
+
+An event never names a patient: objects are known by their UIDs, people by their accounts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
+
+
+class ActorKind(StrEnum):
+    ACCOUNT = "account"
+    PEER = "peer"
+    """A device or an archive of the DICOM network, known by its AE title."""
+    COMMAND = "command"
+    """Somebody at the shell of the appliance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who."""
+
+    kind: ActorKind
+    id: str
+    """The id of an account, an AE title, the name of a command; empty where it is not known."""
+    name: str = ""
+    """The username, of the appliance or of the system."""
+    address: str = ""
+    """From where; empty at the shell."""
+
+
+class Action(StrEnum):
+    DELETE = "delete"
+    OPEN = "open"
+    """A study's list of series, its metadata or its pictures, for the first time in a while."""
+    RETRIEVE = "retrieve"
+    """The objects themselves, for the first time in a while."""
+    KEEP_APART = "keep-apart"
+    """Other bytes came under the UID of an instance that is held."""
+    ROTATE_KEY = "rotate-key"
+    LOG_IN = "log-in"
+    CREATE_ACCOUNT = "create-account"
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What it was done to."""
+
+    kind: str
+    """``study``, ``series``, ``instance``, ``account`` or ``store``."""
+    uid: str = ""
+    study_uid: str = ""
+    """Of a series or an instance."""
+
+
+def dicom_subject(
+    study_uid: StudyUid, series_uid: SeriesUid | None = None, instance_uid: InstanceUid | None = None
+) -> Subject:
+    """A study, a series of it, or an instance of that."""
+    if instance_uid is not None:
+        return Subject("instance", instance_uid, study_uid)
+    if series_uid is not None:
+        return Subject("series", series_uid, study_uid)
+    return Subject("study", study_uid, study_uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    actor: Actor
+    action: Action
+    subject: Subject
+    outcome: Outcome = Outcome.DONE
+    reason: str = ""
+    """The key of the refusal, or the AE title that objects went to."""
+    instances: int = 0
+    """How many it was done to."""
+    size_bytes: int = 0
+    """Of these."""
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
