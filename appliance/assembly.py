@@ -274,7 +274,9 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     bench.blueprints += [
         studies(catalogue, bench.access, auditing, institution_id),
         conflicts(catalogue, bench.access),
-        Pictures(catalogue, drawing, bench.access, auditing, bench.metrics).blueprint(),
+        Pictures(
+            catalogue, archive, drawing, bench.access, auditing, metrics=bench.metrics, base_url=settings.base_url
+        ).blueprint(),
         Queries(archive, bench.access, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),

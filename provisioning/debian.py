@@ -57,6 +57,7 @@ PACKAGES = (
     Package("libopengl0", "OpenGL: the functions themselves, loaded by PyOpenGL"),
     Package("libegl-mesa0", "EGL of Mesa, for machines without a GPU"),
     Package("libgl1-mesa-dri", "Mesa's drivers, llvmpipe among them: draws without a GPU"),
+    Package("fonts-dejavu-core", "the letters that annotations are written in, with accents"),
     Package("libfreetype6", "glumpy refuses to be imported without it"),
 )
 TEST_PACKAGES = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from appliance.domain.annotations import Annotation
 from appliance.domain.identifiers import InstanceUid, SeriesUid
 from appliance.domain.image import Window
 
@@ -22,13 +23,23 @@ class RenderingMethod(StrEnum):
     AVERAGE_IP = "average_ip"
 
 
+STORED_VALUES: Literal["application/vnd.appliance.stored-values"] = "application/vnd.appliance.stored-values"
+"""Media type of what is no picture: a frame's stored values, all bits of them, as docs/api.md says."""
+
+ValueType = Literal["uint8", "int8", "uint16", "int16"]
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """How a picture becomes bytes."""
 
-    media_type: Literal["image/jpeg", "image/png", "image/webp", "image/jxl"]
+    media_type: Literal[
+        "image/jpeg", "image/png", "image/webp", "image/jxl", "image/avif", "application/vnd.appliance.stored-values"
+    ]
     quality: int | None = None
-    """1 to 100 of a lossy encoding; None is lossless for PNG, WebP and JPEG XL, and the default of JPEG."""
+    """1 to 100 of a lossy encoding; None is lossless where the format can be, and the default of JPEG."""
+    has_profile: bool = False
+    """Whether colours carry the ICC profile of sRGB, in which they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,9 @@ class Viewport:
     width: int
     height: int
     source: Region | None = None
+    is_mirrored: bool = False
+    """Left and right exchanged."""
+    is_upside_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,7 @@ class SliceView:
     invert: bool = False
     layers: bool = True
     """With the overlays and the shutter that the file lays over its pixels."""
+    annotation: Annotation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +125,17 @@ class VolumeView:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredValues:
+    """What stored values, given as they are, are made of."""
+
+    type: ValueType
+    samples: int
+    """1, or 3: red, green and blue."""
+    sha256: str
+    """In hexadecimal, of the values (row, column, sample), little endian."""
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """An encoded picture and what is to be known of it."""
 
@@ -125,3 +151,5 @@ class Picture:
     """Through which its grey was made; None of colours and of tables."""
     is_coarse: bool = False
     """Drawn smaller or with larger steps than asked for, because of the time budget."""
+    stored_values: StoredValues | None = None
+    """Where the body is not a picture but these."""

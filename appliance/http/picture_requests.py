@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import get_args
 
+from appliance.domain.annotations import KINDS, AnnotationKind
 from appliance.domain.cameras import Orientation, backed_off, whole_view
-from appliance.domain.errors import BadRequest, NotAcceptable
-from appliance.domain.identifiers import InstanceUid, SeriesUid
-from appliance.domain.image import Window
+from appliance.domain.errors import BadRequest, NotAcceptable, NotFound
+from appliance.domain.identifiers import SeriesUid
+from appliance.domain.image import ImageDescription, Window
 from appliance.domain.views import (
+    STORED_VALUES,
     Camera,
     Encoding,
     PlaneView,
@@ -21,38 +24,107 @@ from appliance.domain.views import (
     Viewport,
     VolumeView,
 )
+from appliance.http.media_types import MediaType, accepted
 
 Query = Mapping[str, str]
 
-_MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/jxl")
+_DEFAULT = "image/jpeg"
 _ANY = frozenset({"*/*", "image/*"})
-"""Means the default of PS3.18 §8.7.4 for a single frame, image/jpeg."""
+"""Means the default of PS3.18 §8.7.4 for a single frame."""
+_MULTIPART = frozenset({"multipart/related", "multipart/*"})
+_PROFILES = {"no": False, "yes": True, "srgb": True}
+_WITH_PROFILE = ("image/jpeg", "image/png", "image/webp")
+_OF_PICTURES = ("window", "viewport", "quality", "invert", "annotation", "iccprofile")
 _FUNCTIONS = {"linear": "linear", "linear-exact": "linear-exact", "sigmoid": "sigmoid"}
 _LARGEST_SIDE = 8192
-_LOSSY_BY_DEFAULT = {"image/jpeg": 90, "image/webp": 90}
+_LOSSY_BY_DEFAULT = {"image/jpeg": 90, "image/webp": 90, "image/avif": 90}
+_THUMBNAIL_SIDE = 160
+_LARGEST_THUMBNAIL_SIDE = 512
+_THUMBNAIL_QUALITY = 80
 _DEFAULT_SIZE = (512, 512)
 _LONGEST_SLAB_MM = 1000.0
 
 
-def slice_view(instance_uid: InstanceUid, frame_number: int, query: Query, accept: str | None) -> SliceView:
-    """One frame as PS3.18 Retrieve Rendered asks for it; the first frame is number 1."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What is made of the frames that are asked for."""
+
+    media_type: str
+    is_multipart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The query of a picture, what is accepted, the most wanted first, and what can be made here."""
+
+    query: Query
+    accept: tuple[MediaType, ...]
+    can_make: Collection[str]
+
+    @classmethod
+    def of(cls, query: Query, accept: str | None, can_make: Collection[str]) -> Asked:
+        # PS3.18 §8.3.3.1: the parameter wins over the header.
+        return cls(query, accepted(query.get("accept") or accept), can_make)
+
+    def form(self, frame_count: int) -> Form:
+        """How ``frame_count`` frames are given back. Raises NotAcceptable."""
+        for wanted in self.accept:
+            is_multipart = wanted.name in _MULTIPART
+            name = wanted.parameters.get("type", "*/*").lower() if is_multipart else wanted.name
+            name = _DEFAULT if name in _ANY else name
+            if name in self.can_make or name == STORED_VALUES:
+                return Form(name, is_multipart or frame_count > 1)
+        raise NotAcceptable(f"A picture can be {', '.join(self.can_make)}", key="no-such-media-type")
+
+
+def annotation_kinds(query: Query) -> tuple[AnnotationKind, ...]:
+    """What is to be written into pictures (PS3.18 §8.3.5.1.1)."""
+    names = query["annotation"].lower().split(",") if "annotation" in query else []
+    for name in names:
+        if name not in KINDS:
+            raise BadRequest(f"annotation is not of {', '.join(KINDS)}", parameter="annotation")
+    return tuple(kind for kind in KINDS if kind in names)
+
+
+def slice_view(image: ImageDescription, frame_number: int, asked: Asked, frame_count: int = 1) -> SliceView:
+    """One frame as PS3.18 Retrieve Rendered asks for it, alone or of ``frame_count``; the first frame is number 1.
+
+    Its annotation is not in the query, and is put in by who knows the patient.
+    """
     if frame_number < 1:
-        raise BadRequest("The first frame is number 1", parameter="frame")
+        raise BadRequest("The first frame is number 1", parameter="frames")
+    if frame_number > len(image.frames):
+        raise NotFound(f"there is no frame {frame_number} of {len(image.frames)}", key="no-such-frame")
+    query = asked.query
+    encoding = _encoding_of(asked.form(frame_count).media_type, query)
+    if encoding.media_type == STORED_VALUES:
+        _without_rendering(query)
     return SliceView(
-        instance_uid=instance_uid,
+        instance_uid=image.instance_uid,
         frame_index=frame_number - 1,
-        encoding=_encoding(query, accept),
+        encoding=encoding,
         window=_window(query),
-        viewport=_viewport(query),
+        viewport=_viewport(query, (image.pixel_format.columns, image.pixel_format.rows)),
         invert=_flag(query, "invert"),
         layers="layers" not in query or _flag(query, "layers"),
     )
 
 
-def plane_view(
-    series_uid: SeriesUid, query: Query, accept: str | None, *, center_mm: Vector, size_mm: Vector
-) -> PlaneView:
+def thumbnail_view(image: ImageDescription, frame_index: int, asked: Asked) -> SliceView:
+    """A small picture; ``viewport`` may make it smaller or a little larger (PS3.18 §8.3.5.1.3)."""
+    viewport = _viewport(asked.query) or Viewport(_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
+    if max(viewport.width, viewport.height) > _LARGEST_THUMBNAIL_SIDE:
+        raise BadRequest(f"A thumbnail has at most {_LARGEST_THUMBNAIL_SIDE} pixels a side", parameter="viewport")
+    form = asked.form(1)
+    if form.media_type == STORED_VALUES:
+        raise NotAcceptable(f"A thumbnail can be {', '.join(asked.can_make)}", key="no-such-media-type")
+    quality = _THUMBNAIL_QUALITY if form.media_type in _LOSSY_BY_DEFAULT else None
+    return SliceView(image.instance_uid, frame_index, Encoding(form.media_type, quality), viewport=viewport)  # type: ignore[arg-type]
+
+
+def plane_view(series_uid: SeriesUid, asked: Asked, *, center_mm: Vector, size_mm: Vector) -> PlaneView:
     """A plane as ``renderedmpr`` asks for it; by default axial, seen from the feet, through the middle."""
+    query = asked.query
     size = _size(query)
     slab_mm = _number(query, "mprslab", 0.0)
     if not 0 <= slab_mm <= _LONGEST_SLAB_MM:
@@ -64,7 +136,7 @@ def plane_view(
         series_uid=series_uid,
         camera=_camera(query, "f", size, center_mm=center_mm, size_mm=size_mm),
         size=size,
-        encoding=_encoding(query, accept),
+        encoding=_drawn_encoding(asked),
         window=_window(query),
         slab_mm=slab_mm,
         method=method,
@@ -73,16 +145,15 @@ def plane_view(
     )
 
 
-def volume_view(
-    series_uid: SeriesUid, query: Query, accept: str | None, *, center_mm: Vector, size_mm: Vector
-) -> VolumeView:
+def volume_view(series_uid: SeriesUid, asked: Asked, *, center_mm: Vector, size_mm: Vector) -> VolumeView:
     """A volume as ``rendered3d`` asks for it; by default composited, seen from the front."""
+    query = asked.query
     size = _size(query)
     return VolumeView(
         series_uid=series_uid,
         camera=_camera(query, "a", size, center_mm=center_mm, size_mm=size_mm),
         size=size,
-        encoding=_encoding(query, accept),
+        encoding=_drawn_encoding(asked),
         method=_method(query, RenderingMethod.VOLUME_RENDERED),
         window=_window(query),
         preset=query.get("preset"),
@@ -91,8 +162,17 @@ def volume_view(
     )
 
 
-def _encoding(query: Query, accept: str | None) -> Encoding:
-    media_type = _media_type(query.get("accept") or accept)  # PS3.18 §8.3.3.1: the parameter wins over the header
+def _drawn_encoding(asked: Asked) -> Encoding:
+    for name in ("annotation", "iccprofile"):
+        if name in asked.query:
+            raise BadRequest(f"{name} is for frames only", parameter=name)
+    form = asked.form(1)
+    if form.media_type == STORED_VALUES or form.is_multipart:
+        raise NotAcceptable(f"A picture can be {', '.join(asked.can_make)}", key="no-such-media-type")
+    return _encoding_of(form.media_type, asked.query)
+
+
+def _encoding_of(media_type: str, query: Query) -> Encoding:
     quality = _LOSSY_BY_DEFAULT.get(media_type)
     if "quality" in query:
         quality = _integer(query["quality"], "quality")
@@ -102,30 +182,24 @@ def _encoding(query: Query, accept: str | None) -> Encoding:
             quality = None
     if media_type == "image/png":
         quality = None
-    return Encoding(media_type, quality)  # type: ignore[arg-type]  # one of _MEDIA_TYPES, which are the literals
+    return Encoding(media_type, quality, has_profile=_profile(query, media_type))  # type: ignore[arg-type]  # one of those made
 
 
-def _media_type(accept: str | None) -> str:
-    """The media type that the client wants most of those that can be made (RFC 9110 §12.5.1)."""
-    ranked = sorted(_ranges(accept or "*/*"), key=lambda wanted: -wanted[1])
-    for media_range, weight in ranked:
-        if weight > 0 and media_range in _MEDIA_TYPES:
-            return media_range
-        if weight > 0 and media_range in _ANY:
-            return _MEDIA_TYPES[0]
-    raise NotAcceptable(f"A picture can be {', '.join(_MEDIA_TYPES)}", key="no-such-media-type")
+def _profile(query: Query, media_type: str) -> bool:
+    """Whether the picture carries the profile that ``iccprofile`` asks for (PS3.18 §8.3.5.1.5): colours here are sRGB."""
+    wanted = query.get("iccprofile", "no").lower()
+    if wanted not in _PROFILES:
+        raise BadRequest(f"iccprofile is not one of {', '.join(_PROFILES)}", parameter="iccprofile")
+    if _PROFILES[wanted] and media_type not in _WITH_PROFILE:
+        raise BadRequest(f"Profiles are put into {', '.join(_WITH_PROFILE)} only", parameter="iccprofile")
+    return _PROFILES[wanted]
 
 
-def _ranges(accept: str) -> list[tuple[str, float]]:
-    ranges = []
-    for item in accept.split(","):
-        media_range, *parameters = (part.strip().lower() for part in item.split(";"))
-        weight = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
-        try:
-            ranges.append((media_range, float(weight)))
-        except ValueError:
-            raise BadRequest("Accept has a weight that is not a number", parameter="Accept") from None
-    return ranges
+def _without_rendering(query: Query) -> None:
+    """Stored values are given as they are: what would change them is refused, not passed over."""
+    for name in _OF_PICTURES:
+        if name in query:
+            raise BadRequest("Stored values are given as they are, all of them", parameter=name)
 
 
 def _window(query: Query) -> Window | None:
@@ -143,7 +217,8 @@ def _window(query: Query) -> Window | None:
     return window
 
 
-def _viewport(query: Query) -> Viewport | None:
+def _viewport(query: Query, source: tuple[int, int] | None = None) -> Viewport | None:
+    """``source`` is (columns, rows) of what the region is of, and what an empty part of it means (PS3.18 §8.3.5.1.3)."""
     text = query.get("viewport")
     if text is None:
         return None
@@ -155,18 +230,24 @@ def _viewport(query: Query) -> Viewport | None:
         raise BadRequest(f"A side of the viewport is not between 1 and {_LARGEST_SIDE}", parameter="viewport")
     if len(numbers) == 2:
         return Viewport(width, height)
-    region = Region(*(_finite(number, "viewport") for number in numbers[2:]))
-    if region.width <= 0 or region.height <= 0:
+    if source is None:
+        raise BadRequest("viewport has a region for frames only: move the camera", parameter="viewport")
+    x, y = (abs(_finite(number, "viewport")) if number else 0.0 for number in numbers[2:4])
+    columns, rows = (
+        _finite(number, "viewport") if number else length - start
+        for number, length, start in zip(numbers[4:], source, (x, y), strict=True)
+    )
+    if columns == 0 or rows == 0 or x >= source[0] or y >= source[1]:
         raise BadRequest("The viewport's region is empty", parameter="viewport")
-    return Viewport(width, height, region)
+    return Viewport(
+        width, height, Region(x, y, abs(columns), abs(rows)), is_mirrored=columns < 0, is_upside_down=rows < 0
+    )
 
 
 def _size(query: Query) -> tuple[int, int]:
     viewport = _viewport(query)
     if viewport is None:
         return _DEFAULT_SIZE
-    if viewport.source is not None:
-        raise BadRequest("viewport has no region for planes and volumes: move the camera", parameter="viewport")
     return viewport.width, viewport.height
 
 

@@ -3,110 +3,246 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import Protocol, TypeVar, cast
 
 from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Account, Right
+from appliance.domain.annotations import AnnotationKind, annotation
 from appliance.domain.audit import Action
-from appliance.domain.errors import BadRequest, NotDrawable
+from appliance.domain.errors import BadRequest, TooLarge
+from appliance.domain.grayscale import is_inverted
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
-from appliance.domain.image import StoredImage
-from appliance.domain.views import Picture, PlaneView, Vector, VolumeView
-from appliance.http import picture_requests
+from appliance.domain.image import StoredSeries
+from appliance.domain.views import Picture, PlaneView, SliceView, Vector, VolumeView
+from appliance.http import addresses, picture_requests
 from appliance.http.access import Access
+from appliance.http.asgi import Scope
+from appliance.http.frame_lists import frame_numbers
+from appliance.http.parts import Pieces, one_piece, part, streamed
+from appliance.services.ahead import made_ahead
+from appliance.services.archive import Archive
 from appliance.services.audit import Auditing
-from appliance.services.catalogue import Catalogue, NoVolume
+from appliance.services.catalogue import Catalogue, StoredFrame
 from appliance.services.drawing import Drawing
 from appliance.services.metrics import Metrics
 
-_SERIES = "/dicom-web/studies/<study>/series/<series>"
+_STUDY = "/dicom-web/studies/<study>"
+_SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
 _PICTURE_VERSION = "2"
 """Part of every ETag; raised when the same view is drawn differently, so that no cache keeps the old picture."""
 _SETTLED = "private, max-age=31536000, immutable"
+_CHANGING = "no-cache"
+"""Another image may stand for a series or a study when more of it has arrived."""
 _UNSETTLED = "no-store"
+_MOST_PICTURES = 1000
+"""Of one answer."""
+
+
+_View = TypeVar("_View", PlaneView, VolumeView)
+_ViewMade_co = TypeVar("_ViewMade_co", PlaneView, VolumeView, covariant=True)
+_ViewTaken_contra = TypeVar("_ViewTaken_contra", PlaneView, VolumeView, contravariant=True)
+
+
+class _Understand(Protocol[_ViewMade_co]):
+    """``plane_view`` or ``volume_view``."""
+
+    def __call__(
+        self, series_uid: SeriesUid, asked: picture_requests.Asked, *, center_mm: Vector, size_mm: Vector
+    ) -> _ViewMade_co: ...
+
+
+class _DrawVolume(Protocol[_ViewTaken_contra]):
+    """``Drawing.plane`` or ``Drawing.volume``."""
+
+    async def __call__(self, series: StoredSeries, view: _ViewTaken_contra, *, viewer: str) -> Picture: ...
+
+
+def _window(picture: Picture) -> dict[str, str]:
+    if picture.window is None:
+        return {}
+    return {"Rendered-Window": f"{picture.window.center:g},{picture.window.width:g}"}
 
 
 class Pictures:
     """The resources; what they need is handed over once."""
 
     def __init__(
-        self, catalogue: Catalogue, drawing: Drawing, access: Access, auditing: Auditing, metrics: Metrics
+        self,
+        catalogue: Catalogue,
+        archive: Archive,
+        drawing: Drawing,
+        access: Access,
+        auditing: Auditing,
+        *,
+        metrics: Metrics,
+        base_url: str,
     ) -> None:
         self._catalogue = catalogue
+        self._archive = archive
         self._auditing = auditing
         self._drawing = drawing
         self._access = access
         self._metrics = metrics
+        self._base_url = base_url
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("pictures", __name__)
+        blueprint.get(f"{_STUDY}/rendered")(self.study)
+        blueprint.get(f"{_SERIES}/rendered")(self.series)
         blueprint.get(f"{_INSTANCE}/rendered")(self.instance)
-        blueprint.get(f"{_INSTANCE}/frames/<frames>/rendered")(self.frame)
-        blueprint.get(f"{_INSTANCE}/thumbnail")(self.instance_thumbnail)
+        blueprint.get(f"{_INSTANCE}/frames/<frames>/rendered")(self.frames)
+        blueprint.get(f"{_STUDY}/thumbnail")(self.study_thumbnail)
         blueprint.get(f"{_SERIES}/thumbnail")(self.series_thumbnail)
+        blueprint.get(f"{_INSTANCE}/thumbnail")(self.instance_thumbnail)
+        blueprint.get(f"{_INSTANCE}/frames/<frames>/thumbnail")(self.frame_thumbnail)
         blueprint.get(f"{_SERIES}/renderedmpr")(self.plane)
         blueprint.get(f"{_SERIES}/rendered3d")(self.volume)
         return blueprint
 
+    # Frames
+
+    async def study(self, study: str) -> Response:
+        viewer = await self._viewer(study)
+        uid = StudyUid(checked_uid(study, "study"))
+        return await self._rendered(viewer, uid, await self._catalogue.frames(uid, at_most=_MOST_PICTURES))
+
+    async def series(self, study: str, series: str) -> Response:
+        viewer = await self._viewer(study)
+        uids = _uids(study, series)
+        return await self._rendered(viewer, uids[0], await self._catalogue.frames(*uids, at_most=_MOST_PICTURES))
+
     async def instance(self, study: str, series: str, instance: str) -> Response:
-        return await self.frame(study, series, instance, "1")
+        return await self._of_instance(study, series, instance, None)
 
-    async def frame(self, study: str, series: str, instance: str, frames: str) -> Response:
+    async def frames(self, study: str, series: str, instance: str, frames: str) -> Response:
+        return await self._of_instance(study, series, instance, frame_numbers(frames))
+
+    async def _of_instance(self, study: str, series: str, instance: str, numbers: Sequence[int] | None) -> Response:
         viewer = await self._viewer(study)
-        if not frames.isascii() or not frames.isdigit():
-            raise BadRequest("One frame at a time, by its number", parameter="frames")
-        image = await self._catalogue.stored_image(*_uids(study, series), _instance_uid(instance))
-        view = picture_requests.slice_view(
-            image.description.instance_uid, int(frames), request.args, request.headers.get("Accept")
+        uids = (*_uids(study, series), _instance_uid(instance))
+        image = await self._catalogue.stored_image(*uids)
+        indexes = range(len(image.description.frames)) if numbers is None else [number - 1 for number in numbers]
+        if len(indexes) > _MOST_PICTURES:
+            raise TooLarge(f"These are more than {_MOST_PICTURES} pictures", key="too-many-pictures")
+        return await self._rendered(viewer, uids[0], [StoredFrame(uids[1], image, index) for index in indexes])
+
+    async def _rendered(self, viewer: str, study_uid: StudyUid, frames: Sequence[StoredFrame]) -> Response:
+        """One picture, or one for each frame as parts, in order (PS3.18 §10.4.4)."""
+        asked = self._asked()
+        form = asked.form(len(frames))
+        views = [
+            picture_requests.slice_view(one.image.description, one.frame_index + 1, asked, len(frames))
+            for one in frames
+        ]
+        if kinds := picture_requests.annotation_kinds(asked.query):
+            views = await self._annotated(study_uid, frames, views, kinds)
+
+        def draw(index: int) -> Awaitable[Picture]:
+            return self._drawing.slice(frames[index].image, views[index], viewer=viewer)
+
+        if not form.is_multipart:
+            one = frames[0]
+            return await self._answer(
+                _etag(one.image.key, views[0]), lambda: draw(0), about=lambda picture: _about(picture, one)
+            )
+        root = addresses.dicom_web(cast(Scope, request.scope), self._base_url)
+        pictures = made_ahead([partial(draw, index) for index in range(len(frames))])
+        return await streamed(
+            form.media_type, lambda boundary: self._parts(boundary, root, study_uid, frames, pictures)
         )
-        etag = _etag(image.key, view)
-        return await self._answer(etag, lambda: self._drawing.slice(image, view, viewer=viewer))
 
-    async def instance_thumbnail(self, study: str, series: str, instance: str) -> Response:
+    async def _annotated(
+        self,
+        study_uid: StudyUid,
+        frames: Sequence[StoredFrame],
+        views: Sequence[SliceView],
+        kinds: Sequence[AnnotationKind],
+    ) -> list[SliceView]:
+        said = await self._archive.attributes(study_uid, {view.instance_uid for view in views})
+        return [
+            replace(
+                view,
+                annotation=annotation(
+                    said[view.instance_uid], kinds, view.frame_index + 1, len(frame.image.description.frames)
+                ),
+            )
+            for frame, view in zip(frames, views, strict=True)
+        ]
+
+    async def _parts(
+        self,
+        boundary: str,
+        root: str,
+        study_uid: StudyUid,
+        frames: Sequence[StoredFrame],
+        pictures: AsyncGenerator[Picture, None],
+    ) -> Pieces:
+        places = iter(frames)
+        async with aclosing(pictures):
+            async for picture in pictures:
+                self._metrics.observe_picture(picture)
+                frame = next(places)
+                lines = {"Content-Type": picture.media_type, **_about(picture, frame)}
+                head = "\r\n".join(f"{name}: {value}" for name, value in lines.items())
+                uids = (study_uid, frame.series_uid, frame.image.description.instance_uid)
+                url = f"{addresses.resource(root, uids)}/frames/{frame.frame_index + 1}/rendered"
+                async for piece in part(boundary, head, url, one_piece(picture.body)):
+                    yield piece
+
+    # Thumbnails
+
+    async def study_thumbnail(self, study: str) -> Response:
         viewer = await self._viewer(study)
-        image = await self._catalogue.stored_image(*_uids(study, series), _instance_uid(instance))
-        return await self._thumbnail(image, 0, viewer, _SETTLED)
+        middle = await self._catalogue.representative_frame(StudyUid(checked_uid(study, "study")))
+        return await self._thumbnail(middle, viewer, _CHANGING)
 
     async def series_thumbnail(self, study: str, series: str) -> Response:
         viewer = await self._viewer(study)
-        middle = await self._catalogue.representative_image(*_uids(study, series))
-        # Not for ever: another image may stand for the series when more of it has arrived.
-        return await self._thumbnail(middle.image, middle.frame_index, viewer, "no-cache")
+        middle = await self._catalogue.representative_frame(*_uids(study, series))
+        return await self._thumbnail(middle, viewer, _CHANGING)
 
-    async def _thumbnail(self, image: StoredImage, frame_index: int, viewer: str, caching: str) -> Response:
-        etag = _etag(image.key, ("thumbnail", frame_index))
-        return await self._answer(
-            etag, lambda: self._drawing.thumbnail(image, frame_index, viewer=viewer), caching=caching
-        )
+    async def instance_thumbnail(self, study: str, series: str, instance: str) -> Response:
+        return await self.frame_thumbnail(study, series, instance, "1")
+
+    async def frame_thumbnail(self, study: str, series: str, instance: str, frames: str) -> Response:
+        viewer = await self._viewer(study)
+        number, *others = frame_numbers(frames)
+        if others:
+            raise BadRequest("One thumbnail at a time", parameter="frames")
+        uids = _uids(study, series)
+        image = await self._catalogue.stored_image(*uids, _instance_uid(instance))
+        return await self._thumbnail(StoredFrame(uids[1], image, number - 1), viewer, _SETTLED)
+
+    async def _thumbnail(self, frame: StoredFrame, viewer: str, caching: str) -> Response:
+        view = picture_requests.thumbnail_view(frame.image.description, frame.frame_index, self._asked())
+        etag = _etag(frame.image.key, ("thumbnail", view))
+        return await self._answer(etag, lambda: self._drawing.slice(frame.image, view, viewer=viewer), caching=caching)
+
+    # Volumes
 
     async def plane(self, study: str, series: str) -> Response:
-        viewer = await self._viewer(study)
-        uids = _uids(study, series)
-        center_mm, size_mm = await self._box(*uids)
-        view = picture_requests.plane_view(
-            uids[1], request.args, request.headers.get("Accept"), center_mm=center_mm, size_mm=size_mm
-        )
-        stored = await self._catalogue.stored_series(*uids)
-        return await self._answer(
-            _etag(stored.version, view),
-            lambda: self._drawing.plane(stored, view, viewer=viewer),
-            caching=_caching(view),
-        )
+        return await self._of_volume(study, series, picture_requests.plane_view, self._drawing.plane)
 
     async def volume(self, study: str, series: str) -> Response:
+        return await self._of_volume(study, series, picture_requests.volume_view, self._drawing.volume)
+
+    async def _of_volume(
+        self, study: str, series: str, understood: _Understand[_View], drawn: _DrawVolume[_View]
+    ) -> Response:
         viewer = await self._viewer(study)
         uids = _uids(study, series)
-        center_mm, size_mm = await self._box(*uids)
-        view = picture_requests.volume_view(
-            uids[1], request.args, request.headers.get("Accept"), center_mm=center_mm, size_mm=size_mm
-        )
-        stored = await self._catalogue.stored_series(*uids)
+        volume = await self._catalogue.stored_volume(*uids)
+        view = understood(uids[1], self._asked(), center_mm=volume.center_mm, size_mm=volume.size_mm)
         return await self._answer(
-            _etag(stored.version, view),
-            lambda: self._drawing.volume(stored, view, viewer=viewer),
-            caching=_caching(view),
+            _etag(volume.series.version, view),
+            lambda: drawn(volume.series, view, viewer=viewer),
+            caching=_UNSETTLED if view.interactive else _SETTLED,
         )
 
     async def _viewer(self, study: str) -> str:
@@ -117,14 +253,17 @@ class Pictures:
         await self._auditing.looked(self._access.actor(account), Action.OPEN, study_uid)
         return f"{account.id} {request.remote_addr}"
 
-    async def _box(self, study_uid: StudyUid, series_uid: SeriesUid) -> tuple[Vector, Vector]:
-        """Middle and size of the series' volume; NotDrawable with the reason if it has none."""
-        volume = (await self._catalogue.series(study_uid, series_uid)).volume
-        if isinstance(volume, NoVolume):
-            raise NotDrawable(volume.reason, key="not-a-volume")
-        return volume.center, volume.size_mm
+    def _asked(self) -> picture_requests.Asked:
+        return picture_requests.Asked.of(request.args, request.headers.get("Accept"), self._drawing.media_types)
 
-    async def _answer(self, etag: str, draw: Callable[[], Awaitable[Picture]], *, caching: str = _SETTLED) -> Response:
+    async def _answer(
+        self,
+        etag: str,
+        draw: Callable[[], Awaitable[Picture]],
+        *,
+        caching: str = _SETTLED,
+        about: Callable[[Picture], dict[str, str]] = _window,
+    ) -> Response:
         headers = {
             "ETag": etag,
             "Cache-Control": caching,
@@ -138,12 +277,37 @@ class Pictures:
         if caching == _UNSETTLED or picture.completeness < 1 or picture.is_coarse:
             headers["Cache-Control"] = _UNSETTLED
             del headers["ETag"]
-        if picture.window is not None:
-            headers["Rendered-Window"] = f"{picture.window.center:g},{picture.window.width:g}"
+        headers |= about(picture)
         if picture.completeness < 1:
             headers["Volume-Complete"] = f"{picture.completeness:.3f}"
         headers["Server-Timing"] = ", ".join(f"{stage};dur={cost_ms:.2f}" for stage, cost_ms in picture.stages_ms)
         return Response(picture.body, 200, headers=headers, content_type=picture.media_type)
+
+
+def _about(picture: Picture, frame: StoredFrame) -> dict[str, str]:
+    """What is to be known of a picture of a frame, or of its stored values."""
+    values = picture.stored_values
+    if values is None:
+        return _window(picture)
+    image = frame.image.description
+    form = image.pixel_format
+    described: dict[str, object] = {
+        "rows": form.rows,
+        "columns": form.columns,
+        "samples": values.samples,
+        "type": values.type,
+        "bits": form.bits_stored,
+        "photometric": "RGB" if values.samples == 3 else form.photometric_interpretation.replace(" ", "_"),
+    }
+    if not image.is_colour:
+        described["inverted"] = int(is_inverted(image))
+        if image.modality_lut is None:
+            plane = image.frames[frame.frame_index]
+            described |= {"slope": plane.rescale_slope, "intercept": plane.rescale_intercept}
+        if form.padding is not None:
+            described |= {"padding-first": min(form.padding), "padding-last": max(form.padding)}
+    described["sha-256"] = values.sha256
+    return {"Stored-Values": ", ".join(f"{name}={value}" for name, value in described.items())}
 
 
 def _uids(study: str, series: str) -> tuple[StudyUid, SeriesUid]:
@@ -152,10 +316,6 @@ def _uids(study: str, series: str) -> tuple[StudyUid, SeriesUid]:
 
 def _instance_uid(instance: str) -> InstanceUid:
     return InstanceUid(checked_uid(instance, "instance"))
-
-
-def _caching(view: PlaneView | VolumeView) -> str:
-    return _UNSETTLED if view.interactive else _SETTLED
 
 
 def _etag(source: str, view: object) -> str:

@@ -6,9 +6,7 @@ Bodies are streamed, an instance after the other; what can be refused is refused
 from __future__ import annotations
 
 import re
-import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,13 +15,15 @@ from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Right
 from appliance.domain.audit import Action, Actor, Event, Subject, dicom_subject
-from appliance.domain.errors import BadRequest, NotAcceptable, NotFound
+from appliance.domain.errors import NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, InstitutionId, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import ImageDescription
 from appliance.http import addresses, problems
 from appliance.http.access import Access
 from appliance.http.asgi import Scope
+from appliance.http.frame_lists import frame_numbers
 from appliance.http.media_types import MediaType, accepted
+from appliance.http.parts import PRIVATE, Pieces, begun, one_piece, part, streamed
 from appliance.http.qido import JSON_TYPES, XML_TYPE, wants_xml
 from appliance.services.archive import AS_STORED, Archive, Consignment, default_syntaxes
 from appliance.services.audit import Auditing
@@ -39,9 +39,6 @@ _SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
 _DICOM = "application/dicom"
 _OCTETS = "application/octet-stream"
-_MOST_FRAMES = 10_000
-_PRIVATE = "private, no-cache"
-"""May be kept by who asked, and is asked about again each time: an instance can be deleted."""
 _CLOSED_RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
 _LAST_BYTES = re.compile(r"bytes=-(\d{1,15})")
 
@@ -63,8 +60,6 @@ FRAME_TYPES = {
     "1.2.840.10008.1.2.4.112": "image/jxl",
 }
 """Media type of a compressed frame by its transfer syntax (PS3.18 table 8.7.3-5); of others application/octet-stream."""
-
-Pieces = AsyncGenerator[bytes, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +97,22 @@ class Retrieval:
         syntaxes = [wanted.transfer_syntax] if wanted.transfer_syntax else default_syntaxes()
         consignments = self._archive.consigned(held, syntaxes)
         root = self._root()
-        return await _streamed(_DICOM, lambda boundary: self._parts(boundary, root, consignments))
+        return await streamed(_DICOM, lambda boundary: self._parts(boundary, root, consignments))
 
     async def metadata(self, study: str, series: str | None = None, instance: str | None = None) -> Response:
         as_xml = wants_xml(request.args.get("accept") or request.headers.get("Accept"))
         held = await self._held(study, series, instance, Action.OPEN)
         root = self._root()
         if as_xml:
-            return await _streamed(XML_TYPE, lambda boundary: self._documents(boundary, root, held))
-        response = Response(await _begun(self._array(root, held)), 200, content_type=JSON_TYPES[0])
+            return await streamed(XML_TYPE, lambda boundary: self._documents(boundary, root, held))
+        response = Response(await begun(self._array(root, held)), 200, content_type=JSON_TYPES[0])
         response.headers["Cache-Control"] = "no-store"
         return response
 
     async def frames(self, study: str, series: str, instance: str, frames: str) -> Response:
         by = self._reader()
         uids = _uids(study, series, instance)
-        numbers = _frame_numbers(frames)
+        numbers = frame_numbers(frames)
         key, image = await self._archive.image(*uids)
         await self._auditing.looked(by, Action.RETRIEVE, uids[0])
         if max(numbers) > len(image.frames):
@@ -140,12 +135,12 @@ class Retrieval:
         def pieces(start: int, end: int) -> Pieces:
             if isinstance(value, Place):
                 return self._archive.original(held, value.offset + start, value.offset + end)
-            return _one_piece(value[start:end])
+            return one_piece(value[start:end])
 
         if wanted.is_multipart:
             url = f"{addresses.resource(self._root(), held.uids)}/bulkdata/{path}"
-            return await _streamed(
-                _OCTETS, lambda boundary: _part(boundary, f"Content-Type: {_OCTETS}", url, pieces(0, size_bytes))
+            return await streamed(
+                _OCTETS, lambda boundary: part(boundary, f"Content-Type: {_OCTETS}", url, pieces(0, size_bytes))
             )
         return _ranged(pieces, size_bytes, f'"{held.key[:32]}-{path}"', _OCTETS)
 
@@ -161,13 +156,13 @@ class Retrieval:
             return _ranged(
                 lambda start, end: self._archive.original(held, start, end), held.size_bytes, etag, content_type
             )
-        body = await _begun(self._archive.bytes_of(consignment))
-        return Response(body, 200, headers={"Cache-Control": _PRIVATE, "Vary": "Accept"}, content_type=content_type)
+        body = await begun(self._archive.bytes_of(consignment))
+        return Response(body, 200, headers={"Cache-Control": PRIVATE, "Vary": "Accept"}, content_type=content_type)
 
     async def _parts(self, boundary: str, root: str, consignments: Sequence[Consignment]) -> Pieces:
         for one in consignments:
             url = addresses.resource(root, one.holding.uids)
-            async for piece in _part(boundary, f"Content-Type: {_dicom_type(one)}", url, self._archive.bytes_of(one)):
+            async for piece in part(boundary, f"Content-Type: {_dicom_type(one)}", url, self._archive.bytes_of(one)):
                 yield piece
 
     async def _array(self, root: str, held: Sequence[Holding]) -> Pieces:
@@ -181,7 +176,7 @@ class Retrieval:
         async for one, text in self._archive.described(held):
             url = addresses.resource(root, one.uids)
             document = native_model(msgspec.json.decode(with_absolute_addresses(text, url)))
-            async for piece in _part(boundary, f"Content-Type: {XML_TYPE}", f"{url}/metadata", _one_piece(document)):
+            async for piece in part(boundary, f"Content-Type: {XML_TYPE}", f"{url}/metadata", one_piece(document)):
                 yield piece
 
     async def _frames_answer(self, url: str, key: str, image: ImageDescription, numbers: Sequence[int]) -> Response:
@@ -193,18 +188,18 @@ class Retrieval:
         content_type = f"{wanted.media_type}; transfer-syntax={wanted.transfer_syntax}"
         first = await read(key, image, numbers[0])  # what cannot be decoded is refused before the answer begins
         if not wanted.is_multipart:
-            headers = {"Cache-Control": _PRIVATE, "Vary": "Accept"}
+            headers = {"Cache-Control": PRIVATE, "Vary": "Accept"}
             return Response(first, 200, headers=headers, content_type=content_type)
 
         async def parts(boundary: str) -> Pieces:
             for place, number in enumerate(numbers):
                 frame = first if place == 0 else await read(key, image, number)
-                async for piece in _part(
-                    boundary, f"Content-Type: {content_type}", f"{url}/frames/{number}", _one_piece(frame)
+                async for piece in part(
+                    boundary, f"Content-Type: {content_type}", f"{url}/frames/{number}", one_piece(frame)
                 ):
                     yield piece
 
-        return await _streamed(wanted.media_type, parts)
+        return await streamed(wanted.media_type, parts)
 
     async def _held(self, study: str, series: str | None, instance: str | None, action: Action) -> tuple[Holding, ...]:
         """What is held there; that it is looked at is on record."""
@@ -319,16 +314,6 @@ def _frames_wanted(accept: Sequence[MediaType], image: ImageDescription, *, is_o
     )
 
 
-def _frame_numbers(text: str) -> list[int]:
-    """Frame numbers, counted from 1 (PS3.18 §10.4.1.1.6)."""
-    if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", text) or text.count(",") >= _MOST_FRAMES:
-        raise BadRequest(f"At most {_MOST_FRAMES} frame numbers, divided by commas", parameter="frames")
-    numbers = [int(one) for one in text.split(",")]
-    if 0 in numbers:
-        raise BadRequest("Frames count from 1", parameter="frames")
-    return numbers
-
-
 def _bulk_path(path: str) -> tuple[str, ...]:
     parts = tuple(path.split("/"))
     is_tag = [bool(re.fullmatch(r"[0-9A-Fa-f]{8}", part)) for part in parts[::2]]
@@ -353,60 +338,9 @@ def _dicom_type(one: Consignment) -> str:
     return f"{_DICOM}; transfer-syntax={one.transfer_syntax_uid}"
 
 
-_BOUNDARY_BYTES = 16
-
-
-async def _part(boundary: str, head: str, url: str, pieces: Pieces) -> Pieces:
-    """One part of a multipart body; its content is begun first, so that a refusal comes before its head."""
-    async with aclosing(pieces):
-        first = await anext(pieces, b"")
-        yield f"--{boundary}\r\n{head}\r\nContent-Location: {url}\r\n\r\n".encode() + first
-        async for piece in pieces:
-            yield piece
-    yield b"\r\n"
-
-
-async def _streamed(kind: str, parts: Callable[[str], Pieces]) -> Response:
-    """A ``multipart/related`` whose parts, given a boundary, are made while it is sent; begun, so that a refusal is
-    still an answer."""
-    boundary = secrets.token_hex(_BOUNDARY_BYTES)
-
-    async def body() -> Pieces:
-        pieces = parts(boundary)
-        async with aclosing(pieces):
-            async for piece in pieces:
-                yield piece
-        yield f"--{boundary}--\r\n".encode()
-
-    content_type = f'multipart/related; type="{kind}"; boundary={boundary}'
-    headers = {"Cache-Control": _PRIVATE, "Vary": "Accept"}
-    return Response(await _begun(body()), 200, headers=headers, content_type=content_type)
-
-
-async def _begun(pieces: Pieces) -> AsyncIterator[bytes]:
-    """The same pieces, the first of them made already."""
-    try:
-        first = await anext(pieces, b"")
-    except BaseException:
-        await pieces.aclose()
-        raise
-
-    async def all_of_them() -> Pieces:
-        async with aclosing(pieces):
-            yield first
-            async for piece in pieces:
-                yield piece
-
-    return all_of_them()
-
-
-async def _one_piece(data: bytes) -> Pieces:
-    yield data
-
-
 def _ranged(pieces: Callable[[int, int], Pieces], size_bytes: int, etag: str, content_type: str) -> Response:
     """A body of known length, or the range of it that was asked for (RFC 9110 §14)."""
-    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": _PRIVATE, "Vary": "Accept"}
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": PRIVATE, "Vary": "Accept"}
     if etag in request.headers.get("If-None-Match", ""):
         return Response("", 304, headers=headers)
     asked = request.headers.get("Range", "")

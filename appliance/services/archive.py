@@ -6,10 +6,13 @@ Everything that is long comes in pieces, each read when the one before it has go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import msgspec
+
+from appliance.domain.attributes import Attributes
 from appliance.domain.errors import NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
@@ -84,6 +87,13 @@ class Archive:
             for one in portion:
                 packed = kept.get(one.instance_uid)
                 yield one, unpacked(packed) if packed else await self._describe(one)
+
+    async def attributes(
+        self, study_uid: StudyUid, instance_uids: Collection[InstanceUid]
+    ) -> dict[InstanceUid, Attributes]:
+        """The attributes of instances of a study. Raises NotFound."""
+        held = [one for one in await self.holdings(study_uid) if one.instance_uid in instance_uids]
+        return {one.instance_uid: Attributes(msgspec.json.decode(text)) async for one, text in self.described(held)}
 
     async def _describe(self, one: Holding) -> bytes:
         return await self._datasets.describe(await asyncio.to_thread(self._store.reference, one.key))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from appliance.domain.audit import Action, Actor, Event, dicom_subject
-from appliance.domain.errors import NotDrawable
+from appliance.domain.errors import NotDrawable, TooLarge
 from appliance.domain.geometry import Arrangement, SliceRef, arranged
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import StoredImage, StoredSeries, Window
@@ -113,12 +113,23 @@ class SeriesDetail(SeriesSummary):
 
 
 @dataclass(frozen=True, slots=True)
-class Representative:
-    """The frame that stands for a series."""
+class StoredFrame:
+    """One frame of an image that is held."""
+
+    series_uid: SeriesUid
 
     image: StoredImage
     frame_index: int
     """Counts from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVolume:
+    """The images of a series that fills a volume, and where in the patient that is."""
+
+    series: StoredSeries
+    center_mm: tuple[float, float, float]
+    size_mm: tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +169,48 @@ class Catalogue:
         """The images of a series as they are held now; no file is read. Raises NotFound."""
         return (await self._arranged_series(study_uid, series_uid)).stored
 
+    async def stored_volume(self, study_uid: StudyUid, series_uid: SeriesUid) -> StoredVolume:
+        """Images and extent, of one reading. Raises NotFound, and NotDrawable with the reason where there is no volume."""
+        series = await self._arranged_series(study_uid, series_uid)
+        volume = series.detail.volume
+        if isinstance(volume, NoVolume):
+            raise NotDrawable(volume.reason, key="not-a-volume")
+        return StoredVolume(series.stored, volume.center, volume.size_mm)
+
     async def stored_image(self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> StoredImage:
         """An image. Raises NotFound, and NotDrawable with the reason."""
         return await self._database.read(lambda tx: index.stored_image(tx, study_uid, series_uid, instance_uid))
 
-    async def representative_image(self, study_uid: StudyUid, series_uid: SeriesUid) -> Representative:
-        """The slice in the middle. Raises NotFound, and NotDrawable for a series without pictures."""
-        series = await self._arranged_series(study_uid, series_uid)
-        slices = series.arrangement.slices
-        if not slices:
-            raise NotDrawable(str(series.detail.not_drawable_reason), series_uid=series_uid)
-        middle = slices[len(slices) // 2]
-        return Representative(series.stored.images[middle.image_index], middle.frame_index)
+    async def representative_frame(self, study_uid: StudyUid, series_uid: SeriesUid | None = None) -> StoredFrame:
+        """The slice in the middle of a series, or of the longest of a study. Raises NotFound; NotDrawable without pictures."""
+        if series_uid is None:
+            series_uid = max((await self._drawable_series(study_uid)), key=lambda one: one.frame_count).series_uid
+        frames = _frames(await self._arranged_series(study_uid, series_uid))
+        return frames[len(frames) // 2]
+
+    async def frames(
+        self, study_uid: StudyUid, series_uid: SeriesUid | None = None, *, at_most: int
+    ) -> tuple[StoredFrame, ...]:
+        """The frames of a series in order of position, or of a study's series by number; what has no picture is left out.
+
+        Raises NotFound, TooLarge where there are more than ``at_most``, and NotDrawable where there are none.
+        """
+        found: list[StoredFrame] = []
+        if series_uid is None:
+            every = await self._drawable_series(study_uid)
+            _refuse_many(sum(one.frame_count for one in every), at_most)
+            for one in every:
+                found += _frames(await self._arranged_series(study_uid, one.series_uid))
+        else:
+            found += _frames(await self._arranged_series(study_uid, series_uid))
+        _refuse_many(len(found), at_most)
+        return tuple(found)
+
+    async def _drawable_series(self, study_uid: StudyUid) -> tuple[SeriesSummary, ...]:
+        found = tuple(one for one in (await self.study(study_uid)).series if one.drawable)
+        if not found:
+            raise NotDrawable("No series of the study has pictures", study_uid=study_uid)
+        return found
 
     async def conflicts(self, *, limit: int, offset: int) -> ConflictList:
         """Bytes that came under the UID of an instance that is held, and are others; the newest first."""
@@ -242,6 +283,19 @@ def _look(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, known: _A
     stored = index.stored_series(tx, study_uid, series_uid)
     arrangement = arranged([image.description for image in stored.images])
     return _Arranged(stored, arrangement, _series_detail(held, stored, arrangement))
+
+
+def _frames(series: _Arranged) -> list[StoredFrame]:
+    images, slices = series.stored.images, series.arrangement.slices
+    if not slices:
+        raise NotDrawable(str(series.detail.not_drawable_reason), series_uid=series.stored.series_uid)
+    uid = series.stored.series_uid
+    return [StoredFrame(uid, images[one.image_index], one.frame_index) for one in slices]
+
+
+def _refuse_many(count: int, at_most: int) -> None:
+    if count > at_most:
+        raise TooLarge(f"These are {count} pictures, more than {at_most}: ask for frames", key="too-many-pictures")
 
 
 def _cost(one: _Arranged) -> int:

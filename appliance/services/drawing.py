@@ -17,7 +17,7 @@ import msgspec
 
 from appliance.domain.errors import Conflict, NotDrawable, Unavailable
 from appliance.domain.image import StoredImage, StoredSeries
-from appliance.domain.views import Encoding, Picture, PlaneView, SliceView, Viewport, VolumeView
+from appliance.domain.views import Picture, PlaneView, SliceView, VolumeView
 from appliance.services.byte_cache import ByteCache
 from appliance.services.children import Child, Message
 from appliance.services.render_messages import (
@@ -36,8 +36,6 @@ from appliance.storage.instances import StoreSettings
 
 _MODULE = "appliance.services.render_process"
 _MEBIBYTE = 1024**2
-_THUMBNAIL_SIDE = 160
-_THUMBNAIL_ENCODING = Encoding("image/jpeg", 80)
 _STATE_EVERY_S = 2.0
 _DIED = "helper-died"
 
@@ -75,6 +73,7 @@ class RendererState:
     is_software: bool = True
     largest_texture_side: int = 0
     largest_volume_side: int = 0
+    media_types: tuple[str, ...] = ()
     restarts: int = 0
     """Of all processes since the start."""
     frame_cache_bytes: int = 0
@@ -105,6 +104,7 @@ class Drawing:
         self._settings = settings
         self._pictures: ByteCache[_Key, Picture] = ByteCache(settings.picture_cache_bytes)
         self._being_made: dict[_Key, _Shared] = {}
+        self._media_types: tuple[str, ...] = ()
         self._watching: asyncio.Task[None] | None = None
         first = msgspec.msgpack.encode(_render_settings(settings))
         self._processes = [
@@ -120,6 +120,7 @@ class Drawing:
         except Unavailable:
             await self.stop()
             raise
+        self._media_types = self.state().media_types
         self._watching = asyncio.create_task(self._watch(), name="look after render processes")
 
     async def stop(self) -> None:
@@ -151,15 +152,10 @@ class Drawing:
         """The volume of ``series``. Raises as ``slice`` does."""
         return await self._of_volume(series, view, DrawVolume(viewer, series.version, view))
 
-    async def thumbnail(self, image: StoredImage, frame_index: int, *, viewer: str) -> Picture:
-        """One frame, at most 160 pixels a side."""
-        view = SliceView(
-            image.description.instance_uid,
-            frame_index,
-            _THUMBNAIL_ENCODING,
-            viewport=Viewport(_THUMBNAIL_SIDE, _THUMBNAIL_SIDE),
-        )
-        return await self.slice(image, view, viewer=viewer)
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """Of the pictures that can be made here; they are known once it has started."""
+        return self._media_types
 
     def state(self) -> RendererState:
         """As it was told last, at most some seconds ago; what runs and how often it was restarted is of now."""
@@ -220,6 +216,7 @@ class Drawing:
             completeness=head.completeness,
             window=head.window,
             is_coarse=head.is_coarse,
+            stored_values=head.stored_values,
         )
 
     async def _drawn_of(self, process: _Process, series: StoredSeries, ask: Ask) -> Picture:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.domain.image import StoredImage, StoredSeries, Window
-from appliance.domain.views import PlaneView, SliceView, VolumeView
+from appliance.domain.views import PlaneView, SliceView, StoredValues, VolumeView
 from appliance.storage.instances import StoreSettings
 
 SERIES_UNKNOWN = "series-unknown"
@@ -71,9 +71,12 @@ class PictureHead(msgspec.Struct, frozen=True):
     completeness: float
     is_coarse: bool
     window: Window | None = None
+    stored_values: StoredValues | None = None
 
 
 class ProcessState(msgspec.Struct, frozen=True):
+    media_types: tuple[str, ...]
+    """Of the pictures that its libraries can make."""
     vendor: str
     renderer: str
     version: str

@@ -22,15 +22,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable
 from appliance.domain.grayscale import chosen_window
 from appliance.domain.image import StoredSeries, Window
-from appliance.domain.views import Encoding, PlaneView, RenderingMethod, VolumeView
-from appliance.rendering.encoders import encode
+from appliance.domain.views import STORED_VALUES, Encoding, PlaneView, RenderingMethod, SliceView, VolumeView
+from appliance.rendering.annotations import annotated
+from appliance.rendering.encoders import encode, media_types
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, planned
+from appliance.rendering.stored_values import encoded_values
 from appliance.rendering.transfer_functions import transfer_function
 from appliance.services import journal
 from appliance.services.children import Request, serve_requests
@@ -111,6 +114,7 @@ class RenderProcess:
     def _state(self) -> ProcessState:
         info = self._gl.renderer.info
         return ProcessState(
+            media_types=media_types(),
             vendor=info.vendor,
             renderer=info.renderer,
             version=info.version,
@@ -135,6 +139,9 @@ class RenderProcess:
 
     def _slice(self, request: Request, ask: DrawSlice) -> None:
         watch = Stopwatch()
+        if ask.view.encoding.media_type == STORED_VALUES:
+            self._stored_values(request, ask, watch)
+            return
         image, view = ask.image.description, ask.view
         plan = planned(image, view)
         stored = self._frames.stored_values(ask.image, 0, watch)
@@ -146,8 +153,20 @@ class RenderProcess:
             pixels = drawn_plainly(stored, image, 0, view, plan, mask=mask)
         else:
             pixels = self._gl.run(lambda renderer: renderer.slices.draw(stored, image, 0, view, plan, mask=mask))
+        pixels = _turned(pixels, view)
+        if view.annotation is not None:
+            pixels = annotated(pixels, view.annotation)
         watch.add("draw", started)
         _encode_and_answer(request, pixels, view.encoding, watch, _Standing(window))
+
+    def _stored_values(self, request: Request, ask: DrawSlice, watch: Stopwatch) -> None:
+        stored = self._frames.stored_values(ask.image, 0, watch)
+        started = time.perf_counter()
+        body, values = encoded_values(stored)
+        watch.add("encode", started)
+        size = (stored.shape[1], stored.shape[0])
+        head = PictureHead(STORED_VALUES, size, watch.stages(), 1.0, False, stored_values=values)
+        request.answer(msgspec.msgpack.encode(head), body)
 
     # Planes and volumes
 
@@ -262,6 +281,15 @@ def _usual_projection_window(view: VolumeView, volume: LoadedVolume) -> Window:
     if volume.image.modality == "CT" and view.method is RenderingMethod.MAXIMUM_IP:
         return _CT_PROJECTION_WINDOW
     return volume.usual_window
+
+
+def _turned(pixels: Pixels, view: SliceView) -> Pixels:
+    """Exchanged as the viewport says (PS3.18 §8.3.5.1.3)."""
+    if view.viewport is not None and view.viewport.is_mirrored:
+        pixels = pixels[:, ::-1]
+    if view.viewport is not None and view.viewport.is_upside_down:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def _encode_and_answer(

@@ -4,35 +4,67 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.domain.errors import BadRequest, NotAcceptable
+from appliance.domain.errors import BadRequest, NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, SeriesUid
-from appliance.domain.image import Window
-from appliance.domain.views import Encoding, PlaneView, Region, RenderingMethod, SliceView, Viewport, VolumeView
+from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat, Window
+from appliance.domain.views import (
+    STORED_VALUES,
+    Encoding,
+    PlaneView,
+    Region,
+    RenderingMethod,
+    SliceView,
+    Viewport,
+    VolumeView,
+)
 from appliance.http import picture_requests
+from appliance.http.picture_requests import Asked, Form
 
 CENTER = (10.0, 20.0, 30.0)
 SIZE = (400.0, 300.0, 600.0)
 
 
+CAN_MAKE = ("image/jpeg", "image/png", "image/webp", "image/jxl")
+IMAGE = ImageDescription(
+    instance_uid=InstanceUid("1.2"),
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+    transfer_syntax_uid="1.2.840.10008.1.2.1",
+    modality="CT",
+    pixel_format=PixelFormat(300, 400, 1, 16, 12, 11, False, "MONOCHROME2"),
+    frames=(FrameDescription(((0, 1),)),) * 3,
+)
+
+
+def asked(header: str | None = None, **query: str) -> Asked:
+    return Asked.of(query, header, CAN_MAKE)
+
+
 def slice_of(header: str | None = None, **query: str) -> SliceView:
-    return picture_requests.slice_view(InstanceUid("1.2"), 1, query, header)
+    return picture_requests.slice_view(IMAGE, 1, asked(header, **query))
 
 
 def plane_of(**query: str) -> PlaneView:
-    return picture_requests.plane_view(SeriesUid("1.2"), query, None, center_mm=CENTER, size_mm=SIZE)
+    return picture_requests.plane_view(SeriesUid("1.2"), asked(**query), center_mm=CENTER, size_mm=SIZE)
 
 
 def volume_of(**query: str) -> VolumeView:
-    return picture_requests.volume_view(SeriesUid("1.2"), query, None, center_mm=CENTER, size_mm=SIZE)
+    return picture_requests.volume_view(SeriesUid("1.2"), asked(**query), center_mm=CENTER, size_mm=SIZE)
 
 
 def test_frame_1_is_the_first() -> None:
-    assert picture_requests.slice_view(InstanceUid("1.2"), 3, {}, None).frame_index == 2
+    assert picture_requests.slice_view(IMAGE, 3, asked()).frame_index == 2
 
 
 def test_frame_0_is_refused() -> None:
     with pytest.raises(BadRequest):
-        picture_requests.slice_view(InstanceUid("1.2"), 0, {}, None)
+        picture_requests.slice_view(IMAGE, 0, asked())
+
+
+def test_a_frame_after_the_last_is_not_found() -> None:
+    with pytest.raises(NotFound) as caught:
+        picture_requests.slice_view(IMAGE, 4, asked())
+
+    assert caught.value.key == "no-such-frame"
 
 
 def test_layers_lie_over_a_picture_unless_they_are_left_out() -> None:
@@ -55,6 +87,86 @@ def test_a_window_that_is_none_is_refused(window: str) -> None:
         slice_of(window=window)
 
     assert caught.value.fields["parameter"] == "window"
+
+
+def test_a_region_that_is_not_said_ends_at_the_edges() -> None:
+    assert slice_of(viewport="64,48,,,,").viewport == Viewport(64, 48, Region(0, 0, 400, 300))
+    assert slice_of(viewport="64,48,100,,,200").viewport == Viewport(64, 48, Region(100, 0, 300, 200))
+
+
+def test_a_negative_width_mirrors_and_a_negative_height_turns_upside_down() -> None:
+    assert slice_of(viewport="64,48,10,20,-30,40").viewport == Viewport(
+        64, 48, Region(10, 20, 30, 40), is_mirrored=True
+    )
+    assert slice_of(viewport="64,48,10,20,30,-40").viewport == Viewport(
+        64, 48, Region(10, 20, 30, 40), is_upside_down=True
+    )
+
+
+@pytest.mark.parametrize("viewport", ["64,48,400,0,1,1", "64,48,0,300,1,1", "64,48,0,0,0,5"])
+def test_a_region_beside_the_frame_is_refused(viewport: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        slice_of(viewport=viewport)
+
+    assert caught.value.fields["parameter"] == "viewport"
+
+
+@pytest.mark.parametrize(
+    ("accept", "count", "expected"),
+    [
+        (None, 1, Form("image/jpeg", is_multipart=False)),
+        (None, 2, Form("image/jpeg", is_multipart=True)),
+        ("image/png", 2, Form("image/png", is_multipart=True)),
+        ('multipart/related; type="image/png"', 1, Form("image/png", is_multipart=True)),
+        ("multipart/related", 1, Form("image/jpeg", is_multipart=True)),
+        ('multipart/related; type="image/heic", image/webp', 1, Form("image/webp", is_multipart=False)),
+        ("image/avif, */*;q=0.1", 1, Form("image/jpeg", is_multipart=False)),
+        (STORED_VALUES, 1, Form(STORED_VALUES, is_multipart=False)),
+    ],
+)
+def test_several_frames_come_as_parts_and_one_as_it_is_asked_for(
+    accept: str | None, count: int, expected: Form
+) -> None:
+    assert asked(accept).form(count) == expected
+
+
+@pytest.mark.parametrize("parameter", ["window", "viewport", "quality", "invert"])
+def test_stored_values_are_not_changed_by_any_parameter(parameter: str) -> None:
+    query = {"window": "40,400", "viewport": "1,1", "quality": "5", "invert": "1"}[parameter]
+
+    with pytest.raises(BadRequest) as caught:
+        slice_of(STORED_VALUES, **{parameter: query})
+
+    assert caught.value.fields["parameter"] == parameter
+
+
+def test_planes_and_volumes_have_no_stored_values() -> None:
+    with pytest.raises(NotAcceptable):
+        plane_of(accept=STORED_VALUES)
+
+
+@pytest.mark.parametrize(("profile", "expected"), [("no", False), ("yes", True), ("srgb", True)])
+def test_a_profile_is_put_in_when_it_is_asked_for(profile: str, expected: bool) -> None:
+    assert slice_of("image/png", iccprofile=profile).encoding.has_profile is expected
+
+
+@pytest.mark.parametrize(("accept", "profile"), [("image/png", "adobergb"), ("image/jxl", "srgb")])
+def test_a_profile_that_cannot_be_is_refused(accept: str, profile: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        slice_of(accept, iccprofile=profile)
+
+    assert caught.value.fields["parameter"] == "iccprofile"
+
+
+def test_a_thumbnail_has_a_size_of_its_own() -> None:
+    assert picture_requests.thumbnail_view(IMAGE, 2, asked()).viewport == Viewport(160, 160)
+    assert picture_requests.thumbnail_view(IMAGE, 2, asked(viewport="80,64")).viewport == Viewport(80, 64)
+    with pytest.raises(BadRequest):
+        picture_requests.thumbnail_view(IMAGE, 2, asked(viewport="513,64"))
+
+
+def test_parameters_that_are_not_known_are_passed_over() -> None:
+    assert slice_of(contrast="3") == slice_of()
 
 
 def test_a_viewport_has_a_size_and_perhaps_a_region() -> None:

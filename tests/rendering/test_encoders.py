@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from appliance.domain.views import Encoding
-from appliance.rendering.encoders import encode
+from appliance.rendering.encoders import encode, media_types
 
 DECODERS: dict[str, Callable[[bytes], Any]] = {
     "image/png": imagecodecs.png_decode,
     "image/jpeg": imagecodecs.jpeg8_decode,
     "image/webp": imagecodecs.webp_decode,
     "image/jxl": imagecodecs.jpegxl_decode,
+    "image/avif": imagecodecs.avif_decode,
 }
 
 
@@ -32,7 +33,7 @@ def decoded(body: bytes, media_type: str, like: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("is_colour", [False, True])
-@pytest.mark.parametrize("media_type", ["image/png", "image/webp", "image/jxl"])
+@pytest.mark.parametrize("media_type", ["image/png", "image/webp", "image/jxl", "image/avif"])
 def test_without_a_quality_nothing_is_lost(media_type: Any, is_colour: bool) -> None:
     pixels = picture(is_colour=is_colour)
 
@@ -42,7 +43,7 @@ def test_without_a_quality_nothing_is_lost(media_type: Any, is_colour: bool) -> 
 
 
 @pytest.mark.parametrize("is_colour", [False, True])
-@pytest.mark.parametrize("media_type", ["image/jpeg", "image/webp", "image/jxl"])
+@pytest.mark.parametrize("media_type", ["image/jpeg", "image/webp", "image/jxl", "image/avif"])
 def test_quality_trades_bytes_for_likeness(media_type: Any, is_colour: bool) -> None:
     pixels = picture(is_colour=is_colour)
 
@@ -52,5 +53,13 @@ def test_quality_trades_bytes_for_likeness(media_type: Any, is_colour: bool) -> 
     assert np.abs(decoded(fine, media_type, pixels).astype(int) - pixels).mean() < 3
 
 
-def test_grey_jpeg_has_one_component() -> None:
-    assert imagecodecs.jpeg8_decode(encode(picture(is_colour=False), Encoding("image/jpeg"))).ndim == 2
+@pytest.mark.parametrize("quality", [None, 80])
+@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/jxl", "image/avif"])
+def test_grey_stays_one_channel(media_type: Any, quality: int | None) -> None:
+    body = encode(picture(is_colour=False), Encoding(media_type, quality))
+
+    assert np.squeeze(DECODERS[media_type](body)).ndim == 2
+
+
+def test_the_libraries_that_come_with_the_appliance_make_all_formats() -> None:
+    assert media_types() == ("image/jpeg", "image/png", "image/webp", "image/avif", "image/jxl")

@@ -42,6 +42,25 @@ async def test_slices_come_in_the_order_of_their_positions(node):
     assert series.slices[0].pixel_spacing == (0.5, 0.25)
 
 
+async def test_a_volume_comes_with_its_images_in_one_reading(node):
+    for number in range(1, 5):
+        await node.put(encoded(ct_slice(number, z=2.0 * number)))
+
+    volume = await node.catalogue.stored_volume("1.2.3", "1.2.3.1")
+
+    assert len(volume.series.images) == 4
+    assert (volume.center_mm, volume.size_mm) == ((0.625, 0.75, 5.0), (1.5, 2.0, 8.0))
+
+
+async def test_a_series_without_a_volume_says_why_it_has_none(node):
+    await node.put(encoded(ct_slice()))
+
+    with pytest.raises(NotDrawable) as caught:
+        await node.catalogue.stored_volume("1.2.3", "1.2.3.1")
+
+    assert caught.value.key == "not-a-volume"
+
+
 async def test_presets_of_the_file_come_first(node):
     await node.put(encoded(ct_slice()))
 
@@ -100,7 +119,7 @@ async def test_the_middle_slice_stands_for_a_series(node):
     for number in range(1, 6):
         await node.put(encoded(ct_slice(number, z=-number)))
 
-    representative = await node.catalogue.representative_image("1.2.3", "1.2.3.1")
+    representative = await node.catalogue.representative_frame("1.2.3", "1.2.3.1")
 
     assert representative.image.description.instance_number == 3
     assert representative.frame_index == 0
@@ -118,7 +137,7 @@ async def test_what_has_no_pixels_is_held_and_not_drawable(node):
     with pytest.raises(NotDrawable, match="no pixels"):
         await node.catalogue.stored_image("1.2.3", "1.2.3.1", "1.2.3.1.1")
     with pytest.raises(NotDrawable):
-        await node.catalogue.representative_image("1.2.3", "1.2.3.1")
+        await node.catalogue.representative_frame("1.2.3", "1.2.3.1")
 
 
 async def test_a_held_image_is_decoded_from_the_store(node):

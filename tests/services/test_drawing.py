@@ -109,13 +109,6 @@ async def test_a_resampled_slice_has_the_size_that_fits(drawing: Drawing, chest:
     assert pixels_of(picture.body).std() > 20
 
 
-async def test_a_thumbnail_is_small(drawing: Drawing, chest: StoredSeries) -> None:
-    picture = await drawing.thumbnail(chest.images[3], 0, viewer="a")
-
-    assert (picture.media_type, picture.size) == ("image/jpeg", (160, 160))
-    assert len(picture.body) < 12_000
-
-
 async def test_identical_requests_are_made_once(drawing: Drawing, chest: StoredSeries) -> None:
     image = chest.images[8]
     view = slice_view(image, viewport=Viewport(400, 400))

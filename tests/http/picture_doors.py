@@ -1,0 +1,102 @@
+"""The picture doors of a node in memory: the store, the render process and OpenGL are real."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pydicom
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.domain.accounts import Account, Role
+from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.http.access import Access
+from appliance.http.application import Root, resources
+from appliance.http.pictures import Pictures
+from appliance.services.archive import Archive
+from appliance.services.audit import Auditing
+from appliance.services.drawing import Drawing, DrawingSettings
+from appliance.services.metrics import Metrics
+from appliance.services.tokens import TokenSigner, TokenVerifier
+from appliance.storage.instances import StoreSettings
+from tests.services.node_parts import NodeParts, node_parts
+
+CLINIC = InstitutionId(UUID(int=1))
+BASE = "https://box.test"
+
+
+@dataclass(frozen=True)
+class Part:
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+@dataclass
+class PictureDoors:
+    parts: NodeParts
+    client: httpx.AsyncClient
+    """Carries the token of a physician of the clinic."""
+    signer: TokenSigner
+    taken: dict[Path, str] = field(default_factory=dict)
+
+    async def take_in(self, path: Path) -> str:
+        """The path of the instance that is in the file, stored if it is not there yet."""
+        if path not in self.taken:
+            await self.parts.put(path.read_bytes())
+            ds = pydicom.dcmread(path, stop_before_pixels=True)
+            levels = ("studies", ds.StudyInstanceUID, "series", ds.SeriesInstanceUID, "instances", ds.SOPInstanceUID)
+            self.taken[path] = "/".join(("/dicom-web", *levels))
+        return self.taken[path]
+
+    async def get(self, path: str, accept: str | None = None, **query: str) -> httpx.Response:
+        headers = {"Accept": accept} if accept else {}
+        return await self.client.get(path, params=query, headers=headers)
+
+
+@contextlib.asynccontextmanager
+async def picture_doors(folder: Path) -> AsyncIterator[PictureDoors]:
+    signer = TokenSigner(Ed25519PrivateKey.generate(), lifetime_s=600)
+    access = Access(TokenVerifier((signer.public_key,)))
+    async with node_parts(folder) as parts:
+        drawing = Drawing(DrawingSettings(StoreSettings(folder / "store", folder / "key", floor_bytes=0)))
+        await drawing.start()
+        archive = Archive(parts.store, parts.threads)
+        await archive.start()
+        pictures = Pictures(
+            parts.catalogue,
+            archive,
+            drawing,
+            access,
+            Auditing(parts.trail, parts.threads),
+            metrics=Metrics(),
+            base_url=BASE,
+        )
+        root = Root(resources([pictures.blueprint()]), None, None)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+            account = Account(AccountId(UUID(int=9)), "ana", "Ana", "Anić", frozenset({Role.PHYSICIAN}), CLINIC)
+            client.headers.update({"Authorization": f"Bearer {signer.sign(account).text}"})
+            del client.headers["Accept"]
+            try:
+                yield PictureDoors(parts, client, signer)
+            finally:
+                await archive.stop()
+                await drawing.stop()
+
+
+def parts_of(answer: httpx.Response) -> Sequence[Part]:
+    """The parts of a multipart/related answer."""
+    _, _, boundary = answer.headers["content-type"].partition("boundary=")
+    pieces = answer.content.split(f"--{boundary}".encode())
+    assert pieces[0] == b"" and pieces[-1] == b"--\r\n"
+    found = []
+    for piece in pieces[1:-1]:
+        head, _, body = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        lines = (line.partition(": ") for line in head.decode().split("\r\n"))
+        found.append(Part({name.lower(): value for name, _, value in lines}, body.removesuffix(b"\r\n")))
+    return found

@@ -1,0 +1,268 @@
+"""Retrieve Rendered, as PS3.18 §10.4 says it, of real files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from appliance.domain.views import STORED_VALUES
+from appliance.storage.decoding import decode_frame
+from appliance.storage.parsing import parse
+from appliance.storage.stream import InMemory
+from tests.http.picture_doors import PictureDoors, parts_of, picture_doors
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CT = "01-volumes/ct-chest-lidc-0314/080.dcm"
+SIGNED_CT = "10-transfer-syntaxes/nema-ct1/CT1_UNC.explicit-le.dcm"
+ULTRASOUND = "10-transfer-syntaxes/nema-us1/US1_UNC.dcm"
+ENHANCED_MR = "02-enhanced-multiframe/emri_small.dcm"
+EIGHT_BITS = "04-xray/RF-KarstenHilbert.dcm"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PictureDoors]:
+    async with picture_doors(tmp_path_factory.mktemp("node")) as opened:
+        yield opened
+
+
+def stored_values(path: Path, frame_index: int = 0) -> np.ndarray:
+    reader = InMemory(path.read_bytes())
+    image = parse(reader).image
+    assert image is not None
+    return np.asarray(decode_frame(image, frame_index, reader))
+
+
+def told(header: str) -> dict[str, str]:
+    """What ``Stored-Values`` says."""
+    return dict(item.split("=", 1) for item in header.split(", "))  # type: ignore[misc]
+
+
+async def test_frames_of_a_list_come_in_its_order_each_with_its_address(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / ENHANCED_MR)
+
+    answer = await doors.get(f"{path}/frames/5,1,3/rendered", 'multipart/related; type="image/png"')
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith('multipart/related; type="image/png"; boundary=')
+    parts = parts_of(answer)
+    assert [part.headers["content-location"] for part in parts] == [
+        f"https://box.test{path}/frames/{number}/rendered" for number in (5, 1, 3)
+    ]
+    for part, number in zip(parts, (5, 1, 3), strict=True):
+        alone = await doors.get(f"{path}/frames/{number}/rendered", "image/png")
+        assert part.body == alone.content
+        assert part.headers["rendered-window"] == alone.headers["rendered-window"]
+
+
+async def test_a_frame_after_the_last_is_404_before_anything_is_sent(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / ENHANCED_MR)
+
+    answer = await doors.get(f"{path}/frames/1,99/rendered")
+
+    assert (answer.status_code, answer.json()["type"]) == (404, "no-such-frame")
+
+
+@pytest.mark.parametrize("frames", ["0", "1,,2", "x", "-1"])
+async def test_frames_that_are_none_are_400(doors: PictureDoors, dicom_dir: Path, frames: str) -> None:
+    path = await doors.take_in(dicom_dir / ENHANCED_MR)
+
+    answer = await doors.get(f"{path}/frames/{frames}/rendered")
+
+    assert (answer.status_code, answer.json()["parameter"]) == (400, "frames")
+
+
+async def test_an_instance_of_several_frames_comes_as_a_part_for_each(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / ENHANCED_MR)
+
+    answer = await doors.get(f"{path}/rendered", viewport="32,32")
+
+    parts = parts_of(answer)
+    assert {part.headers["content-type"] for part in parts} == {"image/jpeg"}
+    assert [imagecodecs.jpeg8_decode(part.body).shape for part in parts] == [(32, 32)] * 10
+
+
+async def test_an_instance_of_one_frame_is_one_picture(doors: PictureDoors, dicom_dir: Path) -> None:
+    answer = await doors.get(f"{await doors.take_in(dicom_dir / CT)}/rendered")
+
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert imagecodecs.jpeg8_decode(answer.content).shape == (512, 512)
+
+
+async def test_a_series_comes_in_order_of_position_and_a_study_whole(doors: PictureDoors, dicom_dir: Path) -> None:
+    head = sorted((dicom_dir / "01-volumes/ct-head-variable-tilt-ge").iterdir())[:3]
+    paths = [await doors.take_in(file) for file in head]
+    series = paths[0].partition("/instances/")[0]
+    study = series.partition("/series/")[0]
+
+    of_series, of_study = [await doors.get(f"{one}/rendered", viewport="64,64") for one in (series, study)]
+
+    located = [part.headers["content-location"] for part in parts_of(of_series)]
+    assert sorted(located) == sorted(f"https://box.test{path}/frames/1/rendered" for path in paths)
+    assert located in ([*paths_located(paths)], [*paths_located(paths[::-1])])
+    assert [part.body for part in parts_of(of_study)] == [part.body for part in parts_of(of_series)]
+
+
+def paths_located(paths: list[str]) -> list[str]:
+    return [f"https://box.test{path}/frames/1/rendered" for path in paths]
+
+
+async def test_every_level_has_a_thumbnail(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / ENHANCED_MR)
+    series = path.partition("/instances/")[0]
+
+    for level in (series.partition("/series/")[0], series, path, f"{path}/frames/2"):
+        answer = await doors.get(f"{level}/thumbnail")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+        assert max(imagecodecs.jpeg8_decode(answer.content).shape) == 160
+
+
+async def test_a_thumbnail_may_be_smaller(doors: PictureDoors, dicom_dir: Path) -> None:
+    answer = await doors.get(f"{await doors.take_in(dicom_dir / CT)}/thumbnail", "image/png", viewport="48,32")
+
+    assert imagecodecs.png_decode(answer.content).shape == (32, 32)
+
+
+async def test_a_picture_is_not_sent_again_to_who_has_it(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / CT)
+    first = await doors.get(f"{path}/frames/1/rendered", "image/png", window="40,400")
+
+    again = await doors.client.get(
+        f"{path}/frames/1/rendered?window=40,400",
+        headers={"Accept": "image/png", "If-None-Match": first.headers["etag"]},
+    )
+
+    assert "immutable" in first.headers["cache-control"]
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("viewport", "turned"),
+    [
+        ("200,100,100,150,-200,100", lambda part: part[:, ::-1]),
+        ("200,100,100,150,200,-100", lambda part: part[::-1]),
+        ("200,100,100,150,-200,-100", lambda part: part[::-1, ::-1]),
+    ],
+)
+async def test_a_region_is_turned_round_as_the_viewport_says(
+    doors: PictureDoors, dicom_dir: Path, viewport: str, turned: object
+) -> None:
+    path = await doors.take_in(dicom_dir / CT)
+    whole = imagecodecs.png_decode((await doors.get(f"{path}/rendered", "image/png", window="40,400")).content)
+
+    answer = await doors.get(f"{path}/rendered", "image/png", window="40,400", viewport=viewport)
+
+    assert np.array_equal(imagecodecs.png_decode(answer.content), turned(whole[150:250, 100:300]))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("accept", ["image/jpeg", "image/png", "image/webp", "image/avif", "image/jxl"])
+async def test_every_format_is_what_it_says(doors: PictureDoors, dicom_dir: Path, accept: str) -> None:
+    answer = await doors.get(f"{await doors.take_in(dicom_dir / EIGHT_BITS)}/rendered", accept)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, accept)
+    decode = {"image/jpeg": "jpeg8", "image/avif": "avif", "image/jxl": "jpegxl"}.get(accept, accept.partition("/")[2])
+    pixels = getattr(imagecodecs, f"{decode}_decode")(answer.content)
+    assert np.squeeze(pixels).shape[:2] == (464, 512)
+
+
+async def test_an_annotation_is_written_into_the_picture_and_nowhere_else(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / CT)
+    plain, patient, both = [
+        imagecodecs.png_decode((await doors.get(f"{path}/rendered", "image/png", window="40,400", **query)).content)
+        for query in ({}, {"annotation": "patient"}, {"annotation": "patient,technique"})
+    ]
+
+    assert (plain != patient)[:100].any() and not (plain != patient)[100:].any()
+    assert np.array_equal(patient[:256], both[:256])
+    assert (patient != both)[400:].any()
+
+
+async def test_text_is_not_turned_with_the_picture(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / CT)
+    query = {"window": "40,400", "viewport": "512,512,0,0,-512,-512"}
+
+    turned = imagecodecs.png_decode((await doors.get(f"{path}/rendered", "image/png", **query)).content)
+    named = await doors.get(f"{path}/rendered", "image/png", annotation="patient", **query)
+
+    changed = imagecodecs.png_decode(named.content) != turned
+    assert changed[:100].any() and not changed[100:].any()
+
+
+@pytest.mark.parametrize("annotation", ["", "patient,birthday", "all"])
+async def test_an_annotation_that_is_none_is_refused(doors: PictureDoors, dicom_dir: Path, annotation: str) -> None:
+    answer = await doors.get(f"{await doors.take_in(dicom_dir / CT)}/rendered", annotation=annotation)
+
+    assert (answer.status_code, answer.json()["parameter"]) == (400, "annotation")
+
+
+async def test_colours_carry_a_profile_when_it_is_asked_for(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / ULTRASOUND)
+
+    with_profile, without = [
+        (await doors.get(f"{path}/rendered", "image/png", iccprofile=wanted)).content for wanted in ("srgb", "no")
+    ]
+
+    assert b"iCCP" in with_profile and b"iCCP" not in without
+    assert np.array_equal(imagecodecs.png_decode(with_profile), imagecodecs.png_decode(without))
+
+
+@pytest.mark.parametrize(
+    ("file", "type_", "signed_bits"),
+    [(CT, "uint16", 0), (SIGNED_CT, "int16", 16), (EIGHT_BITS, "uint8", 0), (ULTRASOUND, "uint8", 0)],
+    ids=["CT", "signed CT", "8 bits", "colours"],
+)
+async def test_stored_values_are_given_with_all_that_proves_and_windows_them(
+    doors: PictureDoors, dicom_dir: Path, file: str, type_: str, signed_bits: int
+) -> None:
+    stored = stored_values(dicom_dir / file)
+
+    answer = await doors.get(f"{await doors.take_in(dicom_dir / file)}/frames/1/rendered", STORED_VALUES)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, STORED_VALUES)
+    about = told(answer.headers["stored-values"])
+    assert (int(about["rows"]), int(about["columns"]), about["type"]) == (*stored.shape[:2], type_)
+    assert about["sha-256"] == hashlib.sha256(stored.tobytes()).hexdigest()
+    lines = np.asarray(imagecodecs.jpegls_decode(answer.content))
+    if stored.ndim == 2:
+        assert np.array_equal(lines.astype(np.int32) - ((1 << signed_bits) >> 1), stored)
+    else:
+        assert np.array_equal(lines[: len(stored)], stored[..., 1])
+
+
+async def test_stored_values_tell_how_they_become_those_that_are_measured(doors: PictureDoors, dicom_dir: Path) -> None:
+    answer = await doors.get(f"{await doors.take_in(dicom_dir / CT)}/frames/1/rendered", STORED_VALUES)
+
+    about = told(answer.headers["stored-values"])
+    assert (float(about["slope"]), float(about["intercept"])) == (1, -1000)
+    assert (about["photometric"], about["inverted"], about["bits"]) == ("MONOCHROME2", "0", "12")
+
+
+async def test_frames_of_a_list_can_be_stored_values_too(doors: PictureDoors, dicom_dir: Path) -> None:
+    file = dicom_dir / ENHANCED_MR
+
+    answer = await doors.get(f"{await doors.take_in(file)}/frames/2,4/rendered", STORED_VALUES)
+
+    digests = [told(part.headers["stored-values"])["sha-256"] for part in parts_of(answer)]
+    assert digests == [hashlib.sha256(stored_values(file, index).tobytes()).hexdigest() for index in (1, 3)]
+
+
+async def test_stored_values_of_more_than_16_bits_are_refused_by_name(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / "07-radiotherapy/rtdose.dcm")
+
+    answer = await doors.get(f"{path}/frames/1/rendered", STORED_VALUES)
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "values-too-wide")
+
+
+async def test_who_is_not_logged_in_gets_no_picture(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / CT)
+
+    answer = await doors.client.get(f"{path}/frames/1,1/rendered", headers={"Authorization": ""})
+
+    assert answer.status_code == 401

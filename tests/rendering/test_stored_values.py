@@ -1,0 +1,87 @@
+"""Stored values of real files come back bit for bit from what is sent of them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from appliance.domain.errors import NotDrawable
+from appliance.rendering.stored_values import encoded_values, planes
+from appliance.storage.decoding import decode_frame
+from appliance.storage.parsing import parse
+from appliance.storage.stream import InMemory
+
+REAL = {
+    "CT of 12 bits": ("01-volumes/ct-chest-lidc-0314/080.dcm", "uint16"),
+    "CT, signed": ("10-transfer-syntaxes/nema-ct1/CT1_UNC.explicit-le.dcm", "int16"),
+    "MR": ("01-volumes/mr-head-sag-decubitus-left/017.dcm", "uint16"),
+    "PET": ("01-volumes/pet-qin-headneck-0024/149.dcm", "int16"),
+    "CR of 10 bits": ("04-xray/RG3_J2KR.dcm", "uint16"),
+    "DX": ("04-xray/DX-C3L-00277.dcm", "uint16"),
+    "ultrasound in colour": ("10-transfer-syntaxes/nema-us1/US1_UNC.dcm", "uint8"),
+    "8 bits": ("04-xray/RF-KarstenHilbert.dcm", "uint8"),
+}
+
+
+def stored_values(path: Path) -> np.ndarray:
+    reader = InMemory(path.read_bytes())
+    image = parse(reader).image
+    assert image is not None
+    return np.asarray(decode_frame(image, 0, reader))
+
+
+def undone(lines: np.ndarray, type_: str, samples: int) -> np.ndarray:
+    """The contract of docs/api.md in its own words, not the encoder's."""
+    if samples == 3:
+        green, red, blue = np.split(lines, 3)
+        lines = np.stack([red + green, green, blue + green], -1)
+    wanted = np.dtype(type_)
+    if wanted.kind == "i":
+        half = 2 ** (8 * wanted.itemsize - 1)
+        return (lines.astype(np.int32) - half).astype(wanted)
+    return lines
+
+
+@pytest.mark.parametrize(("file", "type_"), REAL.values(), ids=REAL)
+def test_all_bits_come_back(dicom_dir: Path, file: str, type_: str) -> None:
+    stored = stored_values(dicom_dir / file)
+
+    body, about = encoded_values(stored)
+
+    back = undone(np.asarray(imagecodecs.jpegls_decode(body)), about.type, about.samples)
+    assert (about.type, back.shape) == (type_, stored.shape)
+    assert np.array_equal(back, stored)
+    assert about.sha256 == hashlib.sha256(stored.tobytes()).hexdigest()
+    assert len(body) < 0.55 * stored.nbytes
+
+
+@pytest.mark.parametrize("type_", ["int8", "uint8", "int16", "uint16"])
+def test_the_extremes_of_each_type_come_back(type_: str) -> None:
+    limits = np.iinfo(type_)
+    stored = np.array([[limits.min, limits.max, 0], [limits.max, limits.min, 1]], type_)
+
+    body, about = encoded_values(stored)
+
+    assert np.array_equal(undone(np.asarray(imagecodecs.jpegls_decode(body)), type_, 1), stored)
+    assert about.type == type_
+
+
+def test_big_endian_values_have_the_digest_of_little_endian_ones() -> None:
+    stored = np.arange(12, dtype=np.uint16).reshape(3, 4)
+
+    assert encoded_values(stored.astype(">u2"))[1].sha256 == encoded_values(stored)[1].sha256
+
+
+def test_wider_values_are_refused() -> None:
+    with pytest.raises(NotDrawable) as caught:
+        encoded_values(np.zeros((2, 2), np.float32))
+
+    assert caught.value.key == "values-too-wide"
+
+
+def test_colours_become_planes_of_differences() -> None:
+    assert planes(np.array([[[9, 10, 12]]], np.uint8)).tolist() == [[10], [255], [2]]

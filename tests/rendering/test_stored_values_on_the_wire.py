@@ -1,0 +1,61 @@
+"""What the page is sent, as a fixture that both sides test against: ``tests/wire/stored_values.json``.
+
+    python -m tests.rendering.test_stored_values_on_the_wire
+
+writes it anew, for a change of the encoder that is meant.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+
+from appliance.rendering.stored_values import encoded_values
+
+WIRE = Path(__file__).resolve().parents[1] / "wire" / "stored_values.json"
+ROWS, COLUMNS = 24, 40
+
+
+def frames() -> dict[str, np.ndarray]:
+    """Small frames that go through every part of the code: runs and their ends, all contexts, escapes, each type."""
+    y, x = np.mgrid[:ROWS, :COLUMNS]
+    noise = np.random.default_rng(7).integers(0, 1 << 16, (ROWS, COLUMNS))
+    smooth = 1000 + 40 * np.sin(x / 5) * y
+    disc = np.where((x - 20) ** 2 + (y - 12) ** 2 < 90, smooth, 0)
+    return {
+        "smooth": smooth.astype(np.uint16),
+        "noise": noise.astype(np.uint16),
+        "disc on nothing": disc.astype(np.uint16),
+        "flat": np.full((ROWS, COLUMNS), 4095, np.uint16),
+        "flat but for one": np.where((x == 39) & (y == 23), 65535, 17).astype(np.uint16),
+        "signed": (disc - 1024).astype(np.int16),
+        "extremes, signed": np.where(noise & 1, -32768, 32767).astype(np.int16),
+        "8 bits": (noise >> 8).astype(np.uint8),
+        "8 bits, signed": (noise >> 8).astype(np.uint8).view(np.int8),
+        "colours": np.stack([disc / 8, smooth / 8, noise >> 9], -1).astype(np.uint8),
+        "colours of 16 bits": np.stack([disc, smooth, noise], -1).astype(np.uint16),
+        "one value": np.full((1, 1), 9, np.uint16),
+    }
+
+
+def wire() -> list[dict[str, object]]:
+    found = []
+    for name, values in frames().items():
+        body, about = encoded_values(values)
+        header = (
+            f"rows={values.shape[0]}, columns={values.shape[1]}, samples={about.samples}, type={about.type}, "
+            f"bits={8 * values.itemsize}, photometric=MONOCHROME2, inverted=0, sha-256={about.sha256}"
+        )
+        found.append({"name": name, "header": header, "body": base64.b64encode(body).decode()})
+    return found
+
+
+def test_the_page_is_tested_with_what_the_encoder_makes() -> None:
+    assert json.loads(WIRE.read_text(encoding="utf-8")) == wire()
+
+
+if __name__ == "__main__":
+    WIRE.write_text(json.dumps(wire(), indent=1) + "\n", encoding="utf-8")

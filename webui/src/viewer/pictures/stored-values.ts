@@ -1,0 +1,97 @@
+/**
+ * A frame's stored values, all bits of them, as docs/api.md says: for windowing here, and for proving that nothing was lost.
+ *
+ * The decoder is fetched when the first of them comes; the way to the first picture does not pay for it.
+ */
+
+import type { Plane } from './jpegls'
+
+/** What is to be accepted. */
+export const STORED_VALUES = 'application/vnd.appliance.stored-values'
+
+const ARRAYS = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, int16: Int16Array } as const
+
+export type ValueType = keyof typeof ARRAYS
+export type Values = InstanceType<(typeof ARRAYS)[ValueType]>
+
+/** What the header `Stored-Values` says. */
+export interface StoredAbout {
+  readonly rows: number
+  readonly columns: number
+  /** 3 are red, green and blue. */
+  readonly samples: 1 | 3
+  readonly type: ValueType
+  readonly bits: number
+  readonly photometric: string
+  /** Low values are shown white. */
+  readonly isInverted: boolean
+  /** From stored values to those that a window is over; null of colours, and where it is a table. */
+  readonly rescale: { readonly slope: number; readonly intercept: number } | null
+  /** The first and the last stored value that are no image. */
+  readonly padding: readonly [number, number] | null
+  /** Of the values, little endian, in hexadecimal. */
+  readonly sha256: string
+}
+
+export interface StoredFrame extends StoredAbout {
+  /** (row, column, sample). */
+  readonly values: Values
+}
+
+/** The values in an answer. Throws StreamBroken, and RangeError for a header that does not fit. */
+export async function storedFrame(response: Response): Promise<StoredFrame> {
+  const about = aboutOf(response.headers.get('Stored-Values') ?? '')
+  const [{ decodedJpegLs }, body] = await Promise.all([import('./jpegls'), response.arrayBuffer()])
+  return { ...about, values: valuesOf(decodedJpegLs(new Uint8Array(body)), about) }
+}
+
+/** Whether the values are those that the server read, by their SHA-256. */
+export async function isProven({ values, sha256 }: StoredFrame): Promise<boolean> {
+  // The digest is of little-endian values, which is the order of every machine that browsers run on.
+  const digest = await crypto.subtle.digest('SHA-256', values as BufferSource)
+  return sha256 === Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** Throws RangeError. */
+export function aboutOf(header: string): StoredAbout {
+  const told = new Map(header.split(', ').map((item) => item.split('=', 2) as [string, string]))
+  const number = (name: string): number => {
+    const value = Number(told.get(name) ?? NaN)
+    if (!Number.isFinite(value)) throw new RangeError(`Stored-Values does not say ${name}`)
+    return value
+  }
+  const [samples, type] = [number('samples'), told.get('type') ?? '']
+  if ((samples !== 1 && samples !== 3) || !(type in ARRAYS)) throw new RangeError('stored values of a kind that is not known here')
+  return {
+    rows: number('rows'),
+    columns: number('columns'),
+    samples,
+    type: type as ValueType,
+    bits: number('bits'),
+    photometric: told.get('photometric') ?? '',
+    isInverted: told.get('inverted') === '1',
+    rescale: told.has('slope') ? { slope: number('slope'), intercept: number('intercept') } : null,
+    padding: told.has('padding-first') ? [number('padding-first'), number('padding-last')] : null,
+    sha256: told.get('sha-256') ?? '',
+  }
+}
+
+/** Signed values were raised by half their range; colours are planes of differences, one below the other. */
+export function valuesOf(plane: Plane, { rows, columns, samples, type }: StoredAbout): Values {
+  if (plane.rows !== rows * samples || plane.columns !== columns) throw new RangeError('Stored-Values does not fit what came')
+  const values = new ARRAYS[type](rows * columns * samples)
+  // What is stored is taken modulo the range of the array, which is what raising and differences were made with.
+  const raised = type === 'int8' ? 0x80 : type === 'int16' ? 0x8000 : 0
+  if (samples === 1) {
+    for (let at = 0; at < values.length; at++) values[at] = plane.samples[at]! - raised
+    return values
+  }
+  const length = rows * columns
+  for (let at = 0; at < length; at++) {
+    const green = plane.samples[at]!
+    values[3 * at] = green + plane.samples[length + at]! - raised
+    values[3 * at + 1] = green - raised
+    values[3 * at + 2] = green + plane.samples[2 * length + at]! - raised
+  }
+  return values
+}
