@@ -165,7 +165,9 @@ class Child:
     async def _send(self, number: int, kind: _Kind, header: bytes, body: bytes) -> None:
         if self._writer is None or self._writer.is_closing():
             raise errors.Unavailable(f"{self.name} is not running", key="helper-away", helper=self.name)
-        self._writer.write(_HEAD.pack(number, kind, len(header), len(body)) + header)  # each write is a call of the system
+        self._writer.write(
+            _HEAD.pack(number, kind, len(header), len(body)) + header
+        )  # each write is a call of the system
         if body:
             self._writer.write(body)
         try:
