@@ -245,10 +245,16 @@ class HeldStudy:
 # Adding and deleting
 
 
+_KEY_HELD = Statement(
+    InstanceRow.select(InstanceRow.key, InstanceRow.missing_since).where(
+        InstanceRow.instance_uid == given("instance_uid")
+    )
+)
+
+
 def key_of(tx: Transaction, instance_uid: InstanceUid) -> str | None:
     """The key of the bytes that are held under a UID; None if none are."""
-    key = tx.value(InstanceRow.select(InstanceRow.key).where(InstanceRow.instance_uid == instance_uid))
-    return None if key is None else str(key)
+    return next((str(key) for key, _ in tx.each(_KEY_HELD, instance_uid=instance_uid)), None)
 
 
 def is_held(tx: Transaction, key: str) -> bool:
@@ -279,11 +285,6 @@ def add_all(tx: Transaction, node_id: UUID, arrived: Sequence[tuple[ParsedInstan
     return outcomes
 
 
-_KEY_HELD = Statement(
-    InstanceRow.select(InstanceRow.key, InstanceRow.missing_since).where(
-        InstanceRow.instance_uid == given("instance_uid")
-    )
-)
 _ADD_INSTANCE = insertion(InstanceRow)
 _ADD_METADATA = insertion(MetadataRow)
 
