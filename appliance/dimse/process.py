@@ -14,6 +14,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
+import uvloop
 
 from appliance.dimse import tls
 from appliance.dimse.admission import Admission
@@ -52,7 +53,7 @@ class DimseProcess:
             UUID(settings.node_id),
             IngestSettings(largest_instance_bytes=settings.limits.instance_bytes, parsers=settings.parsers),
         )
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
         bridge = Bridge(self._loop, self._ingest)
         storing = Storing(bridge, self._store, self._database, self.figures)

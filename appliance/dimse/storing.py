@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from typing import Literal
 
@@ -20,7 +19,7 @@ from appliance.domain.hierarchy import ParsedInstance
 from appliance.domain.identifiers import InstanceUid, checked_uid
 from appliance.storage import index
 from appliance.storage.database import Database
-from appliance.storage.instances import InstanceStore
+from appliance.storage.instances import InstanceReader, InstanceStore
 from appliance.storage.part10 import data_set_digest, file_head
 
 log = logging.getLogger(__name__)
@@ -65,33 +64,34 @@ class Storing:
         syntax = str(context.transfer_syntax[0])
         if sop_class_uid != context.abstract_syntax:
             raise BadRequest("the SOP class is not that of the presentation context", key="sop-class-mismatch")
-        digest = hashlib.sha256()
 
         async def check(parsed: ParsedInstance) -> None:
             if parsed.instance.sop_class_uid != sop_class_uid:
                 raise NotDicom("the data set has another SOP class", key="sop-class-mismatch")
             if parsed.instance.instance_uid != instance_uid:
                 raise NotDicom("the data set has another SOP instance UID", key="sop-instance-mismatch")
-            if await asyncio.to_thread(self._is_held, InstanceUid(instance_uid), digest.digest()):
-                raise _AlreadyThere
+            key = await asyncio.to_thread(self._key_held, InstanceUid(instance_uid))
+            if key is not None:
+                with await reception.opened() as received:
+                    if await asyncio.to_thread(self._holds_data_set_of, key, received):
+                        raise _AlreadyThere
 
         try:
             with self._bridge.receive() as reception:
                 reception.write(file_head(sop_class_uid, instance_uid, syntax))
                 for piece in arrival.pieces():
-                    digest.update(piece)
                     reception.write(piece)
                 return reception.finish(check).outcome
         except _AlreadyThere:
             return "already-there"
 
-    def _is_held(self, instance_uid: InstanceUid, digest: bytes) -> bool:
+    def _key_held(self, instance_uid: InstanceUid) -> str | None:
+        return self._database.read(lambda tx: index.key_of(tx, instance_uid))
+
+    def _holds_data_set_of(self, key: str, received: InstanceReader) -> bool:
         """Whether this very data set is held, perhaps with other meta information before it."""
-        key = self._database.read(lambda tx: index.key_of(tx, instance_uid))
-        if key is None:
-            return False
-        with self._store.open(key) as reader:
-            return data_set_digest(reader) == digest
+        with self._store.open(key) as held:
+            return data_set_digest(held) == data_set_digest(received)
 
 
 class _AlreadyThere(Exception):

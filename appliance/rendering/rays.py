@@ -12,6 +12,8 @@ from appliance.domain.errors import NotDrawable
 from appliance.domain.views import Camera
 from appliance.rendering.volume_textures import BLOCK, VolumeLayout
 
+_LEAST_STEP = 1e-12
+"""In parts of the box, so that rays along an axis divide by something."""
 Vector3 = NDArray[np.float64]
 
 
@@ -50,12 +52,15 @@ def ray_uniforms(camera: Camera, size: tuple[int, int], layout: VolumeLayout, st
     to_texture = np.linalg.inv(layout.texture_to_patient)
     turned = to_texture[:3, :3]
     blocks = np.array(layout.shape[::-1]) / BLOCK
+    ahead = turned @ (axes.ahead * step_mm)
     return {
         "origin": turned @ corner + to_texture[:3, 3],
         "across": turned @ (axes.right * width_mm),
         "down": turned @ (axes.up * -height_mm),
-        "ahead": turned @ (axes.ahead * step_mm),
+        "ahead": ahead,
+        "inverse": 1 / np.where(np.abs(ahead) < _LEAST_STEP, _LEAST_STEP, ahead),
         "blocks_in_volume": blocks,
+        "block_side": 1 / blocks,
         "block_texels": np.array(layout.blocks_shape[::-1], float),
     }
 

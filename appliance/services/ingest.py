@@ -107,11 +107,15 @@ class Ingest:
 
         ``largest_bytes`` is for what is no instance itself, an archive of them.
         """
-        reception = Reception(self, largest_bytes or self._settings.largest_instance_bytes)
+        reception = self.reception(largest_bytes)
         try:
             yield reception
         finally:
             await reception.abandon()
+
+    def reception(self, largest_bytes: int | None = None) -> Reception:
+        """As ``receive``, for who sees to it that it is abandoned at the end."""
+        return Reception(self, largest_bytes or self._settings.largest_instance_bytes)
 
     def begin(self) -> Spool:
         """An empty spooled file; in a thread. Raises StoreFull."""
@@ -237,9 +241,14 @@ class Reception:
         """What was received, to be read from and closed before the reception ends; nothing more may be written."""
         return await self._ingest.in_thread(lambda: open_spooled(self._ended().end()))
 
+    @property
+    def leaves_something(self) -> bool:
+        """Whether there is something to abandon."""
+        return self._spool is not None and not self._spool.is_moved
+
     async def abandon(self) -> None:
         """Nothing remains, unless it was finished."""
-        if self._spool is not None and not self._spool.is_moved:
+        if self._spool is not None and self.leaves_something:
             await self._ingest.in_thread(self._spool.abandon)
 
     # In a thread, and never in two at once
@@ -248,10 +257,11 @@ class Reception:
         """The spool, with all that came."""
         if self._spool is None:
             self._spool = self._ingest.begin()
-        piece = b"".join(self._pieces)
-        self._pieces.clear()
-        self._waiting_bytes = 0
-        self._spool.write(piece)
+        if self._pieces:
+            piece = b"".join(self._pieces)
+            self._pieces.clear()
+            self._waiting_bytes = 0
+            self._spool.write(piece)
         return self._spool
 
     def _ended(self) -> Spool:

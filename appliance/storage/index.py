@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -245,10 +245,16 @@ class HeldStudy:
 # Adding and deleting
 
 
+_KEY_HELD = Statement(
+    InstanceRow.select(InstanceRow.key, InstanceRow.missing_since).where(
+        InstanceRow.instance_uid == given("instance_uid")
+    )
+)
+
+
 def key_of(tx: Transaction, instance_uid: InstanceUid) -> str | None:
     """The key of the bytes that are held under a UID; None if none are."""
-    key = tx.value(InstanceRow.select(InstanceRow.key).where(InstanceRow.instance_uid == instance_uid))
-    return None if key is None else str(key)
+    return next((str(key) for key, _ in tx.each(_KEY_HELD, instance_uid=instance_uid)), None)
 
 
 def is_held(tx: Transaction, key: str) -> bool:
@@ -279,11 +285,6 @@ def add_all(tx: Transaction, node_id: UUID, arrived: Sequence[tuple[ParsedInstan
     return outcomes
 
 
-_KEY_HELD = Statement(
-    InstanceRow.select(InstanceRow.key, InstanceRow.missing_since).where(
-        InstanceRow.instance_uid == given("instance_uid")
-    )
-)
 _ADD_INSTANCE = insertion(InstanceRow)
 _ADD_METADATA = insertion(MetadataRow)
 
@@ -534,6 +535,7 @@ _STUDY_TOLD = Statement(
         StudyRow.person_name,
         StudyRow.birth_date,
         StudyRow.sex,
+        StudyRow.other_ids,
         StudyRow.date,
         StudyRow.time,
         StudyRow.description,
@@ -559,6 +561,12 @@ _COUNT_IN_SERIES = Statement(
 )
 
 
+def _series_told(tx: Transaction, study_uid: StudyUid) -> dict[str, tuple[int | None, str, int]]:
+    """Number, modality and instances of each series of a study."""
+    rows = tx.each(_SERIES_TOLD, study_uid=study_uid)
+    return {series_uid: (number, modality, count) for series_uid, modality, number, count in rows}
+
+
 def _count_in_study(tx: Transaction, node_id: UUID, new: Sequence[ParsedInstance]) -> StudyHeld:
     """The study of new instances and their series are there and count them; what the parent is to know of it."""
     study_uid = new[0].study.study_uid
@@ -566,8 +574,7 @@ def _count_in_study(tx: Transaction, node_id: UUID, new: Sequence[ParsedInstance
     if not told:
         _add_study(tx, new[0])
         told = tx.each(_STUDY_TOLD, study_uid=study_uid)
-    series_told = tx.each(_SERIES_TOLD, study_uid=study_uid)
-    held = {series_uid: (number, modality, count) for series_uid, modality, number, count in series_told}
+    held = _series_told(tx, study_uid)
     by_series: dict[SeriesUid, list[ParsedInstance]] = {}
     for parsed in new:
         by_series.setdefault(parsed.series.series_uid, []).append(parsed)
@@ -575,12 +582,20 @@ def _count_in_study(tx: Transaction, node_id: UUID, new: Sequence[ParsedInstance
         number, modality, count = held.get(series_uid, (some[0].series.number, some[0].series.modality, 0))
         _count_in_series(tx, some, is_new=series_uid not in held)
         held[series_uid] = (number, modality, count + len(some))
-    ordered = sorted(held.items(), key=lambda item: (item[1][0] is None, item[1][0] or 0, item[0]))
-    issuer, patient_id, person_name, birth_date, sex, date, time, description, accession_number = told[0]
+    return _as_held(told[0], held, study_uid, node_id)
+
+
+def _as_held(
+    told: Sequence[Any], series: Mapping[str, tuple[int | None, str, int]], study_uid: StudyUid, node_id: UUID
+) -> StudyHeld:
+    """What the parent is to know: ``told`` as _STUDY_TOLD reads it, of each series number, modality and instances."""
+    issuer, patient_id, person_name, birth_date, sex, other_ids, date, time, description, accession_number = told
+    others = tuple(PatientNumber(*other) for other in _other_ids(other_ids))
+    ordered = sorted(series.items(), key=lambda item: (item[1][0] is None, item[1][0] or 0, item[0]))
     return StudyHeld(
         study_uid,
         node_id,
-        PatientAsHeld(issuer, patient_id, person_name, birth_date, sex),
+        PatientAsHeld(issuer, patient_id, person_name, birth_date, sex, others),
         date,
         time,
         description,
@@ -673,9 +688,9 @@ def _delete_instances(tx: Transaction, which: Any) -> tuple[str, ...]:  # Any: p
 
 def _tell_rest(tx: Transaction, node_id: UUID, study_uid: StudyUid) -> None:
     """The outbox says what is left of a study, which goes if nothing is."""
-    rest = _series_rows(tx, study_uid)
-    if rest:
-        OUTBOX.put(tx, _as_held(_study_row(tx, study_uid), rest, node_id))
+    if rest := _series_told(tx, study_uid):
+        told = tx.each(_STUDY_TOLD, study_uid=study_uid)[0]
+        OUTBOX.put(tx, _as_held(told, rest, study_uid, node_id))
         return
     tx.execute(StudyRow.delete().where(StudyRow.study_uid == study_uid))
     OUTBOX.put(tx, StudyGone(study_uid, node_id))
@@ -715,12 +730,12 @@ def _instance_row(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, i
 
 def _patient(row: Any) -> PatientAttributes:
     return PatientAttributes(
-        row.person_name, row.patient_id, row.issuer, row.birth_date, row.sex, tuple(_other_ids(row))
+        row.person_name, row.patient_id, row.issuer, row.birth_date, row.sex, tuple(_other_ids(row.other_ids))
     )
 
 
-def _other_ids(row: Any) -> list[tuple[str, str]]:
-    return msgspec.json.decode(row.other_ids, type=list[tuple[str, str]]) if row.other_ids else []
+def _other_ids(column: str | None) -> list[tuple[str, str]]:
+    return msgspec.json.decode(column, type=list[tuple[str, str]]) if column else []
 
 
 def _study(row: Any) -> StudyAttributes:
@@ -749,28 +764,6 @@ def _series(row: Any) -> HeldSeries:
     )
     reason = None if row.drawable_count else row.not_drawable_reason
     return HeldSeries(attributes, row.version, row.instance_count, row.frame_count, row.drawable_count, reason)
-
-
-def _as_held(study: Any, series: Sequence[Any], node_id: UUID) -> StudyHeld:
-    return StudyHeld(
-        study.study_uid,
-        node_id,
-        PatientAsHeld(
-            study.issuer,
-            study.patient_id,
-            study.person_name,
-            study.birth_date,
-            study.sex,
-            tuple(PatientNumber(issuer, value) for issuer, value in _other_ids(study)),
-        ),
-        study.date,
-        study.time,
-        study.description,
-        study.accession_number,
-        tuple(dict.fromkeys(row.modality for row in series if row.modality)),
-        len(series),
-        sum(row.instance_count for row in series),
-    )
 
 
 def _searched_names(person_name: str, referring_physician: str) -> dict[str, str]:

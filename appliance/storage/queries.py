@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from peewee import SQL, fn
+from peewee import JOIN, SQL, fn
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from appliance.domain.errors import BadRequest
@@ -378,7 +378,10 @@ def _series(columns: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
 def _instances(columns: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
     query = InstanceRow.select(InstanceRow.study_uid, InstanceRow.series_uid, InstanceRow.instance_uid, *columns)
     of_series = (SeriesRow.study_uid == InstanceRow.study_uid) & (SeriesRow.series_uid == InstanceRow.series_uid)
-    query = query.join(SeriesRow, on=of_series).join(StudyRow, on=(StudyRow.study_uid == InstanceRow.study_uid))
+    # Each has both. Said so, PostgreSQL counts with all instances, which it takes in their order until there are enough, and not
+    # with the few that it expects of a join by two columns, which it would sort; where a condition asks for more, it joins inner.
+    query = query.join(SeriesRow, JOIN.LEFT_OUTER, on=of_series)
+    query = query.join(StudyRow, JOIN.LEFT_OUTER, on=(StudyRow.study_uid == InstanceRow.study_uid))
     return query, (InstanceRow.study_uid, InstanceRow.series_uid, InstanceRow.number, InstanceRow.instance_uid)
 
 
