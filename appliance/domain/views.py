@@ -34,7 +34,14 @@ class Encoding:
     """How a picture becomes bytes."""
 
     media_type: Literal[
-        "image/jpeg", "image/png", "image/webp", "image/jxl", "image/avif", "application/vnd.appliance.stored-values"
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "image/jxl",
+        "image/avif",
+        "image/gif",
+        "video/mp4",
+        "application/vnd.appliance.stored-values",
     ]
     quality: int | None = None
     """1 to 100 of a lossy encoding; None is lossless where the format can be, and the default of JPEG."""
@@ -78,6 +85,18 @@ class SliceView:
     layers: bool = True
     """With the overlays and the shutter that the file lays over its pixels."""
     annotation: Annotation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilmView:
+    """Frames of one image as a moving picture."""
+
+    view: SliceView
+    """How each is seen, and how the film is encoded; its own frame does not count."""
+    frame_indexes: tuple[int, ...]
+    """Count from 0."""
+    durations_ms: tuple[float, ...]
+    """Of each of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,23 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from appliance.domain.annotations import KINDS
 from appliance.domain.preamble import dangerous_kinds
 from appliance.domain.searches import Level
+from appliance.domain.views import STORED_VALUES
+from appliance.http.picture_requests import (
+    FUNCTIONS,
+    LARGEST_SIDE,
+    LARGEST_THUMBNAIL_SIDE,
+    PROFILES,
+    THUMBNAIL_SIDE,
+    WITH_PROFILE,
+)
+from appliance.http.pictures import MOST_PICTURES, RESOURCES
 from appliance.http.stow import FAILURE_REASONS, OTHER_STUDY
 from appliance.http.wado import FRAME_TYPES
+from appliance.rendering.encoders import media_types
+from appliance.rendering.films import film_types
 from appliance.storage.queries import ATTRIBUTES, MOST_RESULTS
 from appliance.storage.transcoding import TARGETS
 from appliance.storage.transfer_syntaxes import CODECS
@@ -47,6 +60,26 @@ def statement() -> str:
         _table(("Transfer syntax", "decoded by", "frames as stored"), _syntaxes()),
         "Transcoding turns YBR into RGB, clears what lies beside the stored bits, and leaves out what follows the pixels.",
         f"A preamble that is a file of another kind ({', '.join(dangerous_kinds())}) leaves as zeroes; that of a TIFF stays.",
+        "### Retrieve Rendered, thumbnails, volumes",
+        "`/dicom-web` and then " + ", ".join(f"`{_plain(path)}`" for path, _ in RESOURCES) + ".",
+        _table(
+            ("what", "values"),
+            [
+                ("Media types of a picture", _quoted(media_types())),
+                ("of several frames", "these as parts of a `multipart/related`"),
+                ("of several frames of one image", f"{_quoted(film_types())} as a film"),
+                ("of stored values", f"`{STORED_VALUES}` (docs/api.md)"),
+                ("`accept`", "as the header, before which it goes"),
+                ("`annotation`", _quoted(KINDS)),
+                ("`iccprofile`", f"{_quoted(PROFILES)}, in {_quoted(WITH_PROFILE)}"),
+                ("`quality`", "1 to 100"),
+                ("`viewport`", f"1 to {LARGEST_SIDE} a side; region, mirrored and turned by negative sizes"),
+                ("`viewport` of a thumbnail", f"1 to {LARGEST_THUMBNAIL_SIDE} a side, {THUMBNAIL_SIDE} without it"),
+                ("`window`", f"center, width, function: {_quoted(FUNCTIONS)}"),
+                ("Most pictures of an answer", str(MOST_PICTURES)),
+            ],
+        ),
+        "Unknown parameters are passed over; a known one with a value that cannot be is refused with 400.",
         END,
     )
     return "\n\n".join(paragraphs) + "\n"
@@ -87,6 +120,14 @@ def _syntaxes() -> Iterable[Sequence[str]]:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _plain(path: str) -> str:
+    return path.removeprefix("/dicom-web").replace("<", "{").replace(">", "}")
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _listed(uids: Sequence[str]) -> str:

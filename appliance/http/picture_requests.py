@@ -32,14 +32,14 @@ _DEFAULT = "image/jpeg"
 _ANY = frozenset({"*/*", "image/*"})
 """Means the default of PS3.18 §8.7.4 for a single frame."""
 _MULTIPART = frozenset({"multipart/related", "multipart/*"})
-_PROFILES = {"no": False, "yes": True, "srgb": True}
-_WITH_PROFILE = ("image/jpeg", "image/png", "image/webp")
-_OF_PICTURES = ("window", "viewport", "quality", "invert", "annotation", "iccprofile")
-_FUNCTIONS = {"linear": "linear", "linear-exact": "linear-exact", "sigmoid": "sigmoid"}
-_LARGEST_SIDE = 8192
-_LOSSY_BY_DEFAULT = {"image/jpeg": 90, "image/webp": 90, "image/avif": 90}
-_THUMBNAIL_SIDE = 160
-_LARGEST_THUMBNAIL_SIDE = 512
+PROFILES = {"no": False, "yes": True, "srgb": True}
+WITH_PROFILE = ("image/jpeg", "image/png", "image/webp")
+_OF_PICTURES = ("window", "viewport", "quality", "invert", "layers", "annotation", "iccprofile")
+FUNCTIONS = {"linear": "linear", "linear-exact": "linear-exact", "sigmoid": "sigmoid"}
+LARGEST_SIDE = 8192
+_LOSSY_BY_DEFAULT = {"image/jpeg": 90, "image/webp": 90, "image/avif": 90, "video/mp4": 80}
+THUMBNAIL_SIDE = 160
+LARGEST_THUMBNAIL_SIDE = 512
 _THUMBNAIL_QUALITY = 80
 _DEFAULT_SIZE = (512, 512)
 _LONGEST_SLAB_MM = 1000.0
@@ -51,6 +51,7 @@ class Form:
 
     media_type: str
     is_multipart: bool
+    is_film: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +61,31 @@ class Asked:
     query: Query
     accept: tuple[MediaType, ...]
     can_make: Collection[str]
+    can_animate: Collection[str] = ()
 
     @classmethod
-    def of(cls, query: Query, accept: str | None, can_make: Collection[str]) -> Asked:
+    def of(
+        cls, query: Query, accept: str | None, can_make: Collection[str], can_animate: Collection[str] = ()
+    ) -> Asked:
         # PS3.18 §8.3.3.1: the parameter wins over the header.
-        return cls(query, accepted(query.get("accept") or accept), can_make)
+        return cls(query, accepted(query.get("accept") or accept), can_make, can_animate)
 
-    def form(self, frame_count: int) -> Form:
-        """How ``frame_count`` frames are given back. Raises NotAcceptable."""
+    def form(self, frame_count: int, *, of_one_image: bool = True) -> Form:
+        """How ``frame_count`` frames are given back: a picture, a part for each, or a film of them.
+
+        A type that can be both, WebP, is a film of several frames of one image. Raises NotAcceptable.
+        """
         for wanted in self.accept:
             is_multipart = wanted.name in _MULTIPART
             name = wanted.parameters.get("type", "*/*").lower() if is_multipart else wanted.name
             name = _DEFAULT if name in _ANY else name
+            is_film = name in self.can_animate and (frame_count > 1 or name not in self.can_make)
+            if is_film and of_one_image and not is_multipart:
+                return Form(name, is_multipart=False, is_film=True)
             if name in self.can_make or name == STORED_VALUES:
                 return Form(name, is_multipart or frame_count > 1)
-        raise NotAcceptable(f"A picture can be {', '.join(self.can_make)}", key="no-such-media-type")
+        can_be = dict.fromkeys((*self.can_make, *(self.can_animate if of_one_image else ())))
+        raise NotAcceptable(f"This can be {', '.join(can_be)}", key="no-such-media-type")
 
 
 def annotation_kinds(query: Query) -> tuple[AnnotationKind, ...]:
@@ -86,8 +97,8 @@ def annotation_kinds(query: Query) -> tuple[AnnotationKind, ...]:
     return tuple(kind for kind in KINDS if kind in names)
 
 
-def slice_view(image: ImageDescription, frame_number: int, asked: Asked, frame_count: int = 1) -> SliceView:
-    """One frame as PS3.18 Retrieve Rendered asks for it, alone or of ``frame_count``; the first frame is number 1.
+def slice_view(image: ImageDescription, frame_number: int, asked: Asked, form: Form | None = None) -> SliceView:
+    """One frame as PS3.18 Retrieve Rendered asks for it, in a ``form`` that was chosen; the first frame is number 1.
 
     Its annotation is not in the query, and is put in by who knows the patient.
     """
@@ -96,7 +107,7 @@ def slice_view(image: ImageDescription, frame_number: int, asked: Asked, frame_c
     if frame_number > len(image.frames):
         raise NotFound(f"there is no frame {frame_number} of {len(image.frames)}", key="no-such-frame")
     query = asked.query
-    encoding = _encoding_of(asked.form(frame_count).media_type, query)
+    encoding = _encoding_of((form or asked.form(1)).media_type, query)
     if encoding.media_type == STORED_VALUES:
         _without_rendering(query)
     return SliceView(
@@ -112,11 +123,11 @@ def slice_view(image: ImageDescription, frame_number: int, asked: Asked, frame_c
 
 def thumbnail_view(image: ImageDescription, frame_index: int, asked: Asked) -> SliceView:
     """A small picture; ``viewport`` may make it smaller or a little larger (PS3.18 §8.3.5.1.3)."""
-    viewport = _viewport(asked.query) or Viewport(_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
-    if max(viewport.width, viewport.height) > _LARGEST_THUMBNAIL_SIDE:
-        raise BadRequest(f"A thumbnail has at most {_LARGEST_THUMBNAIL_SIDE} pixels a side", parameter="viewport")
+    viewport = _viewport(asked.query) or Viewport(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    if max(viewport.width, viewport.height) > LARGEST_THUMBNAIL_SIDE:
+        raise BadRequest(f"A thumbnail has at most {LARGEST_THUMBNAIL_SIDE} pixels a side", parameter="viewport")
     form = asked.form(1)
-    if form.media_type == STORED_VALUES:
+    if form.media_type == STORED_VALUES or form.is_multipart or form.is_film:
         raise NotAcceptable(f"A thumbnail can be {', '.join(asked.can_make)}", key="no-such-media-type")
     quality = _THUMBNAIL_QUALITY if form.media_type in _LOSSY_BY_DEFAULT else None
     return SliceView(image.instance_uid, frame_index, Encoding(form.media_type, quality), viewport=viewport)  # type: ignore[arg-type]
@@ -167,7 +178,7 @@ def _drawn_encoding(asked: Asked) -> Encoding:
         if name in asked.query:
             raise BadRequest(f"{name} is for frames only", parameter=name)
     form = asked.form(1)
-    if form.media_type == STORED_VALUES or form.is_multipart:
+    if form.media_type == STORED_VALUES or form.is_multipart or form.is_film:
         raise NotAcceptable(f"A picture can be {', '.join(asked.can_make)}", key="no-such-media-type")
     return _encoding_of(form.media_type, asked.query)
 
@@ -188,11 +199,11 @@ def _encoding_of(media_type: str, query: Query) -> Encoding:
 def _profile(query: Query, media_type: str) -> bool:
     """Whether the picture carries the profile that ``iccprofile`` asks for (PS3.18 §8.3.5.1.5): colours here are sRGB."""
     wanted = query.get("iccprofile", "no").lower()
-    if wanted not in _PROFILES:
-        raise BadRequest(f"iccprofile is not one of {', '.join(_PROFILES)}", parameter="iccprofile")
-    if _PROFILES[wanted] and media_type not in _WITH_PROFILE:
-        raise BadRequest(f"Profiles are put into {', '.join(_WITH_PROFILE)} only", parameter="iccprofile")
-    return _PROFILES[wanted]
+    if wanted not in PROFILES:
+        raise BadRequest(f"iccprofile is not one of {', '.join(PROFILES)}", parameter="iccprofile")
+    if PROFILES[wanted] and media_type not in WITH_PROFILE:
+        raise BadRequest(f"Profiles are put into {', '.join(WITH_PROFILE)} only", parameter="iccprofile")
+    return PROFILES[wanted]
 
 
 def _without_rendering(query: Query) -> None:
@@ -208,9 +219,9 @@ def _window(query: Query) -> Window | None:
         return None
     center, width, *function = text.split(",")[:3] if text.count(",") in (1, 2) else ("", "")
     name = function[0].strip().lower() if function else "linear"
-    if name not in _FUNCTIONS:
-        raise BadRequest(f"The window's function is not one of {', '.join(_FUNCTIONS)}", parameter="window")
-    window = Window(_finite(center, "window"), _finite(width, "window"), _FUNCTIONS[name])  # type: ignore[arg-type]
+    if name not in FUNCTIONS:
+        raise BadRequest(f"The window's function is not one of {', '.join(FUNCTIONS)}", parameter="window")
+    window = Window(_finite(center, "window"), _finite(width, "window"), FUNCTIONS[name])  # type: ignore[arg-type]
     # PS3.3 C.11.2.1.2.1, C.11.2.1.3.2: LINEAR needs a width of at least 1, the others one above 0.
     if window.width < 1 if window.function == "linear" else window.width <= 0:
         raise BadRequest("The window's width is too small", parameter="window")
@@ -226,8 +237,8 @@ def _viewport(query: Query, source: tuple[int, int] | None = None) -> Viewport |
     if len(numbers) not in (2, 6):
         raise BadRequest("viewport is not width,height or width,height,x,y,w,h", parameter="viewport")
     width, height = (_integer(number, "viewport") for number in numbers[:2])
-    if not (1 <= width <= _LARGEST_SIDE and 1 <= height <= _LARGEST_SIDE):
-        raise BadRequest(f"A side of the viewport is not between 1 and {_LARGEST_SIDE}", parameter="viewport")
+    if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
+        raise BadRequest(f"A side of the viewport is not between 1 and {LARGEST_SIDE}", parameter="viewport")
     if len(numbers) == 2:
         return Viewport(width, height)
     if source is None:

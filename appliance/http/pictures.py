@@ -14,11 +14,12 @@ from quart import Blueprint, Response, request
 from appliance.domain.accounts import Account, Right
 from appliance.domain.annotations import AnnotationKind, annotation
 from appliance.domain.audit import Action
+from appliance.domain.cine import frame_durations_ms
 from appliance.domain.errors import BadRequest, TooLarge
 from appliance.domain.grayscale import is_inverted
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import StoredSeries
-from appliance.domain.views import Picture, PlaneView, SliceView, Vector, VolumeView
+from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, Vector, VolumeView
 from appliance.http import addresses, picture_requests
 from appliance.http.access import Access
 from appliance.http.asgi import Scope
@@ -34,13 +35,26 @@ from appliance.services.metrics import Metrics
 _STUDY = "/dicom-web/studies/<study>"
 _SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
+RESOURCES = (
+    (f"{_STUDY}/rendered", "study"),
+    (f"{_SERIES}/rendered", "series"),
+    (f"{_INSTANCE}/rendered", "instance"),
+    (f"{_INSTANCE}/frames/<frames>/rendered", "frames"),
+    (f"{_STUDY}/thumbnail", "study_thumbnail"),
+    (f"{_SERIES}/thumbnail", "series_thumbnail"),
+    (f"{_INSTANCE}/thumbnail", "instance_thumbnail"),
+    (f"{_INSTANCE}/frames/<frames>/thumbnail", "frame_thumbnail"),
+    (f"{_SERIES}/renderedmpr", "plane"),
+    (f"{_SERIES}/rendered3d", "volume"),
+)
+"""Each path, and the method of ``Pictures`` that answers it."""
 _PICTURE_VERSION = "2"
 """Part of every ETag; raised when the same view is drawn differently, so that no cache keeps the old picture."""
 _SETTLED = "private, max-age=31536000, immutable"
 _CHANGING = "no-cache"
 """Another image may stand for a series or a study when more of it has arrived."""
 _UNSETTLED = "no-store"
-_MOST_PICTURES = 1000
+MOST_PICTURES = 1000
 """Of one answer."""
 
 
@@ -93,16 +107,8 @@ class Pictures:
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("pictures", __name__)
-        blueprint.get(f"{_STUDY}/rendered")(self.study)
-        blueprint.get(f"{_SERIES}/rendered")(self.series)
-        blueprint.get(f"{_INSTANCE}/rendered")(self.instance)
-        blueprint.get(f"{_INSTANCE}/frames/<frames>/rendered")(self.frames)
-        blueprint.get(f"{_STUDY}/thumbnail")(self.study_thumbnail)
-        blueprint.get(f"{_SERIES}/thumbnail")(self.series_thumbnail)
-        blueprint.get(f"{_INSTANCE}/thumbnail")(self.instance_thumbnail)
-        blueprint.get(f"{_INSTANCE}/frames/<frames>/thumbnail")(self.frame_thumbnail)
-        blueprint.get(f"{_SERIES}/renderedmpr")(self.plane)
-        blueprint.get(f"{_SERIES}/rendered3d")(self.volume)
+        for path, name in RESOURCES:
+            blueprint.get(path)(getattr(self, name))
         return blueprint
 
     # Frames
@@ -110,12 +116,12 @@ class Pictures:
     async def study(self, study: str) -> Response:
         viewer = await self._viewer(study)
         uid = StudyUid(checked_uid(study, "study"))
-        return await self._rendered(viewer, uid, await self._catalogue.frames(uid, at_most=_MOST_PICTURES))
+        return await self._rendered(viewer, uid, await self._catalogue.frames(uid, at_most=MOST_PICTURES))
 
     async def series(self, study: str, series: str) -> Response:
         viewer = await self._viewer(study)
         uids = _uids(study, series)
-        return await self._rendered(viewer, uids[0], await self._catalogue.frames(*uids, at_most=_MOST_PICTURES))
+        return await self._rendered(viewer, uids[0], await self._catalogue.frames(*uids, at_most=MOST_PICTURES))
 
     async def instance(self, study: str, series: str, instance: str) -> Response:
         return await self._of_instance(study, series, instance, None)
@@ -128,18 +134,18 @@ class Pictures:
         uids = (*_uids(study, series), _instance_uid(instance))
         image = await self._catalogue.stored_image(*uids)
         indexes = range(len(image.description.frames)) if numbers is None else [number - 1 for number in numbers]
-        if len(indexes) > _MOST_PICTURES:
-            raise TooLarge(f"These are more than {_MOST_PICTURES} pictures", key="too-many-pictures")
+        if len(indexes) > MOST_PICTURES:
+            raise TooLarge(f"These are more than {MOST_PICTURES} pictures", key="too-many-pictures")
         return await self._rendered(viewer, uids[0], [StoredFrame(uids[1], image, index) for index in indexes])
 
     async def _rendered(self, viewer: str, study_uid: StudyUid, frames: Sequence[StoredFrame]) -> Response:
         """One picture, or one for each frame as parts, in order (PS3.18 §10.4.4)."""
         asked = self._asked()
-        form = asked.form(len(frames))
-        views = [
-            picture_requests.slice_view(one.image.description, one.frame_index + 1, asked, len(frames))
-            for one in frames
-        ]
+        is_one_image = len({one.image.key for one in frames}) == 1
+        form = asked.form(len(frames), of_one_image=is_one_image)
+        views = [picture_requests.slice_view(one.image.description, one.frame_index + 1, asked, form) for one in frames]
+        if form.is_film:
+            return await self._film(viewer, study_uid, frames, views[0])
         if kinds := picture_requests.annotation_kinds(asked.query):
             views = await self._annotated(study_uid, frames, views, kinds)
 
@@ -156,6 +162,15 @@ class Pictures:
         return await streamed(
             form.media_type, lambda boundary: self._parts(boundary, root, study_uid, frames, pictures)
         )
+
+    async def _film(self, viewer: str, study_uid: StudyUid, frames: Sequence[StoredFrame], view: SliceView) -> Response:
+        """The frames of one image one after the other, each for as long as its file says."""
+        image, indexes = frames[0].image, tuple(one.frame_index for one in frames)
+        said = (await self._archive.attributes(study_uid, {view.instance_uid}))[view.instance_uid]
+        if kinds := picture_requests.annotation_kinds(request.args):
+            view = replace(view, annotation=annotation(said, kinds, 1, 1))  # the number of the frame changes
+        film = FilmView(replace(view, frame_index=0), indexes, frame_durations_ms(said, indexes))
+        return await self._answer(_etag(image.key, film), lambda: self._drawing.film(image, film, viewer=viewer))
 
     async def _annotated(
         self,
@@ -254,7 +269,9 @@ class Pictures:
         return f"{account.id} {request.remote_addr}"
 
     def _asked(self) -> picture_requests.Asked:
-        return picture_requests.Asked.of(request.args, request.headers.get("Accept"), self._drawing.media_types)
+        drawing = self._drawing
+        accept = request.headers.get("Accept")
+        return picture_requests.Asked.of(request.args, accept, drawing.media_types, drawing.film_types)
 
     async def _answer(
         self,

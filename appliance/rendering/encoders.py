@@ -50,7 +50,8 @@ def _is_made(media_type: str) -> bool:
         return False
 
 
-def _vips(pixels: NDArray[np.uint8]) -> Any:  # pyvips has no types
+def vips_image(pixels: NDArray[np.uint8]) -> Any:  # pyvips has no types
+    """``pixels`` as libvips has them: grey of one band, or sRGB."""
     rows, columns = pixels.shape[:2]
     bands = 1 if pixels.ndim == 2 else pixels.shape[2]
     image = pyvips.Image.new_from_memory(np.ascontiguousarray(pixels), columns, rows, bands, "uchar")
@@ -58,15 +59,15 @@ def _vips(pixels: NDArray[np.uint8]) -> Any:  # pyvips has no types
 
 
 def _png(pixels: NDArray[np.uint8], quality: int | None, **profile: str) -> bytes:
-    return bytes(_vips(pixels).pngsave_buffer(compression=2, filter="sub", **_kept(profile)))
+    return bytes(vips_image(pixels).pngsave_buffer(compression=2, filter="sub", **_kept(profile)))
 
 
 def _jpeg(pixels: NDArray[np.uint8], quality: int | None, **profile: str) -> bytes:
-    return bytes(_vips(pixels).jpegsave_buffer(Q=quality or _DEFAULT_JPEG_QUALITY, **_kept(profile)))
+    return bytes(vips_image(pixels).jpegsave_buffer(Q=quality or _DEFAULT_JPEG_QUALITY, **_kept(profile)))
 
 
 def _webp(pixels: NDArray[np.uint8], quality: int | None, **profile: str) -> bytes:
-    image = _vips(pixels)
+    image = vips_image(pixels)
     if quality is None:
         return bytes(image.webpsave_buffer(lossless=True, Q=0, effort=0, **_kept(profile)))
     return bytes(image.webpsave_buffer(Q=quality, effort=2, **_kept(profile)))

@@ -17,12 +17,13 @@ import msgspec
 
 from appliance.domain.errors import Conflict, NotDrawable, Unavailable
 from appliance.domain.image import StoredImage, StoredSeries
-from appliance.domain.views import Picture, PlaneView, SliceView, VolumeView
+from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, VolumeView
 from appliance.services.byte_cache import ByteCache
 from appliance.services.children import Child, Message
 from appliance.services.render_messages import (
     SERIES_UNKNOWN,
     Ask,
+    DrawFilm,
     DrawPlane,
     DrawSlice,
     DrawVolume,
@@ -39,7 +40,7 @@ _MEBIBYTE = 1024**2
 _STATE_EVERY_S = 2.0
 _DIED = "helper-died"
 
-_Key = tuple[str, SliceView | PlaneView | VolumeView]
+_Key = tuple[str, SliceView | FilmView | PlaneView | VolumeView]
 """What is kept, by its content, and how it is seen."""
 
 
@@ -74,6 +75,7 @@ class RendererState:
     largest_texture_side: int = 0
     largest_volume_side: int = 0
     media_types: tuple[str, ...] = ()
+    film_types: tuple[str, ...] = ()
     restarts: int = 0
     """Of all processes since the start."""
     frame_cache_bytes: int = 0
@@ -105,6 +107,7 @@ class Drawing:
         self._pictures: ByteCache[_Key, Picture] = ByteCache(settings.picture_cache_bytes)
         self._being_made: dict[_Key, _Shared] = {}
         self._media_types: tuple[str, ...] = ()
+        self._film_types: tuple[str, ...] = ()
         self._watching: asyncio.Task[None] | None = None
         first = msgspec.msgpack.encode(_render_settings(settings))
         self._processes = [
@@ -120,7 +123,8 @@ class Drawing:
         except Unavailable:
             await self.stop()
             raise
-        self._media_types = self.state().media_types
+        state = self.state()
+        self._media_types, self._film_types = state.media_types, state.film_types
         self._watching = asyncio.create_task(self._watch(), name="look after render processes")
 
     async def stop(self) -> None:
@@ -144,6 +148,13 @@ class Drawing:
         process = self._process_of(f"{image.key} {view.frame_index}")
         return await self._picture((image.key, view), lambda: self._drawn(process, ask))
 
+    async def film(self, image: StoredImage, film: FilmView, *, viewer: str) -> Picture:
+        """Frames of ``image`` as a moving picture. Raises as ``slice`` does, and TooLarge."""
+        frames = tuple(image.description.frames[index] for index in film.frame_indexes)
+        alone = StoredImage(image.key, replace(image.description, frames=frames))
+        process = self._process_of(image.key)
+        return await self._picture((image.key, film), lambda: self._drawn(process, DrawFilm(viewer, alone, film)))
+
     async def plane(self, series: StoredSeries, view: PlaneView, *, viewer: str) -> Picture:
         """A plane or slab through the volume of ``series``. Raises as ``slice`` does."""
         return await self._of_volume(series, view, DrawPlane(viewer, series.version, view))
@@ -156,6 +167,11 @@ class Drawing:
     def media_types(self) -> tuple[str, ...]:
         """Of the pictures that can be made here; they are known once it has started."""
         return self._media_types
+
+    @property
+    def film_types(self) -> tuple[str, ...]:
+        """Of the moving pictures that can be made here."""
+        return self._film_types
 
     def state(self) -> RendererState:
         """As it was told last, at most some seconds ago; what runs and how often it was restarted is of now."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.domain.image import StoredImage, StoredSeries, Window
-from appliance.domain.views import PlaneView, SliceView, StoredValues, VolumeView
+from appliance.domain.views import FilmView, PlaneView, SliceView, StoredValues, VolumeView
 from appliance.storage.instances import StoreSettings
 
 SERIES_UNKNOWN = "series-unknown"
@@ -37,6 +37,14 @@ class DrawSlice(msgspec.Struct, frozen=True, tag=True):
     view: SliceView
 
 
+class DrawFilm(msgspec.Struct, frozen=True, tag=True):
+    """``image`` has the frames of the film and no others."""
+
+    viewer: str
+    image: StoredImage
+    film: FilmView
+
+
 class DrawPlane(msgspec.Struct, frozen=True, tag=True):
     viewer: str
     version: str
@@ -59,7 +67,7 @@ class TellState(msgspec.Struct, frozen=True, tag=True):
     pass
 
 
-Ask = DrawSlice | DrawPlane | DrawVolume | KnowSeries | TellState
+Ask = DrawSlice | DrawFilm | DrawPlane | DrawVolume | KnowSeries | TellState
 
 
 class PictureHead(msgspec.Struct, frozen=True):
@@ -77,6 +85,7 @@ class PictureHead(msgspec.Struct, frozen=True):
 class ProcessState(msgspec.Struct, frozen=True):
     media_types: tuple[str, ...]
     """Of the pictures that its libraries can make."""
+    film_types: tuple[str, ...]
     vendor: str
     renderer: str
     version: str

@@ -4,6 +4,7 @@
     slice workers    a slice each: read, decode, draw, encode, answer; viewers in turn, the newest first
     volume thread    loads volumes in the background (``loaded_volumes``)
     gl thread        owns the context (``gl_thread``)
+    films            draws and encodes moving pictures, one at a time
     encoders         encode planes and volumes, so that the next can be drawn meanwhile
 
 What nobody waits for any more is dropped before it is begun.
@@ -25,12 +26,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.domain.errors import ApplianceError, Conflict, NotDrawable
+from appliance.domain.errors import ApplianceError, Conflict, NotDrawable, TooLarge
 from appliance.domain.grayscale import chosen_window
-from appliance.domain.image import StoredSeries, Window
+from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.views import STORED_VALUES, Encoding, PlaneView, RenderingMethod, SliceView, VolumeView
 from appliance.rendering.annotations import annotated
 from appliance.rendering.encoders import encode, media_types
+from appliance.rendering.films import film_types, opened_film
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, planned
 from appliance.rendering.stored_values import encoded_values
@@ -44,6 +46,7 @@ from appliance.services.loaded_volumes import LoadedVolume, LoadedVolumes, Waiti
 from appliance.services.render_messages import (
     SERIES_UNKNOWN,
     Ask,
+    DrawFilm,
     DrawPlane,
     DrawSlice,
     DrawVolume,
@@ -57,6 +60,8 @@ from appliance.storage.instances import open_store
 log = logging.getLogger(__name__)
 
 _CT_PROJECTION_WINDOW = Window(400, 1400, explanation="Projection")
+_MOST_FILM_PIXELS = 64_000_000
+"""Of all frames of a film; in colour they take three bytes each until it is encoded."""
 _MOST_SERIES = 256
 """Manifests that a process remembers; the front sends one again when it is asked to."""
 _INTERACTIVE_BUDGET_MS = 70.0
@@ -85,6 +90,8 @@ class RenderProcess:
             is_busy=lambda: self._busy > 0,
         )
         self._encoders = ThreadPoolExecutor(settings.encoder_threads, thread_name_prefix="encoder")
+        # One at a time and not by the slice workers, which somebody waits for picture by picture.
+        self._films = ThreadPoolExecutor(1, thread_name_prefix="films")
         self._series: OrderedDict[str, StoredSeries] = OrderedDict()
         self._ms_per_pixel: dict[str, float] = {}
         for number in range(settings.decoder_threads):
@@ -96,6 +103,8 @@ class RenderProcess:
             with self._busy_lock:
                 self._busy += 1
             self._slices.put(ask.viewer, (request, ask))
+        elif isinstance(ask, DrawFilm):
+            self._films.submit(_answered, request, lambda: self._film(request, ask))
         elif isinstance(ask, DrawPlane | DrawVolume):
             self._wait_for_volume(request, ask)
         elif isinstance(ask, KnowSeries):
@@ -115,6 +124,7 @@ class RenderProcess:
         info = self._gl.renderer.info
         return ProcessState(
             media_types=media_types(),
+            film_types=film_types(),
             vendor=info.vendor,
             renderer=info.renderer,
             version=info.version,
@@ -142,22 +152,58 @@ class RenderProcess:
         if ask.view.encoding.media_type == STORED_VALUES:
             self._stored_values(request, ask, watch)
             return
-        image, view = ask.image.description, ask.view
+        pixels, window = self._frame(ask.image, 0, ask.view, watch)
+        _encode_and_answer(request, pixels, ask.view.encoding, watch, _Standing(window))
+
+    def _frame(
+        self, stored_image: StoredImage, frame_index: int, view: SliceView, watch: Stopwatch
+    ) -> tuple[Pixels, Window | None]:
+        """One frame, drawn; and the window through which it is seen."""
+        image = stored_image.description
         plan = planned(image, view)
-        stored = self._frames.stored_values(ask.image, 0, watch)
-        mask = self._frames.mask(ask.image, 0, watch) if view.layers else None
+        stored = self._frames.stored_values(stored_image, frame_index, watch)
+        mask = self._frames.mask(stored_image, frame_index, watch) if view.layers else None
         started = time.perf_counter()
-        window = None if image.is_colour else chosen_window(stored, image, 0, view.window)
+        window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
         view = replace(view, window=window)
         if plan.is_exact and self._gl.renderer.info.is_software:
-            pixels = drawn_plainly(stored, image, 0, view, plan, mask=mask)
+            pixels = drawn_plainly(stored, image, frame_index, view, plan, mask=mask)
         else:
-            pixels = self._gl.run(lambda renderer: renderer.slices.draw(stored, image, 0, view, plan, mask=mask))
+            pixels = self._gl.run(
+                lambda renderer: renderer.slices.draw(stored, image, frame_index, view, plan, mask=mask)
+            )
         pixels = _turned(pixels, view)
         if view.annotation is not None:
             pixels = annotated(pixels, view.annotation)
         watch.add("draw", started)
-        _encode_and_answer(request, pixels, view.encoding, watch, _Standing(window))
+        return pixels, window
+
+    def _film(self, request: Request, ask: DrawFilm) -> None:
+        watch = Stopwatch()
+        image, view = ask.image.description, ask.film.view
+        size = planned(image, view).size
+        if size[0] * size[1] * len(image.frames) > _MOST_FILM_PIXELS:
+            raise TooLarge(
+                f"A film has at most {_MOST_FILM_PIXELS:,} pixels in all: ask for fewer frames or a smaller viewport",
+                key="film-too-large",
+            )
+        film = opened_film(view.encoding, ask.film.durations_ms)
+        first: Window | None = None
+        for index, frame in enumerate(image.frames):
+            if request.is_cancelled:
+                return
+            # One window that is found for all: found for each, the film would flicker.
+            is_found = view.window is None and not frame.windows and not image.voi_luts
+            pixels, window = self._frame(ask.image, index, replace(view, window=first) if is_found else view, watch)
+            first = first or window
+            started = time.perf_counter()
+            film.add(pixels)
+            watch.add("encode", started)
+        started = time.perf_counter()
+        body = film.finish()
+        watch.add("encode", started)
+        head = PictureHead(view.encoding.media_type, size, watch.stages(), 1.0, False, first)
+        request.answer(msgspec.msgpack.encode(head), body)
 
     def _stored_values(self, request: Request, ask: DrawSlice, watch: Stopwatch) -> None:
         stored = self._frames.stored_values(ask.image, 0, watch)

@@ -67,15 +67,8 @@ async def picture_doors(folder: Path) -> AsyncIterator[PictureDoors]:
         await drawing.start()
         archive = Archive(parts.store, parts.threads)
         await archive.start()
-        pictures = Pictures(
-            parts.catalogue,
-            archive,
-            drawing,
-            access,
-            Auditing(parts.trail, parts.threads),
-            metrics=Metrics(),
-            base_url=BASE,
-        )
+        auditing = Auditing(parts.trail, parts.threads)
+        pictures = Pictures(parts.catalogue, archive, drawing, access, auditing, metrics=Metrics(), base_url=BASE)
         root = Root(resources([pictures.blueprint()]), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:

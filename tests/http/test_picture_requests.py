@@ -130,6 +130,26 @@ def test_several_frames_come_as_parts_and_one_as_it_is_asked_for(
     assert asked(accept).form(count) == expected
 
 
+@pytest.mark.parametrize(
+    ("accept", "count", "expected"),
+    [
+        ("video/mp4", 1, Form("video/mp4", is_multipart=False, is_film=True)),
+        ("image/webp", 2, Form("image/webp", is_multipart=False, is_film=True)),
+        ("image/webp", 1, Form("image/webp", is_multipart=False)),
+        ('multipart/related; type="image/webp"', 2, Form("image/webp", is_multipart=True)),
+    ],
+)
+def test_a_film_is_what_several_frames_of_one_image_become(accept: str, count: int, expected: Form) -> None:
+    can_animate = ("image/gif", "image/webp", "video/mp4")
+
+    assert Asked.of({}, accept, CAN_MAKE, can_animate).form(count) == expected
+
+
+def test_frames_of_several_images_are_no_film() -> None:
+    with pytest.raises(NotAcceptable):
+        Asked.of({}, "video/mp4", CAN_MAKE, ("video/mp4",)).form(2, of_one_image=False)
+
+
 @pytest.mark.parametrize("parameter", ["window", "viewport", "quality", "invert"])
 def test_stored_values_are_not_changed_by_any_parameter(parameter: str) -> None:
     query = {"window": "40,400", "viewport": "1,1", "quality": "5", "invert": "1"}[parameter]

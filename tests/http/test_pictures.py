@@ -16,6 +16,7 @@ from appliance.storage.decoding import decode_frame
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
 from tests.http.picture_doors import PictureDoors, parts_of, picture_doors
+from tests.rendering.test_films import seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,6 +24,9 @@ CT = "01-volumes/ct-chest-lidc-0314/080.dcm"
 SIGNED_CT = "10-transfer-syntaxes/nema-ct1/CT1_UNC.explicit-le.dcm"
 ULTRASOUND = "10-transfer-syntaxes/nema-us1/US1_UNC.dcm"
 ENHANCED_MR = "02-enhanced-multiframe/emri_small.dcm"
+CINE = "04-xray/XA-rubo-96f.dcm"
+FRAME_TIME_MS = 33
+"""As the file says."""
 EIGHT_BITS = "04-xray/RF-KarstenHilbert.dcm"
 
 
@@ -169,6 +173,52 @@ async def test_every_format_is_what_it_says(doors: PictureDoors, dicom_dir: Path
     decode = {"image/jpeg": "jpeg8", "image/avif": "avif", "image/jxl": "jpegxl"}.get(accept, accept.partition("/")[2])
     pixels = getattr(imagecodecs, f"{decode}_decode")(answer.content)
     assert np.squeeze(pixels).shape[:2] == (464, 512)
+
+
+@pytest.mark.parametrize("accept", ["image/gif", "image/webp", "video/mp4"])
+async def test_an_image_of_several_frames_is_a_film_where_one_is_accepted(
+    doors: PictureDoors, dicom_dir: Path, accept: str
+) -> None:
+    path = await doors.take_in(dicom_dir / CINE)
+
+    query = {"viewport": "128,128", "window": "120,240"}
+
+    answer = await doors.get(f"{path}/frames/1,2,3,4,5,6/rendered", accept, **query)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, accept)
+    shown, durations_ms = seen(answer.content, accept)
+    assert [one.shape for one in shown] == [(128, 128, 3)] * 6
+    assert durations_ms == pytest.approx([FRAME_TIME_MS] * 6, abs=6)  # GIF counts in hundredths of a second
+    still = imagecodecs.png_decode((await doors.get(f"{path}/frames/6/rendered", "image/png", **query)).content)
+    assert np.abs(shown[5][..., 0].astype(int) - still).mean() < 4
+
+
+async def test_frames_without_a_window_of_their_own_are_seen_through_that_of_the_first(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    path = await doors.take_in(dicom_dir / CINE)
+
+    film = await doors.get(f"{path}/frames/1,96/rendered", "image/webp", viewport="64,64")
+    first = await doors.get(f"{path}/frames/1/rendered", viewport="64,64")
+
+    assert film.headers["rendered-window"] == first.headers["rendered-window"]
+
+
+async def test_a_film_that_is_too_large_is_refused_by_name(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / CINE)
+
+    answer = await doors.get(f"{path}/rendered", "video/mp4", viewport="2048,2048")
+
+    assert (answer.status_code, answer.json()["type"]) == (413, "film-too-large")
+
+
+async def test_several_images_are_no_film(doors: PictureDoors, dicom_dir: Path) -> None:
+    for file in sorted((dicom_dir / "01-volumes/ct-head-variable-tilt-ge").iterdir())[:2]:
+        path = await doors.take_in(file)
+
+    answer = await doors.get(f"{path.partition('/instances/')[0]}/rendered", "video/mp4")
+
+    assert (answer.status_code, answer.json()["type"]) == (406, "no-such-media-type")
 
 
 async def test_an_annotation_is_written_into_the_picture_and_nowhere_else(doors: PictureDoors, dicom_dir: Path) -> None:

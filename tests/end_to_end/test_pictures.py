@@ -1,4 +1,4 @@
-"""Stored values in a real browser: what Chromium decodes has the digest of what NumPy reads from the file.
+"""Pictures in a real browser: of stored values Chromium decodes what NumPy reads from the file, and films play.
 
 No socket: the browser's requests go to the doors of a node in memory. The decoder is the page's own, bundled here alone since
 nothing of the page loads it before it is needed.
@@ -113,3 +113,28 @@ async def test_the_decoder_is_small(decoder: Path) -> None:
     sizes = {file.name: file.stat().st_size for file in decoder.glob("*.js")}
 
     assert sum(sizes.values()) < 16_000, json.dumps(sizes)
+
+
+_PLAY = """async address => {
+  const film = await (await fetch(address, { headers: { Accept: 'video/mp4' } })).blob()
+  const video = document.createElement('video')
+  video.src = URL.createObjectURL(film)
+  const happens = name => new Promise((done, failed) => {
+    video.addEventListener(name, done, { once: true })
+    video.addEventListener('error', () => failed(new Error(video.error.message)), { once: true })
+  })
+  await happens('loadeddata')
+  const seeking = happens('seeked')
+  video.currentTime = video.duration / 2
+  await seeking
+  return [video.videoWidth, video.videoHeight, video.duration]
+}"""
+
+
+async def test_chromium_plays_an_image_of_several_frames(page: Page, doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await doors.take_in(dicom_dir / "04-xray/XA-rubo-96f.dcm")
+
+    width, height, duration_s = await page.evaluate(_PLAY, f"{path}/frames/{','.join(map(str, range(1, 31)))}/rendered")
+
+    assert (width, height) == (512, 512)
+    assert abs(duration_s - 30 * 0.033) < 0.02
