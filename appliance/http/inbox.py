@@ -14,8 +14,8 @@ from appliance.domain.people import Gender
 from appliance.http.access import Access
 from appliance.http.bodies import integer_parameter, json_body, json_response
 from appliance.http.records import study_json
-from appliance.services.inbox import Decision, Inbox, WaitingStudy
-from appliance.storage.inbox import Assignment, StudyPatient
+from appliance.services.inbox import Decision, Inbox, PlacedStudy
+from appliance.storage.inbox import Assignment
 
 
 class AssignmentToMake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +50,11 @@ def inbox(service: Inbox, access: Access) -> Blueprint:
         account = access.reader()
         study, assignments = await service.study(account, _study_uid(study_uid))
         return json_response(
-            {**_whose(study), "patient_id": study.patient_id, "assignments": [_assignment(one) for one in assignments]}
+            {
+                **_waiting(study),
+                "patient_id": study.whose.patient_id,
+                "assignments": [_assignment(one) for one in assignments],
+            }
         )
 
     @blueprint.put("/api/inbox/<study_uid>/patient")
@@ -89,14 +93,11 @@ def _patient_id(value: UUID | None) -> PatientId | None:
     return None if value is None else PatientId(value)
 
 
-def _waiting(study: WaitingStudy) -> dict[str, object]:
-    return {**_whose(study.waits), "study": study_json(study.held)}
-
-
-def _whose(study: StudyPatient) -> dict[str, object]:
-    patient = study.patient
+def _waiting(placed: PlacedStudy) -> dict[str, object]:
+    study, patient = placed.whose, placed.whose.patient
     return {
         "study_uid": study.study_uid,
+        "study": study_json(placed.held),
         "patient": {
             "name": patient.person_name,
             "id": patient.value,

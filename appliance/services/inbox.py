@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import uuid4
@@ -30,10 +30,10 @@ _LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingStudy:
-    """A study that waits for a physician."""
+class PlacedStudy:
+    """Whose a study is, and where it lies."""
 
-    waits: StudyPatient
+    whose: StudyPatient
     held: StudyHeld
     """Where most of it lies."""
 
@@ -70,7 +70,7 @@ class Inbox:
         self._answer = answer
         self._on_change = on_change
 
-    async def waiting(self, account: Account, *, limit: int, offset: int) -> tuple[tuple[WaitingStudy, ...], int]:
+    async def waiting(self, account: Account, *, limit: int, offset: int) -> tuple[tuple[PlacedStudy, ...], int]:
         """Studies that wait, the newest first, and how many there are in all; a limit of 0 only counts."""
         self._require(account)
         if not 0 <= limit <= _MOST_STUDIES:
@@ -79,10 +79,12 @@ class Inbox:
             raise BadRequest("offset is negative", parameter="offset")
         return await self._database.read(lambda tx: (_waiting(tx, limit, offset), inbox.waiting_count(tx)))
 
-    async def study(self, account: Account, study_uid: StudyUid) -> tuple[StudyPatient, tuple[Assignment, ...]]:
+    async def study(self, account: Account, study_uid: StudyUid) -> tuple[PlacedStudy, tuple[Assignment, ...]]:
         """Whose a study of this institution is, and what persons decided about it, the newest first."""
         self._require(account)
-        return await self._database.read(lambda tx: (inbox.study_patient(tx, study_uid), inbox.history(tx, study_uid)))
+        return await self._database.read(
+            lambda tx: (_placed(tx, (inbox.study_patient(tx, study_uid),))[0], inbox.history(tx, study_uid))
+        )
 
     async def assign(self, account: Account, decision: Decision) -> Assignment:
         """The study is a patient's who is there already, or waits again.
@@ -161,15 +163,16 @@ class Inbox:
             institution.OUTBOX.put(tx, PatientNotHere(self._institution_id, before))
 
 
-def _waiting(tx: Transaction, limit: int, offset: int) -> tuple[WaitingStudy, ...]:
-    if not limit:
-        return ()
-    waiting = inbox.waiting(tx, limit=limit, offset=offset)
+def _waiting(tx: Transaction, limit: int, offset: int) -> tuple[PlacedStudy, ...]:
+    return _placed(tx, inbox.waiting(tx, limit=limit, offset=offset)) if limit else ()
+
+
+def _placed(tx: Transaction, studies: Sequence[StudyPatient]) -> tuple[PlacedStudy, ...]:
     largest: dict[str, StudyHeld] = {}
-    for held in institution.held_studies(tx, [study.study_uid for study in waiting]):
+    for held in institution.held_studies(tx, [study.study_uid for study in studies]):
         if held.study_uid not in largest or held.instance_count > largest[held.study_uid].instance_count:
             largest[held.study_uid] = held
-    return tuple(WaitingStudy(study, largest[study.study_uid]) for study in waiting)
+    return tuple(PlacedStudy(study, largest[study.study_uid]) for study in studies)
 
 
 def _check_decision(tx: Transaction, current: StudyPatient, decision: Decision) -> None:

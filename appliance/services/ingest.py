@@ -1,6 +1,6 @@
 """The one road by which instances come in: uploads, imports, and every other door.
 
-    bytes → spool (streamed, sealed) → durable, and meanwhile parsed in another process and checked → in its place → index and
+    bytes → spool (streamed, sealed, durable), and meanwhile parsed in another process and checked → in its place → index and
     outbox in one transaction → acknowledged
 
 What is acknowledged survives a power cut; what is not is complete or absent. Bytes go to their place before the row that
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 1024 * 1024
 """Gathered before a thread writes it: a hop to a thread costs as much as writing 50 kB. A usual slice is written in one hop."""
+_HEAD_BYTES = 128 * 1024
+"""Handed to the parser while all is written. What stands before uncompressed pixels is shorter; so are most socket buffers."""
 _TOGETHER = 64
 """Instances in one transaction: more would hold up other writers, and share no fewer flushes."""
 
@@ -125,6 +127,10 @@ class Ingest:
         """What is kept of a spooled file that has ended. Raises NotDicom, TooLarge."""
         return await self._parsers.parse(spooled)
 
+    async def parsed_head(self, head: bytes, size_bytes: int) -> ParsedInstance | None:
+        """The same by the beginning of the object; None where more of it is needed."""
+        return await self._parsers.parse_head(head, size_bytes)
+
     async def keep(self, spool: Spool, parsed: ParsedInstance) -> Stored:
         """The instance is held, durably. Raises Conflict; its bytes are kept then, too."""
         stored = await self._keeping.outcome_of(_Received(spool, parsed))
@@ -210,6 +216,7 @@ class Reception:
         self._size_bytes = 0
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
+        self._storing: asyncio.Task[Spool] | None = None
 
     async def write(self, chunk: bytes) -> None:
         """Raises TooLarge beyond the limit, StoreFull."""
@@ -227,18 +234,23 @@ class Reception:
         ``check`` looks at what was parsed before it is kept, and may refuse it. Raises NotDicom, TooLarge, Conflict
         (``different-instance-same-uid``), StoreFull.
         """
-        spool = await self._ingest.in_thread(self._ended)
-        flushing = asyncio.create_task(self._ingest.in_thread(spool.make_durable))
+        head = self._head()
+        self._storing = asyncio.create_task(self._ingest.in_thread(self._durable))
         try:
-            parsed = await self._ingest.parsed(spool.end())
+            parsed = await self._ingest.parsed_head(head, self._size_bytes) if head else None
+            if parsed is None:
+                parsed = await self._ingest.parsed((await asyncio.shield(self._storing)).end())
             if check is not None:
                 await check(parsed)
         finally:
-            await flushing  # nobody may close the file before
+            spool = await self._storing  # nobody may close the file before
         return await self._ingest.keep(spool, parsed)
 
     async def opened(self) -> InstanceReader:
         """What was received, to be read from and closed before the reception ends; nothing more may be written."""
+        if self._storing is not None:
+            spooled = (await asyncio.shield(self._storing)).end()
+            return await self._ingest.in_thread(lambda: open_spooled(spooled))
         return await self._ingest.in_thread(lambda: open_spooled(self._ended().end()))
 
     @property
@@ -250,6 +262,13 @@ class Reception:
         """Nothing remains, unless it was finished."""
         if self._spool is not None and self.leaves_something:
             await self._ingest.in_thread(self._spool.abandon)
+
+    def _head(self) -> bytes:
+        """The beginning, where all is still in memory."""
+        if self._spool is not None:
+            return b""
+        self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0][:_HEAD_BYTES]
 
     # In a thread, and never in two at once
 
@@ -267,4 +286,9 @@ class Reception:
     def _ended(self) -> Spool:
         spool = self._written()
         spool.end()
+        return spool
+
+    def _durable(self) -> Spool:
+        spool = self._ended()
+        spool.make_durable()
         return spool

@@ -1,8 +1,8 @@
 """Parsing strangers' files in a process that has little to lose.
 
-It may use so much memory and processor time, write no file and start no process; it gets the key of one spooled file at a
-time and never that of the store. A file that kills it is refused, and the next one meets a fresh process: each child has
-one file at a time, so it is known which one it was.
+It may use so much memory and processor time, write no file and start no process; it gets the beginning of one file at a time,
+or the key of one that is spooled, and never that of the store. A file that kills it is refused, and the next one meets a fresh
+process: each child has one file at a time, so it is known which one it was.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import msgspec
 
 from appliance.domain.errors import ApplianceError, NotDicom, Unavailable
 from appliance.domain.hierarchy import ParsedInstance
-from appliance.services.children import Child, Request, serve_requests
+from appliance.services.children import Child, Message, Request, serve_requests
 from appliance.storage.instances import SpoolReference, open_spooled
 from appliance.storage.parsing import parse
+from appliance.storage.stream import BeyondHead, Head
 from appliance.storage.structure import DataSetLimits
 
 log = logging.getLogger(__name__)
@@ -73,20 +74,29 @@ class Parsers:
 
         A parser can be killed by others, for lack of memory say: a file is refused when a second one dies over it.
         """
+        answer = await self._answer(msgspec.msgpack.encode(spooled), b"")
+        return msgspec.msgpack.decode(answer, type=ParsedInstance)
+
+    async def parse_head(self, head: bytes, size_bytes: int) -> ParsedInstance | None:
+        """``parse`` of an object of which only the beginning is at hand; None where more of it is needed."""
+        answer = await self._answer(msgspec.msgpack.encode(size_bytes), head)
+        return msgspec.msgpack.decode(answer, type=ParsedInstance | None)
+
+    async def _answer(self, question: bytes, head: bytes) -> bytes:
         for _ in range(_DEATHS - 1):
             try:
-                return await self._parse(spooled)
+                return await self._ask(question, head)
             except _ParserDied:
                 log.warning("a parser died over a file, which is tried once more")
         try:
-            return await self._parse(spooled)
+            return await self._ask(question, head)
         except _ParserDied as error:
             raise NotDicom("the parser died over it", key="unreadable-dicom") from error
 
-    async def _parse(self, spooled: SpoolReference) -> ParsedInstance:
+    async def _ask(self, question: bytes, head: bytes) -> bytes:
         child = await self._idle.get()
         try:
-            answer = await asyncio.wait_for(child.ask(msgspec.msgpack.encode(spooled)), self._limits.wall_s)
+            answer = await asyncio.wait_for(child.ask(question, head), self._limits.wall_s)
         except TimeoutError:
             raise NotDicom("parsing takes too long", key="unreadable-dicom") from None
         except Unavailable as error:
@@ -95,7 +105,7 @@ class Parsers:
             raise _ParserDied from error
         finally:
             self._idle.put_nowait(child)
-        return msgspec.msgpack.decode(answer.header, type=ParsedInstance)
+        return answer.header
 
 
 def _prepare(settings: bytes) -> Callable[[Request], None]:
@@ -108,15 +118,20 @@ def _prepare(settings: bytes) -> Callable[[Request], None]:
 
     def handle(request: Request) -> None:
         allow_processor_time(limits.processor_s)
-        request.answer(msgspec.msgpack.encode(_parsed(request.message.header, limits.data_set)))
+        request.answer(msgspec.msgpack.encode(_parsed(request.message, limits.data_set)))
 
     return handle
 
 
-def _parsed(header: bytes, limits: DataSetLimits) -> ParsedInstance:
+def _parsed(asked: Message, limits: DataSetLimits) -> ParsedInstance | None:
+    about = msgspec.msgpack.decode(asked.header, type=SpoolReference | int)
     try:
-        with open_spooled(msgspec.msgpack.decode(header, type=SpoolReference)) as reader:
+        if isinstance(about, int):
+            return parse(Head(asked.body, about), limits)
+        with open_spooled(about) as reader:
             return parse(reader, limits)
+    except BeyondHead:
+        return None
     except ApplianceError:
         raise
     except Exception as error:

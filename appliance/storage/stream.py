@@ -33,6 +33,23 @@ class InMemory:
         return self._data[offset : offset + length]
 
 
+class BeyondHead(Exception):
+    """What was asked for is not in the head."""
+
+
+class Head:
+    """The beginning of an object of ``size_bytes``. Raises BeyondHead where more is asked for."""
+
+    def __init__(self, data: bytes, size_bytes: int) -> None:
+        self._data = data
+        self.size_bytes = size_bytes
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        if min(offset + length, self.size_bytes) > len(self._data):
+            raise BeyondHead
+        return self._data[offset : offset + length]
+
+
 class Stream:
     """A seekable file over a reader that asks it for blocks, since a parser reads eight bytes at a time.
 

@@ -44,8 +44,8 @@ class Physician:
     def find(self, test_id: str) -> Any:  # Any: Playwright's locators, of which a test uses many methods
         return self.page.get_by_test_id(test_id)
 
-    async def log_in(self, password: str = PASSWORD) -> None:
-        await self.find("login-username").fill(USERNAME)
+    async def log_in(self, password: str = PASSWORD, *, username: str = USERNAME) -> None:
+        await self.find("login-username").fill(username)
         await self.find("login-password").fill(password)
         await self.find("login-submit").click()
 

@@ -135,12 +135,15 @@ class RunningAppliance:
             time.sleep(0.1)
 
     def _untold(self) -> int:
-        """How many changes wait in the outboxes of the node and of the institution."""
+        """How many changes wait in the outboxes, and how many studies whose patient the toplevel was not asked for."""
         untold = 0
         for role in ("node", "institution"):
             file = self.directory / self.settings[role]["database"].removeprefix("sqlite:///")
             with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
                 untold += database.execute("SELECT count(*) FROM outbox WHERE role = ?", (role,)).fetchone()[0]
+                if role == "institution":
+                    not_asked = "SELECT count(*) FROM study_patient WHERE reason = 'not-asked'"
+                    untold += database.execute(not_asked).fetchone()[0]
         return untold
 
     def client(self) -> httpx.Client:

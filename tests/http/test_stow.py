@@ -99,7 +99,7 @@ async def test_a_full_store_is_a700_for_each_instance(doors, monkeypatch):
     answer = await doors.store(encoded(ct_slice(1)), encoded(ct_slice(2)))
 
     assert answer.status_code == 409
-    assert values(answer.json()[OTHER]["Value"], REASON) == [0xA700, 0xA700]
+    assert values(answer.json()[FAILED]["Value"], REASON) == [0xA700, 0xA700]
 
 
 async def test_one_instance_may_be_the_whole_body(doors):

@@ -90,7 +90,7 @@ class Clinic:
         """Why each study waits."""
         studies, total = await self.inbox.waiting(self.physician, limit=50, offset=0)
         assert total == len(studies)
-        return {str(study.waits.study_uid): str(study.waits.reason) for study in studies}
+        return {str(study.whose.study_uid): str(study.whose.reason) for study in studies}
 
     async def studies(self, patient_id: PatientId) -> set[str]:
         return {study.study_uid for study in await self.service.studies(self.physician, patient_id)}
@@ -193,7 +193,7 @@ async def test_a_known_number_with_something_that_contradicts_waits_with_the_rea
     assert await clinic.waiting() == {"1.2": reason}
     assert await clinic.studies(eva) == {"1.1"}
     ((waits, *_), _) = await clinic.inbox.waiting(clinic.physician, limit=9, offset=0)
-    assert waits.waits.candidate_id == eva
+    assert waits.whose.candidate_id == eva
 
 
 async def test_an_insurance_number_is_known_at_another_institution(clinics: tuple[Clinic, Clinic]) -> None:

@@ -38,6 +38,17 @@ async def test_an_instance_is_kept_as_it_came(node):
     assert node.spooled_files() == []
 
 
+@pytest.mark.parametrize("header_bytes", [0, 100_000, 300_000, 3_000_000])
+async def test_an_instance_is_understood_however_long_its_header_is(node, header_bytes):
+    ds = ct_slice()
+    ds.private_block(0x0009, "LONG", create=True).add_new(0x01, "OB", bytes(header_bytes))
+    ds.PixelData = bytes(ds.Rows * ds.Columns * 2)
+
+    assert (await node.put(encoded(ds))).outcome == "stored"
+
+    assert (await node.catalogue.stored_image("1.2.3", "1.2.3.1", "1.2.3.1.1")).description.pixel_format.rows == 4
+
+
 async def test_the_same_bytes_again_are_already_there(node):
     data = encoded(ct_slice())
     await node.put(data)

@@ -14,7 +14,7 @@ from appliance.domain.errors import NotDicom, TooLarge
 from appliance.storage.decoding import decode_frame
 from appliance.storage.instances import SpoolReference, open_spooled
 from appliance.storage.parsing import parse
-from appliance.storage.stream import InMemory, inflated
+from appliance.storage.stream import BeyondHead, Head, InMemory, inflated
 from tests.services.node_parts import ct_slice, encoded
 
 BEYOND_THE_LIMITS = {
@@ -302,3 +302,20 @@ def with_other_ids() -> Dataset:
 
 def test_other_patient_ids_count_with_their_issuer_only():
     assert parsed(encoded(with_other_ids())).patient.other_ids == (("INSURER", "99"),)
+
+
+def test_the_head_of_an_uncompressed_object_says_as_much_as_the_whole():
+    ds = ct_slice()
+    ds.Rows = ds.Columns = 512
+    ds.PixelData = bytes(512 * 512 * 2)
+    data = encoded(ds)
+
+    assert parse(Head(data[: 128 * 1024], len(data))) == parse(InMemory(data))
+
+
+@pytest.mark.parametrize("length", [0, 200, 400])
+def test_a_head_that_is_too_short_is_no_refusal(length):
+    data = encoded(ct_slice())
+
+    with pytest.raises(BeyondHead):
+        parse(Head(data[:length], len(data)))

@@ -60,6 +60,64 @@ export interface Study {
   instance_count: number
 }
 
+export type WaitingReason =
+  | 'not-asked'
+  | 'no-id'
+  | 'unknown-id'
+  | 'name-differs'
+  | 'birth-date-differs'
+  | 'name-and-birth-date-differ'
+  | 'too-little'
+  | 'several-patients'
+  | 'taken-back'
+
+/** The patient of a study as its DICOM names them. */
+export interface PatientAsHeld {
+  /** A value of VR PN. */
+  name: string
+  id: string
+  issuer: string
+  birth_date: string | null
+  sex: string | null
+}
+
+export interface WaitingStudy {
+  study_uid: string
+  study: Study
+  patient: PatientAsHeld
+  /** Null of a study that does not wait. */
+  reason: WaitingReason | null
+  candidate_id: string | null
+  since: string
+}
+
+export interface WaitingList {
+  studies: WaitingStudy[]
+  total: number
+}
+
+export interface Assignment {
+  id: string
+  study_uid: string
+  patient_id: string | null
+  previous_patient_id: string | null
+  with_number: boolean
+  assigned_at: string
+  by: { id: string; name: string }
+}
+
+export interface StudyAndItsPatient extends WaitingStudy {
+  patient_id: string | null
+  assignments: Assignment[]
+}
+
+export interface NewPatient {
+  family_name: string
+  given_name: string
+  birth_date: string | null
+  gender: Gender | null
+}
+
 export interface ReportText {
   description: string
   findings: string

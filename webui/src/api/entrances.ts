@@ -41,8 +41,16 @@ export class Entrances {
 
   /** A write carries the token itself. */
   postJson<T>(baseUrl: string, path: string, body: unknown): Promise<Outcome<T>> {
+    return this.#write('POST', baseUrl, path, body)
+  }
+
+  putJson<T>(baseUrl: string, path: string, body: unknown): Promise<Outcome<T>> {
+    return this.#write('PUT', baseUrl, path, body)
+  }
+
+  #write<T>(method: string, baseUrl: string, path: string, body: unknown): Promise<Outcome<T>> {
     return withToken(this.#tokens, (token) => {
-      const demand = jsonBody('POST', body)
+      const demand = jsonBody(method, body)
       return askJson<T>(baseUrl + path, { ...demand, headers: { ...demand.headers, ...bearer(token) } }, this.#fetch)
     })
   }

@@ -3,7 +3,9 @@
 export type Route =
   | { at: 'patients' }
   | { at: 'patient'; patientId: string }
-  | { at: 'viewer'; patientId: string; nodeId: string; studyUid: string; seriesUid: string | null }
+  /** `patientId` is null of a study that is looked at from the inbox. */
+  | { at: 'viewer'; patientId: string | null; nodeId: string; studyUid: string; seriesUid: string | null }
+  | { at: 'inbox'; studyUid: string | null }
   | { at: 'upload' }
   | { at: 'nowhere' }
 
@@ -13,12 +15,13 @@ const UID = '([0-9.]{1,64})'
 const PATTERNS: [RegExp, (parts: string[]) => Route][] = [
   [/^\/$/, () => ({ at: 'patients' })],
   [/^\/upload$/, () => ({ at: 'upload' })],
+  [new RegExp(`^/inbox(?:/studies/${UID})?$`), ([studyUid]) => ({ at: 'inbox', studyUid: studyUid ?? null })],
   [new RegExp(`^/patients/${UUID}$`), ([patientId]) => ({ at: 'patient', patientId: patientId! })],
   [
-    new RegExp(`^/patients/${UUID}/nodes/${UUID}/studies/${UID}(?:/series/${UID})?$`),
+    new RegExp(`^/(?:patients/${UUID}|inbox)/nodes/${UUID}/studies/${UID}(?:/series/${UID})?$`),
     ([patientId, nodeId, studyUid, seriesUid]) => ({
       at: 'viewer',
-      patientId: patientId!,
+      patientId: patientId ?? null,
       nodeId: nodeId!,
       studyUid: studyUid!,
       seriesUid: seriesUid ?? null,
@@ -38,10 +41,13 @@ export function addressOf(route: Route): string {
   switch (route.at) {
     case 'upload':
       return '/upload'
+    case 'inbox':
+      return route.studyUid ? `/inbox/studies/${route.studyUid}` : '/inbox'
     case 'patient':
       return `/patients/${route.patientId}`
     case 'viewer': {
-      const study = `/patients/${route.patientId}/nodes/${route.nodeId}/studies/${route.studyUid}`
+      const from = route.patientId ? `/patients/${route.patientId}` : '/inbox'
+      const study = `${from}/nodes/${route.nodeId}/studies/${route.studyUid}`
       return route.seriesUid ? `${study}/series/${route.seriesUid}` : study
     }
     default:
