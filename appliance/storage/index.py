@@ -169,7 +169,9 @@ def _make_searchable(tx: Transaction) -> None:
         InstanceRow.bits_allocated,
     )
     tx.create_tables(SeriesRow, InstanceRow)
-    for row in tx.rows(StudyRow.select().where(StudyRow.person_folded.is_null())):
+    # By name: a later step adds columns that are not there yet.
+    named = StudyRow.select(StudyRow.study_uid, StudyRow.person_name, StudyRow.referring_physician)
+    for row in tx.rows(named.where(StudyRow.person_folded.is_null())):
         names = _searched_names(row.person_name, row.referring_physician)
         tx.execute(StudyRow.update(**names).where(StudyRow.study_uid == row.study_uid))
 
