@@ -142,8 +142,9 @@ async def _import_with_bar(settings: Appliance, directory: Path, named: int) -> 
     assert settings.node is not None, "asked for before anything is opened"
     limits = assembly.archive_limits(settings.node)
     async with assembly.ingesting(settings) as ingest:
+        sender = ingest.sender(at_the_shell("import"))
         with tqdm(unit=" files", disable=None) as bar:
-            async for progress in import_folder(ingest, directory, limits):
+            async for progress in import_folder(sender, directory, limits):
                 tally.add(progress.last)
                 bar.total = progress.files
                 bar.update(progress.files_done - bar.n)

@@ -491,7 +491,8 @@ async def _open_ingest(
             largest_instance_bytes=settings.instances.instance_limit_bytes,
             limits=ParseLimits(data_set=_data_set_limits(settings)),
         ),
-        on_stored,
+        node_trail(settings),
+        on_stored=on_stored,
     )
     await ingest.start()
     stack.push_async_callback(ingest.stop)

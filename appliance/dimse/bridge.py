@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from appliance.domain.audit import Actor
 from appliance.domain.hierarchy import ParsedInstance
 from appliance.services.ingest import Ingest, Reception, Stored
 from appliance.storage.instances import InstanceReader
@@ -28,9 +29,9 @@ class Bridge:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     @contextlib.contextmanager
-    def receive(self) -> Iterator[WaitingReception]:
+    def receive(self, by: Actor) -> Iterator[WaitingReception]:
         """One instance on its way in. Nothing remains of it unless ``finish`` was reached."""
-        reception = self._ingest.reception()
+        reception = self._ingest.sender(by).reception()
         try:
             yield WaitingReception(self, reception)
         finally:

@@ -11,6 +11,7 @@ import contextlib
 import resource
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -27,6 +28,7 @@ from appliance.dimse.storing import Storing
 from appliance.dimse.transcoding import Transcoding
 from appliance.services import journal
 from appliance.services.archive import Archive
+from appliance.services.audit import trail_of_store
 from appliance.services.children import Request, serve_requests
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.ingest import Ingest, IngestSettings
@@ -52,6 +54,7 @@ class DimseProcess:
             self._database,
             UUID(settings.node_id),
             IngestSettings(largest_instance_bytes=settings.limits.instance_bytes, parsers=settings.parsers),
+            trail_of_store(Path(settings.store_directory)),
         )
         self._loop = uvloop.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()

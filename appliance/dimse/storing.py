@@ -17,6 +17,7 @@ from appliance.dimse.upper_layer import SleepingAssociation
 from appliance.domain.errors import ApplianceError, BadRequest, NotAllowed, NotDicom
 from appliance.domain.hierarchy import ParsedInstance
 from appliance.domain.identifiers import InstanceUid, checked_uid
+from appliance.services import audit
 from appliance.storage import index
 from appliance.storage.database import Database
 from appliance.storage.instances import InstanceReader, InstanceStore
@@ -77,7 +78,8 @@ class Storing:
                         raise _AlreadyThere
 
         try:
-            with self._bridge.receive() as reception:
+            by = audit.peer(peer.ae_title, str(association.requestor.address))
+            with self._bridge.receive(by) as reception:
                 reception.write(file_head(sop_class_uid, instance_uid, syntax))
                 for piece in arrival.pieces():
                     reception.write(piece)

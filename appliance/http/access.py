@@ -43,6 +43,11 @@ class Access:
         """The same as ``writer`` for an ASGI scope."""
         return self._verifier.verify(_token(header(scope, b"authorization")))[0]
 
+    def actor_of(self, scope: Scope, account: Account) -> Actor:
+        """The same as ``actor`` for an ASGI scope."""
+        client = scope.get("client")
+        return somebody(account, client[0] if client else "")
+
     def actor(self, account: Account) -> Actor:
         """Who asks, and from where, for the audit trail."""
         return somebody(account, request.remote_addr or "")

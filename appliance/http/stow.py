@@ -76,13 +76,15 @@ class StoreInstances:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._access.writer_of(scope).require(Right.STORE, at=self._institution_id)
+            account = self._access.writer_of(scope)
+            account.require(Right.STORE, at=self._institution_id)
             study_uid = _study_uid(scope)
             as_xml = _wants_xml(scope)
             content_type = _content_type(scope)
             await self._check_length(scope)
             body = _Body(receive, self._request_limit_bytes)
-            async with Storing(self._ingest, study_uid) as storing:
+            sender = self._ingest.sender(self._access.actor_of(scope, account))
+            async with Storing(sender, study_uid) as storing:
                 await _take_in(content_type, body, storing)
                 outcomes = await storing.all_outcomes()
         except ApplianceError as error:

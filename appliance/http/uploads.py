@@ -28,7 +28,7 @@ from appliance.services.imports import (
     import_archive,
     looks_like_archive,
 )
-from appliance.services.ingest import Ingest, Reception, Stored
+from appliance.services.ingest import Ingest, Reception, Sender, Stored
 from appliance.services.metrics import Metrics
 from appliance.storage.stream import ReaderFile
 
@@ -74,9 +74,10 @@ class Uploads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._access.writer_of(scope).require(Right.STORE, at=self._institution_id)
+            account = self._access.writer_of(scope)
+            account.require(Right.STORE, at=self._institution_id)
             self._check_length(scope)
-            stored = await self._take_in(receive)
+            stored = await self._take_in(receive, self._ingest.sender(self._access.actor_of(scope, account)))
         except ApplianceError as error:
             self._metrics.instances.labels(error.key).inc()
             await refuse(send, error)
@@ -101,7 +102,7 @@ class Uploads:
         if len(declared) > _MOST_DIGITS or int(declared) > largest:
             raise TooLarge(f"A request may have {largest} bytes", limit_bytes=largest)
 
-    async def _take_in(self, receive: Receive) -> Stored | ArchiveStored:
+    async def _take_in(self, receive: Receive, sender: Sender) -> Stored | ArchiveStored:
         body = _pieces(receive)
         start = bytearray()
         async for piece in body:
@@ -110,17 +111,17 @@ class Uploads:
                 break
         is_archive = looks_like_archive(bytes(start))
         largest = self._limits.request_bytes if is_archive else self._limits.instance_bytes
-        async with self._ingest.receive(largest) as reception:
+        async with sender.receive(largest) as reception:
             await reception.write(bytes(start))
             async for piece in body:
                 await reception.write(piece)
-            return await (self._unpack(reception) if is_archive else reception.finish())
+            return await (self._unpack(reception, sender) if is_archive else reception.finish())
 
-    async def _unpack(self, reception: Reception) -> ArchiveStored:
+    async def _unpack(self, reception: Reception, sender: Sender) -> ArchiveStored:
         """Every member through the road of an instance; the archive itself is never kept."""
         tally, members = Tally(), []
         with await reception.opened() as reader, io.BufferedReader(ReaderFile(reader), _ARCHIVE_BUFFER_BYTES) as file:
-            async for outcome in import_archive(self._ingest, file, self._limits.archive):
+            async for outcome in import_archive(sender, file, self._limits.archive):
                 tally.add(outcome)
                 members.append(outcome)
                 self._metrics.instances.labels(outcome.key or outcome.outcome).inc()

@@ -18,7 +18,7 @@ from typing import IO, Literal
 
 from appliance.domain.errors import ApplianceError, NotDicom, TooLarge
 from appliance.domain.preamble import PREAMBLE_BYTES, PREFIX
-from appliance.services.ingest import Ingest
+from appliance.services.ingest import Sender
 
 _AT_ONCE = 4
 """Files under way: one is parsed while others wait for the disk."""
@@ -93,7 +93,7 @@ class Tally:
 
 
 async def import_folder(
-    ingest: Ingest, folder: Path, limits: ArchiveLimits = ArchiveLimits()
+    sender: Sender, folder: Path, limits: ArchiveLimits = ArchiveLimits()
 ) -> AsyncIterator[Progress]:
     """Everything below ``folder`` (or one file), reported file by file as it is done, in no order. Links are not followed.
 
@@ -106,7 +106,7 @@ async def import_folder(
     async def work() -> None:
         for path in waiting:
             try:
-                async for outcome in _outcomes(ingest, path, _name_below(folder, path), limits):
+                async for outcome in _outcomes(sender, path, _name_below(folder, path), limits):
                     await done.put(outcome)
             except Exception as error:  # whatever it is, whoever waits for the outcomes has to hear it
                 await done.put(error)
@@ -131,7 +131,7 @@ async def import_folder(
 
 
 async def import_archive(
-    ingest: Ingest, file: IO[bytes], limits: ArchiveLimits = ArchiveLimits(), *, within: str = ""
+    sender: Sender, file: IO[bytes], limits: ArchiveLimits = ArchiveLimits(), *, within: str = ""
 ) -> AsyncIterator[FileOutcome]:
     """One outcome for each member of a ZIP file, in its order; their names begin with ``within``.
 
@@ -148,7 +148,7 @@ async def import_archive(
             raise TooLarge(f"a ZIP file of more than {limits.members} files", key="archive-too-large")
         unpacking = _Unpacking(limits.unpacked_bytes)
         for member in members:
-            yield await _import_member(ingest, archive, member, within + _printable(member.filename), unpacking)
+            yield await _import_member(sender, archive, member, within + _printable(member.filename), unpacking)
 
 
 class _Bounded:
@@ -180,14 +180,14 @@ class _Unpacking:
             raise TooLarge("the ZIP file unpacks to too much", key="archive-too-large")
 
 
-async def _outcomes(ingest: Ingest, path: Path, name: str, limits: ArchiveLimits) -> AsyncIterator[FileOutcome]:
+async def _outcomes(sender: Sender, path: Path, name: str, limits: ArchiveLimits) -> AsyncIterator[FileOutcome]:
     """Of a file: one; of an archive: one for each member, or a refusal of the archive."""
     try:
         with await asyncio.to_thread(path.open, "rb") as file:
             if not await asyncio.to_thread(_is_archive, file):
-                yield await _import_one(ingest, file, name)
+                yield await _import_one(sender, file, name)
                 return
-            async for outcome in import_archive(ingest, file, limits, within=f"{name}/"):
+            async for outcome in import_archive(sender, file, limits, within=f"{name}/"):
                 yield outcome
     except OSError as error:
         yield FileOutcome(name, "refused", "unreadable-file", f"The file cannot be read: {error.strerror}")
@@ -196,14 +196,14 @@ async def _outcomes(ingest: Ingest, path: Path, name: str, limits: ArchiveLimits
 
 
 async def _import_member(
-    ingest: Ingest, archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, unpacking: _Unpacking
+    sender: Sender, archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, unpacking: _Unpacking
 ) -> FileOutcome:
     if member.compress_type not in _METHODS:
         return FileOutcome(name, "refused", "archive-method", "This member of the ZIP file is packed in an unusual way")
     try:
         unpacking.check()
         with await asyncio.to_thread(archive.open, member) as file:
-            return await _import_one(ingest, file, name, unpacking)
+            return await _import_one(sender, file, name, unpacking)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError):
         return FileOutcome(name, "refused", "archive-damaged", "This member of the ZIP file is damaged")
     except RuntimeError:  # what zipfile raises for a password
@@ -212,10 +212,10 @@ async def _import_member(
         return _refused(name, error)
 
 
-async def _import_one(ingest: Ingest, file: IO[bytes], name: str, unpacking: _Unpacking | None = None) -> FileOutcome:
+async def _import_one(sender: Sender, file: IO[bytes], name: str, unpacking: _Unpacking | None = None) -> FileOutcome:
     """The outcome of a file, or of a member of an archive."""
     try:
-        async with ingest.receive() as reception:
+        async with sender.receive() as reception:
             piece = await asyncio.to_thread(file.read, _PIECE_BYTES)
             if unpacking and looks_like_archive(piece):
                 raise NotDicom("an archive in an archive is not opened", key="nested-archive")

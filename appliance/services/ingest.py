@@ -20,14 +20,16 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 from uuid import UUID
 
+from appliance.domain.audit import Action, Actor, Event, dicom_subject
 from appliance.domain.errors import Conflict, TooLarge, Unavailable
 from appliance.domain.hierarchy import ParsedInstance
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
+from appliance.services.audit import AuditTrail, Recorded
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.group_commit import GroupCommit
 from appliance.services.parse_process import ParseLimits, Parsers
 from appliance.storage import index
-from appliance.storage.database import Database
+from appliance.storage.database import Database, Transaction
 from appliance.storage.index import Kept, StoredBytes
 from appliance.storage.instances import InstanceReader, InstanceStore, KeptBytes, Spool, SpoolReference, open_spooled
 
@@ -68,6 +70,11 @@ class _Received:
 
     spool: Spool
     parsed: ParsedInstance
+    by: Actor
+
+    @property
+    def stored(self) -> StoredBytes:
+        return StoredBytes(self.spool.key, self.spool.md5, self.spool.size_bytes)
 
 
 class Ingest:
@@ -79,12 +86,15 @@ class Ingest:
         database: Database,
         node_id: UUID,
         settings: IngestSettings,
+        trail: AuditTrail,
+        *,
         on_stored: Callable[[], None] = lambda: None,
     ) -> None:
         """``on_stored`` is called in the event loop after each new instance: the outbox has something to tell."""
         self._store = store
         self._node_id = node_id
         self._settings = settings
+        self._trail = trail
         self._on_stored = on_stored
         # Threads of its own: many that wait for the disk must not hold up those who read the index.
         self._threads = DatabaseThreads(database)
@@ -103,21 +113,9 @@ class Ingest:
         await self._parsers.stop()
         await self._threads.close()
 
-    @contextlib.asynccontextmanager
-    async def receive(self, largest_bytes: int | None = None) -> AsyncIterator[Reception]:
-        """One instance on its way in. Nothing remains of it unless ``finish`` was reached.
-
-        ``largest_bytes`` is for what is no instance itself, an archive of them.
-        """
-        reception = self.reception(largest_bytes)
-        try:
-            yield reception
-        finally:
-            await reception.abandon()
-
-    def reception(self, largest_bytes: int | None = None) -> Reception:
-        """As ``receive``, for who sees to it that it is abandoned at the end."""
-        return Reception(self, largest_bytes or self._settings.largest_instance_bytes)
+    def sender(self, by: Actor) -> Sender:
+        """The road for somebody."""
+        return Sender(self, by, self._settings.largest_instance_bytes)
 
     def begin(self) -> Spool:
         """An empty spooled file; in a thread. Raises StoreFull."""
@@ -131,9 +129,9 @@ class Ingest:
         """The same by the beginning of the object; None where more of it is needed."""
         return await self._parsers.parse_head(head, size_bytes)
 
-    async def keep(self, spool: Spool, parsed: ParsedInstance) -> Stored:
-        """The instance is held, durably. Raises Conflict; its bytes are kept then, too."""
-        stored = await self._keeping.outcome_of(_Received(spool, parsed))
+    async def keep(self, spool: Spool, parsed: ParsedInstance, by: Actor) -> Stored:
+        """The instance is held, durably. Raises Conflict; its bytes are kept then, too, and who sent them is on record."""
+        stored = await self._keeping.outcome_of(_Received(spool, parsed, by))
         if stored.outcome == "stored":
             self._on_stored()
         return stored
@@ -170,10 +168,19 @@ class Ingest:
 
     def _kept_together(self, database: Database, received: Sequence[_Received]) -> list[Kept]:
         spools = [one.spool for one in received]
-        rows = [(one.parsed, StoredBytes(one.spool.key, one.spool.md5, one.spool.size_bytes)) for one in received]
+        rows = [(one.parsed, one.stored) for one in received]
+
+        def add(tx: Transaction) -> tuple[list[Kept], list[Recorded]]:
+            kept = index.add_all(tx, self._node_id, rows)
+            apart = [one for one, what in zip(received, kept, strict=True) if what == "conflict"]
+            return kept, [self._trail.record(tx, _kept_apart(one)) for one in apart]
+
         with self._store.holding_all(spool.key for spool in spools):
             self._store.place(spools)
-            return database.run(lambda tx: index.add_all(tx, self._node_id, rows))
+            kept, recorded = database.run(add)
+        for one in recorded:
+            self._trail.tell(one)
+        return kept
 
     # For bytes that have their place and no row (``services.reconciliation``)
 
@@ -206,11 +213,43 @@ def _stored(parsed: ParsedInstance, kept: Kept) -> Stored | Conflict:
     return Stored(kept, parsed.study.study_uid, parsed.series.series_uid, instance_uid)
 
 
-class Reception:
-    """The receiving end of one instance; made by ``Ingest.receive``."""
+def _kept_apart(one: _Received) -> Event:
+    parsed = one.parsed
+    subject = dicom_subject(parsed.study.study_uid, parsed.series.series_uid, parsed.instance.instance_uid)
+    return Event(one.by, Action.KEEP_APART, subject, instances=1, size_bytes=one.spool.size_bytes)
 
-    def __init__(self, ingest: Ingest, largest_bytes: int) -> None:
+
+class Sender:
+    """The road of instances for somebody who sends them."""
+
+    def __init__(self, ingest: Ingest, by: Actor, largest_instance_bytes: int) -> None:
         self._ingest = ingest
+        self._by = by
+        self._largest_instance_bytes = largest_instance_bytes
+
+    def reception(self, largest_bytes: int | None = None) -> Reception:
+        """As ``receive``, for who sees to it that it is abandoned at the end."""
+        return Reception(self._ingest, self._by, largest_bytes or self._largest_instance_bytes)
+
+    @contextlib.asynccontextmanager
+    async def receive(self, largest_bytes: int | None = None) -> AsyncIterator[Reception]:
+        """One instance on its way in. Nothing remains of it unless ``finish`` was reached.
+
+        ``largest_bytes`` is for what is no instance itself, an archive of them.
+        """
+        reception = self.reception(largest_bytes)
+        try:
+            yield reception
+        finally:
+            await reception.abandon()
+
+
+class Reception:
+    """The receiving end of one instance; made by ``Sender.receive``."""
+
+    def __init__(self, ingest: Ingest, by: Actor, largest_bytes: int) -> None:
+        self._ingest = ingest
+        self._by = by
         self._spool: Spool | None = None
         self._largest_bytes = largest_bytes
         self._size_bytes = 0
@@ -244,7 +283,7 @@ class Reception:
                 await check(parsed)
         finally:
             spool = await self._storing  # nobody may close the file before
-        return await self._ingest.keep(spool, parsed)
+        return await self._ingest.keep(spool, parsed, self._by)
 
     async def opened(self) -> InstanceReader:
         """What was received, to be read from and closed before the reception ends; nothing more may be written."""

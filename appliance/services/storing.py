@@ -14,7 +14,7 @@ from functools import partial
 from appliance.domain.errors import ApplianceError, Conflict
 from appliance.domain.hierarchy import ParsedInstance
 from appliance.domain.identifiers import StudyUid
-from appliance.services.ingest import Ingest, Reception, Stored
+from appliance.services.ingest import Reception, Sender, Stored
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,9 @@ class Outcome:
 class Storing:
     """The instances of one request, in order; ``async with`` it, and nothing half received is left at the end."""
 
-    def __init__(self, ingest: Ingest, study_uid: StudyUid | None = None) -> None:
+    def __init__(self, sender: Sender, study_uid: StudyUid | None = None) -> None:
         """With ``study_uid`` instances of other studies are refused."""
-        self._ingest = ingest
+        self._sender = sender
         self._study_uid = study_uid
         self._room = asyncio.Semaphore(_FINISHING_AT_ONCE)
         self._finishing: set[asyncio.Task[None]] = set()
@@ -62,7 +62,7 @@ class Storing:
         self._receiving = AsyncExitStack()
         self._receiving.callback(self._room.release)
         try:
-            self._reception = await self._receiving.enter_async_context(self._ingest.receive())
+            self._reception = await self._receiving.enter_async_context(self._sender.receive())
         except ApplianceError as error:
             await self._refuse(error)
 

@@ -15,7 +15,7 @@ from appliance.domain.audit import Actor, ActorKind
 from appliance.services.audit import AuditTrail
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
-from appliance.services.ingest import Ingest, IngestSettings, Stored
+from appliance.services.ingest import Ingest, IngestSettings, Sender, Stored
 from appliance.services.outboxes import KeptOutbox
 from appliance.storage import audit
 from appliance.storage.database import Database, migrate
@@ -37,8 +37,13 @@ class NodeParts:
     threads: DatabaseThreads
     trail: AuditTrail
 
+    @property
+    def sender(self) -> Sender:
+        """The road, for somebody."""
+        return self.ingest.sender(SOMEBODY)
+
     async def put(self, data: bytes) -> Stored:
-        async with self.ingest.receive() as reception:
+        async with self.sender.receive() as reception:
             for start in range(0, len(data), 100_000):
                 await reception.write(data[start : start + 100_000])
             return await reception.finish()
@@ -63,7 +68,7 @@ async def node_parts(
     migrate(database, "audit", audit.MIGRATIONS)
     trail = AuditTrail("node", folder / "audit-head")
     threads = DatabaseThreads(database)
-    ingest = Ingest(store, database, NODE_ID, settings or IngestSettings(parsers=1))
+    ingest = Ingest(store, database, NODE_ID, settings or IngestSettings(parsers=1), trail)
     await ingest.start()
     try:
         yield NodeParts(

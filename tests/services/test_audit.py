@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.domain.audit import Action
-from appliance.domain.errors import NotFound, Unavailable
+from appliance.domain.errors import Conflict, NotFound, Unavailable
 from appliance.services import audit as module
 from appliance.services.audit import Auditing
 from appliance.services.journal import JsonLines
@@ -50,6 +50,22 @@ async def test_what_is_not_there_to_be_deleted_is_not_on_record(node: NodeParts)
         await node.catalogue.delete_study("1.2.3", SOMEBODY)
 
     assert records(node) == []
+
+
+async def test_who_sends_other_bytes_under_a_known_uid_is_on_record(node: NodeParts) -> None:
+    await node.put(encoded(ct_slice(value=1)))
+    other = encoded(ct_slice(value=2))
+
+    with pytest.raises(Conflict):
+        await node.put(other)
+
+    (row,) = records(node)
+    assert (row.action, row.actor_name, row.subject_uid, row.size_bytes) == (
+        "keep-apart",
+        "ana",
+        "1.2.3.1.1",
+        len(other),
+    )
 
 
 async def test_the_head_outside_of_the_database_keeps_up(node: NodeParts, tmp_path: Path) -> None:

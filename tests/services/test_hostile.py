@@ -285,7 +285,7 @@ async def test_paths_in_a_dicomdir_are_never_followed(tmp_path: Path) -> None:
 
     async with node_parts(tmp_path) as node:
         tally = Tally()
-        async for progress in import_folder(node.ingest, tmp_path / "cd"):
+        async for progress in import_folder(node.sender, tmp_path / "cd"):
             tally.add(progress.last)
 
         assert (tally.stored, tally.ignored, tally.refused) == (1, 1, [])

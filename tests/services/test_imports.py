@@ -30,7 +30,7 @@ def folder(tmp_path) -> Path:
 
 async def imported(node: NodeParts, folder: Path) -> Tally:
     tally = Tally()
-    async for progress in import_folder(node.ingest, folder):
+    async for progress in import_folder(node.sender, folder):
         tally.add(progress.last)
     return tally
 
@@ -135,7 +135,7 @@ async def test_what_all_members_unpack_to_is_bounded(node, folder):
             archive.writestr(f"{number}", encoded(ct_slice(number)) + bytes(1_000_000))
 
     tally = Tally()
-    async for progress in import_folder(node.ingest, folder, ArchiveLimits(unpacked_bytes=3_500_000)):
+    async for progress in import_folder(node.sender, folder, ArchiveLimits(unpacked_bytes=3_500_000)):
         tally.add(progress.last)
 
     assert tally.stored == 3
@@ -148,7 +148,7 @@ async def test_an_archive_of_too_many_members_or_with_a_huge_directory_is_refuse
             archive.writestr(f"{number}", b"")
 
     async def refusals(limits: ArchiveLimits) -> list[str | None]:
-        return [one.last.key async for one in import_folder(node.ingest, folder, limits)]
+        return [one.last.key async for one in import_folder(node.sender, folder, limits)]
 
     assert await refusals(ArchiveLimits(members=299)) == ["archive-too-large"]
     monkeypatch.setattr("appliance.services.imports._LARGEST_DIRECTORY_BYTES", 1000)
@@ -197,7 +197,7 @@ async def test_a_full_store_ends_the_import(node, folder, monkeypatch):
 async def test_every_real_file_is_stored_or_refused_by_name_and_the_parsers_live(node, dicom_dir):
     tally = Tally()
     for part in sorted(path for path in dicom_dir.iterdir() if path.name != "01-volumes"):
-        async for progress in import_folder(node.ingest, part):
+        async for progress in import_folder(node.sender, part):
             tally.add(progress.last)
     by_key = Counter(one.key for one in tally.refused)
 

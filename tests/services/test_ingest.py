@@ -132,7 +132,7 @@ async def test_what_is_not_dicom_is_refused_by_name_and_leaves_nothing(node, dat
 
 async def test_a_reception_that_is_left_leaves_nothing(node):
     with pytest.raises(ConnectionError):
-        async with node.ingest.receive() as reception:
+        async with node.sender.receive() as reception:
             await reception.write(encoded(ct_slice()))
             raise ConnectionError("the sender has gone")
 
