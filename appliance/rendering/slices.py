@@ -32,6 +32,7 @@ from appliance.domain.image import ImageDescription, Window
 from appliance.domain.masks import Mask, masked, shutter_grey
 from appliance.domain.views import Region, SliceView
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
+from appliance.rendering.graphics import with_graphics
 
 Pixels = NDArray[np.uint8]
 """(rows, columns), or (rows, columns, 3) in colour."""
@@ -47,7 +48,7 @@ class SlicePlan:
     """Which part of the frame comes where."""
 
     size: tuple[int, int]
-    """(width, height) of the picture."""
+    """(width, height) of the picture, before it is turned."""
     region: Region
     """In source pixels."""
 
@@ -65,19 +66,35 @@ def planned(image: ImageDescription, view: SliceView) -> SlicePlan:
     Pixels that are not square are shown in their true aspect. Raises NotDrawable for a picture without pixels or with too
     many.
     """
-    rows, columns = image.pixel_format.rows, image.pixel_format.columns
     viewport, aspect = view.viewport, image.pixel_aspect_ratio
-    region = Region(0, 0, columns, rows) if viewport is None or viewport.source is None else viewport.source
+    region = _usual_region(image) if viewport is None or viewport.source is None else viewport.source
     if region.width <= 0 or region.height <= 0:
         raise NotDrawable("The region that is asked for is empty.", key="empty-region")
     width, height = region.width, region.height * aspect
     scale = max(1.0, 1 / aspect)  # the longer side of a pixel becomes more pixels; none are lost
+    if image.displayed_area is not None:
+        scale *= image.displayed_area.magnification
     if viewport is not None:
-        scale = min(viewport.width / width, viewport.height / height)
+        sides = (viewport.height, viewport.width) if image.quarter_turns % 2 else (viewport.width, viewport.height)
+        scale = min(sides[0] / width, sides[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     if max(size) > LARGEST_SIDE:
         raise NotDrawable(f"Pictures have at most {LARGEST_SIDE} pixels a side.", key="picture-too-large")
     return SlicePlan(size, region)
+
+
+def _usual_region(image: ImageDescription) -> Region:
+    area = image.displayed_area
+    if area is not None:
+        return Region(area.x, area.y, area.width, area.height)
+    return Region(0, 0, image.pixel_format.columns, image.pixel_format.rows)
+
+
+def finished(pixels: Pixels, image: ImageDescription, plan: SlicePlan) -> Pixels:
+    """``pixels`` of ``plan``, turned, then mirrored, as a presentation state wishes, with its graphics (PS3.3 C.10.6, C.10.5)."""
+    turned = np.rot90(pixels, -image.quarter_turns)
+    turned = np.ascontiguousarray(turned[:, ::-1] if image.is_mirrored else turned)
+    return with_graphics(turned, image, plan.size, plan.region)
 
 
 def drawn_plainly(
@@ -99,11 +116,11 @@ def drawn_plainly(
         over = mask[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
         pixels = masked(pixels, over, shutter_grey(image, frame_index))
     if part.shape[:2] == (height, width):
-        return np.ascontiguousarray(pixels)
+        return finished(pixels, image, plan)
     canvas = np.zeros((height, width, *pixels.shape[2:]), np.uint8)
     top, left = max(-y, 0), max(-x, 0)
     canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-    return canvas
+    return finished(canvas, image, plan)
 
 
 def _plain(
@@ -154,7 +171,8 @@ class SlicePainter:
         Only what lies in the region goes to the card, in as many parts as its limit asks for.
         """
         window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
-        return self._parted(_Source(stored, image, frame_index, window, view.invert, mask), plan)
+        pixels = self._parted(_Source(stored, image, frame_index, window, view.invert, mask), plan)
+        return finished(pixels, image, plan)
 
     def _parted(self, source: _Source, plan: SlicePlan) -> Pixels:
         """The picture in one piece, or in halves of which each is drawn alone where its pixels are too many for a texture."""

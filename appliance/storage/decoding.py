@@ -29,7 +29,6 @@ from appliance.storage.transfer_syntaxes import (
     Codec,
     reason_without_codec,
 )
-from appliance.storage.video import decode_video_frame
 
 Pixels = NDArray[np.generic]
 
@@ -70,6 +69,9 @@ def decode_frame(description: ImageDescription, frame_index: int, reader: Readab
     if description.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
         reader = inflated_object(reader)
     if codec is Codec.VIDEO:
+        # Only here: FFmpeg is large, and every helper process that never sees a video would wait for it at its start.
+        from appliance.storage.video import decode_video_frame
+
         return decode_video_frame(form, frame, reader)
     data = _frame_bytes(codec, frame, reader)
     return _in_rgb(codec, form, data, _masked(form, _decoded(codec, form, frame, data)))
