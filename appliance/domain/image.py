@@ -178,6 +178,8 @@ class ImageDescription:
     frame_time_ms: float | None = None
     presentation_lut: LookUpTable | None = None
     """Of the Presentation LUT Sequence (PS3.3 C.11.4): from the output of the VOI LUT to P-values."""
+    icc_profile: tuple[int, int] | None = None
+    """(offset, length) of the profile of its colours, counted as places of frames are (PS3.3 C.11.15)."""
     displayed_area: DisplayedArea | None = None
     """This and what follows are of a presentation state (``domain.presentations``), and never of a file."""
     quarter_turns: int = 0

@@ -127,14 +127,15 @@ def _plain(
     stored: NDArray[Any], image: ImageDescription, frame_index: int, window: Window | None, *, invert: bool
 ) -> Pixels:
     if image.is_colour:
-        colours = _colours(stored, image)
+        colours = colours_of(stored, image)
         return 255 - colours if invert else colours
     if has_table(image.pixel_format):
         return grey_table(image, frame_index, window=window, invert=invert)[table_index(stored)]
     return drawn(stored, image, frame_index, window=window, invert=invert)
 
 
-def _colours(stored: NDArray[Any], image: ImageDescription) -> Pixels:
+def colours_of(stored: NDArray[Any], image: ImageDescription) -> Pixels:
+    """Stored values of a picture in colour as RGB of 8 bits, its palette applied."""
     if image.palette is not None:
         return palette_table(image)[table_index(stored)]
     if stored.dtype == np.uint8:
@@ -205,7 +206,7 @@ class SlicePainter:
         texels: NDArray[Any]
         inverted = 0.0
         if image.is_colour:
-            texels, inverted = _colours(crop.of(source.stored), image), float(source.invert)
+            texels, inverted = colours_of(crop.of(source.stored), image), float(source.invert)
         else:
             texels, table = _texels_and_table(
                 crop.of(source.stored), image, source.frame_index, source.window, invert=source.invert

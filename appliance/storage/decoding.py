@@ -104,6 +104,15 @@ def decode_overlay(
     return bits.reshape(overlay.rows, overlay.columns).astype(np.bool_)
 
 
+def read_profile(description: ImageDescription, reader: Readable) -> bytes | None:
+    """The ICC profile of an image's colours, None without one."""
+    if description.icc_profile is None:
+        return None
+    if description.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
+        reader = inflated_object(reader)
+    return reader.read_at(*description.icc_profile)
+
+
 def _codec(description: ImageDescription) -> Codec:
     if reason := reason_without_codec(description.transfer_syntax_uid):
         raise NotDrawable(reason, key="no-decoder")

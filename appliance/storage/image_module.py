@@ -258,6 +258,12 @@ def palette(ds: Dataset) -> tuple[LookUpTable, LookUpTable, LookUpTable]:
     return red, green, blue
 
 
+def icc_profile(ds: Dataset) -> bytes:
+    """The profile of the image's colours, of the data set or of its first optical path (C.11.15); empty without one."""
+    paths = items_of(ds, "OpticalPathSequence")
+    return bytes_of(ds, "ICCProfile") or next((found for item in paths if (found := bytes_of(item, "ICCProfile"))), b"")
+
+
 def _side(ds: Dataset, keyword: str) -> int:
     length = integer_of(ds, keyword)
     if length is None or not 1 <= length <= 65535:
