@@ -178,10 +178,10 @@ class SlicePainter:
     def _parted(self, source: _Source, plan: SlicePlan) -> Pixels:
         """The picture in one piece, or in halves of which each is drawn alone where its pixels are too many for a texture."""
         (width, height), part = plan.size, plan.region
-        crop = source.crop(part)
-        if crop.width <= self._largest_side and crop.height <= self._largest_side:
-            return self._whole(source, plan, crop)
-        if crop.width > self._largest_side and width > 1:
+        crop, step, limit = source.crop(part), _step(plan), self._largest_side
+        if crop.width <= limit * step and crop.height <= limit * step:
+            return self._whole(source, plan, crop, step)
+        if crop.width > limit * step and width > 1:
             left = width // 2
             cut = part.width * left / width
             halves = [
@@ -189,7 +189,7 @@ class SlicePainter:
                 SlicePlan((width - left, height), replace(part, x=part.x + cut, width=part.width - cut)),
             ]
             return np.concatenate([self._parted(source, half) for half in halves], axis=1)
-        if crop.height > self._largest_side and height > 1:
+        if crop.height > limit * step and height > 1:
             top = height // 2
             cut = part.height * top / height
             halves = [
@@ -197,9 +197,11 @@ class SlicePainter:
                 SlicePlan((width, height - top), replace(part, y=part.y + cut, height=part.height - cut)),
             ]
             return np.concatenate([self._parted(source, half) for half in halves], axis=0)
-        return self._whole(source, plan, crop)
+        # A strip of one pixel, on which more pixels of the frame lie than a texture holds.
+        return self._whole(source, plan, crop, -(-max(crop.width, crop.height) // limit))
 
-    def _whole(self, source: _Source, plan: SlicePlan, crop: _Crop) -> Pixels:
+    def _whole(self, source: _Source, plan: SlicePlan, crop: _Crop, step: int) -> Pixels:
+        """The picture in one piece, of means of ``step`` by ``step`` pixels."""
         image = source.image
         if crop.width <= 0 or crop.height <= 0:
             return np.zeros((*plan.size[::-1], 3) if image.is_colour else plan.size[::-1], np.uint8)
@@ -212,12 +214,8 @@ class SlicePainter:
                 crop.of(source.stored), image, source.frame_index, source.window, invert=source.invert
             )
             self._table.upload(table.reshape(256, 256))
-        # More pixels than a texture holds under a single pixel of the picture: their means change a weight at its edges.
-        step = max(1, -(-max(texels.shape[:2]) // self._largest_side))
-        if step > 1:
-            texels = thinned(texels, step)
-        part = plan.region
-        region = Region((part.x - crop.left) / step, (part.y - crop.top) / step, part.width / step, part.height / step)
+        texels = thinned(texels, step)
+        region = crop.within(plan.region, step)
         textures = [self._texture(texels)]
         try:
             uniforms = {
@@ -231,15 +229,8 @@ class SlicePainter:
             }
             over = None
             if source.mask is not None:
-                textures.append(_mask_texture(crop.of(source.mask), step))
-                over = (
-                    self._over,
-                    {
-                        **{name: uniforms[name] for name in ("region", "size", "bounds")},
-                        "mask": textures[1],
-                        "cover": shutter_grey(image, source.frame_index) / 255,
-                    },
-                )
+                over = self._over, self._mask_uniforms(source, plan, crop)
+                textures.append(over[1]["mask"])
             pixels = self._canvases.painted(
                 self._program_for(plan.size, region), plan.size, uniforms, is_colour=image.is_colour, over=over
             )
@@ -248,6 +239,22 @@ class SlicePainter:
                 texture.free()
         assert pixels is not None
         return pixels
+
+    def _mask_uniforms(self, source: _Source, plan: SlicePlan, crop: _Crop) -> dict[str, Any]:
+        """The mask as it is, thinned only where a texture cannot hold it: its lines are to lie on the pixel they are on."""
+        assert source.mask is not None
+        step = max(1, -(-max(crop.width, crop.height) // self._largest_side))
+        mask = _over_blocks(crop.of(source.mask), step, np.maximum, np.uint8)
+        texture = Texture.of_shape((*mask.shape, 1), np.uint8, gl.GL_R8)
+        texture.upload(mask)
+        region = crop.within(plan.region, step)
+        return {
+            "mask": texture,
+            "region": (region.x, region.y, region.width, region.height),
+            "size": plan.size,
+            "bounds": (mask.shape[1], mask.shape[0]),
+            "cover": shutter_grey(source.image, source.frame_index) / 255,
+        }
 
     def _program_for(self, size: tuple[int, int], region: Region) -> Program:
         if SlicePlan(size, region).is_exact:
@@ -264,11 +271,14 @@ class SlicePainter:
         return texture
 
 
-def _mask_texture(mask: Mask, step: int) -> Texture:
-    mask = mask[::step, ::step]
-    texture = Texture.of_shape((*mask.shape, 1), np.uint8, gl.GL_R8)
-    texture.upload(mask)
-    return texture
+def _step(plan: SlicePlan) -> int:
+    """How many pixels of the frame a side may be made one before it is drawn.
+
+    At least two of them are left for each pixel of the picture, so that the shader's own means decide what it shows: only the
+    weights of pixels at its edges change. It is many times quicker than to let the card, or Mesa, look at every pixel.
+    """
+    (width, height), part = plan.size, plan.region
+    return max(1, int(min(part.width / width, part.height / height) / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +292,12 @@ class _Crop:
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         return values[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def within(self, region: Region, step: int) -> Region:
+        """``region`` of the frame, in blocks of ``step`` by ``step`` pixels of these."""
+        return Region(
+            (region.x - self.left) / step, (region.y - self.top) / step, region.width / step, region.height / step
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +341,25 @@ def _texels_and_table(
 
 
 def thinned(values: NDArray[Any], step: int) -> NDArray[Any]:
-    """The mean of each block of ``step`` by ``step`` pixels; what is left over at the right and below is dropped."""
-    rows, columns = values.shape[0] // step, values.shape[1] // step
-    blocks = values[: rows * step, : columns * step].reshape(rows, step, columns, step, *values.shape[2:])
-    return np.asarray(np.rint(blocks.mean(axis=(1, 3), dtype=np.float32)), values.dtype)
+    """The mean of each block of ``step`` by ``step`` pixels; at the right and below blocks are filled by their edge."""
+    if step == 1:
+        return values
+    sums = _over_blocks(values, step, np.add, np.uint32)
+    return np.asarray((sums + step * step // 2) // (step * step), values.dtype)
+
+
+def _over_blocks(values: NDArray[Any], step: int, together: np.ufunc, dtype: Any) -> NDArray[Any]:
+    """``together`` over each block of ``step`` by ``step``: whole rows first, which lie in memory one after the other."""
+    if step == 1:
+        return values
+    rows, columns = values.shape[:2]
+    beyond = [(0, -rows % step), (0, -columns % step), *[(0, 0)] * (values.ndim - 2)]
+    if any(after for _, after in beyond):
+        values = np.pad(values, beyond, mode="edge")
+    of_rows = values[::step].astype(dtype)
+    for number in range(1, step):
+        together(of_rows, values[number::step], out=of_rows)
+    of_blocks = of_rows[:, ::step].copy()
+    for number in range(1, step):
+        together(of_blocks, of_rows[:, number::step], out=of_blocks)
+    return of_blocks

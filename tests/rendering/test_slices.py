@@ -150,6 +150,36 @@ def test_a_shrunk_slice_is_the_mean_of_what_lies_under_each_pixel(painter: Slice
     assert np.abs(pixels - (means - 500 + 3000) / 6000 * 255).max() <= 1
 
 
+@pytest.mark.parametrize("factor", [4, 10, 12])
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.uint8])
+def test_a_much_shrunk_slice_is_the_mean_too(painter: SlicePainter, factor: int, dtype: Any) -> None:
+    stored = noise(dtype, (20 * factor, 30 * factor))
+    image, asked = image_of(stored), view(Viewport(30, 20), window=Window(100, 400, "linear-exact"))
+
+    pixels = painter.draw(stored, image, 0, asked, planned(image, asked))
+
+    means = stored.reshape(20, factor, 30, factor).mean(axis=(1, 3))
+    # Means of means are rounded once more.
+    assert np.abs(pixels - np.clip((means - 100 + 200) / 400, 0, 1) * 255).max() <= 1.5
+
+
+def test_much_shrunk_colours_are_means(painter: SlicePainter) -> None:
+    stored = noise(np.uint8, (200, 300, 3))
+    image, asked = image_of(stored), view(Viewport(30, 20))
+
+    pixels = painter.draw(stored, image, 0, asked, planned(image, asked))
+
+    assert np.abs(pixels - stored.reshape(20, 10, 30, 10, 3).mean(axis=(1, 3))).max() <= 1
+
+
+@pytest.mark.parametrize("columns", [991, 1000, 1003])
+def test_the_last_pixels_of_a_much_shrunk_slice_are_there(painter: SlicePainter, columns: int) -> None:
+    stored = np.full((400, columns), 200, np.uint8)
+    image, asked = image_of(stored), view(Viewport(100, 100), window=Window(100, 200, "linear-exact"))
+
+    assert (painter.draw(stored, image, 0, asked, planned(image, asked)) == 255).all()
+
+
 def test_an_enlarged_slice_passes_through_its_pixels_and_is_smooth_between(painter: SlicePainter) -> None:
     stored = np.tile(np.arange(0, 200, 20, dtype=np.int16), (10, 1))
     image, asked = image_of(stored), view(Viewport(80, 80), window=Window(100, 200, "linear-exact"))
@@ -185,7 +215,7 @@ def test_a_mask_lies_over_colours_too(painter: SlicePainter) -> None:
     assert np.array_equal(pixels, masked(stored, mask, 0))
 
 
-@pytest.mark.parametrize("factor", [2, 3, 5])
+@pytest.mark.parametrize("factor", [2, 3, 5, 10])
 def test_thin_overlays_do_not_vanish_when_a_slice_is_shrunk(painter: SlicePainter, factor: int) -> None:
     stored = np.zeros((60, 90), np.int16)
     mask = np.zeros((60, 90), np.uint8)
