@@ -37,9 +37,7 @@ async def test_an_image_is_drawn_as_a_state_of_its_study_wishes(doors: PictureDo
     assert presented.headers["ETag"] != plain.headers["ETag"]
 
 
-async def test_a_state_that_cannot_be_applied_is_refused_with_the_reason(
-    doors: PictureDoors, dicom_dir: Path
-) -> None:
+async def test_a_state_that_cannot_be_applied_is_refused_with_the_reason(doors: PictureDoors, dicom_dir: Path) -> None:
     image, state, other = [await doors.take_in(dicom_dir / "09-documents" / name) for name in (IMAGE, STATE, OTHER)]
     state_uid, image_uid = state.rpartition("/")[2], image.rpartition("/")[2]
 
