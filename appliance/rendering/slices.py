@@ -37,6 +37,9 @@ from appliance.rendering.graphics import with_graphics
 Pixels = NDArray[np.uint8]
 """(rows, columns), or (rows, columns, 3) in colour."""
 
+Step = tuple[int, int]
+"""Rows and columns of pixels that are made one."""
+
 LARGEST_SIDE = 8192
 """Pixels of the longer side of a picture; more than any display has."""
 _RANGE_BEYOND_WINDOW = 2.0
@@ -179,9 +182,9 @@ class SlicePainter:
         """The picture in one piece, or in halves of which each is drawn alone where its pixels are too many for a texture."""
         (width, height), part = plan.size, plan.region
         crop, step, limit = source.crop(part), _step(plan), self._largest_side
-        if crop.width <= limit * step and crop.height <= limit * step:
+        if crop.width <= limit * step[1] and crop.height <= limit * step[0]:
             return self._whole(source, plan, crop, step)
-        if crop.width > limit * step and width > 1:
+        if crop.width > limit * step[1] and width > 1:
             left = width // 2
             cut = part.width * left / width
             halves = [
@@ -189,7 +192,7 @@ class SlicePainter:
                 SlicePlan((width - left, height), replace(part, x=part.x + cut, width=part.width - cut)),
             ]
             return np.concatenate([self._parted(source, half) for half in halves], axis=1)
-        if crop.height > limit * step and height > 1:
+        if crop.height > limit * step[0] and height > 1:
             top = height // 2
             cut = part.height * top / height
             halves = [
@@ -198,10 +201,10 @@ class SlicePainter:
             ]
             return np.concatenate([self._parted(source, half) for half in halves], axis=0)
         # A strip of one pixel, on which more pixels of the frame lie than a texture holds.
-        return self._whole(source, plan, crop, -(-max(crop.width, crop.height) // limit))
+        return self._whole(source, plan, crop, crop.least_step(limit))
 
-    def _whole(self, source: _Source, plan: SlicePlan, crop: _Crop, step: int) -> Pixels:
-        """The picture in one piece, of means of ``step`` by ``step`` pixels."""
+    def _whole(self, source: _Source, plan: SlicePlan, crop: _Crop, step: Step) -> Pixels:
+        """The picture in one piece, of means of blocks of ``step`` pixels."""
         image = source.image
         if crop.width <= 0 or crop.height <= 0:
             return np.zeros((*plan.size[::-1], 3) if image.is_colour else plan.size[::-1], np.uint8)
@@ -243,7 +246,7 @@ class SlicePainter:
     def _mask_uniforms(self, source: _Source, plan: SlicePlan, crop: _Crop) -> dict[str, Any]:
         """The mask as it is, thinned only where a texture cannot hold it: its lines are to lie on the pixel they are on."""
         assert source.mask is not None
-        step = max(1, -(-max(crop.width, crop.height) // self._largest_side))
+        step = crop.least_step(self._largest_side)
         mask = _over_blocks(crop.of(source.mask), step, np.maximum, np.uint8)
         texture = Texture.of_shape((*mask.shape, 1), np.uint8, gl.GL_R8)
         texture.upload(mask)
@@ -271,14 +274,14 @@ class SlicePainter:
         return texture
 
 
-def _step(plan: SlicePlan) -> int:
-    """How many pixels of the frame a side may be made one before it is drawn.
+def _step(plan: SlicePlan) -> Step:
+    """Of how many pixels of the frame one is made before it is drawn.
 
     At least two of them are left for each pixel of the picture, so that the shader's own means decide what it shows: only the
     weights of pixels at its edges change. It is many times quicker than to let the card, or Mesa, look at every pixel.
     """
     (width, height), part = plan.size, plan.region
-    return max(1, int(min(part.width / width, part.height / height) / 2))
+    return max(1, int(part.height / height / 2)), max(1, int(part.width / width / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,11 +296,16 @@ class _Crop:
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         return values[self.top : self.top + self.height, self.left : self.left + self.width]
 
-    def within(self, region: Region, step: int) -> Region:
-        """``region`` of the frame, in blocks of ``step`` by ``step`` pixels of these."""
+    def within(self, region: Region, step: Step) -> Region:
+        """``region`` of the frame, in blocks of ``step`` of these pixels."""
+        down, across = step
         return Region(
-            (region.x - self.left) / step, (region.y - self.top) / step, region.width / step, region.height / step
+            (region.x - self.left) / across, (region.y - self.top) / down, region.width / across, region.height / down
         )
+
+    def least_step(self, limit: int) -> Step:
+        """The blocks of which a texture can hold all."""
+        return max(1, -(-self.height // limit)), max(1, -(-self.width // limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,26 +348,27 @@ def _texels_and_table(
     return texels, presented(grey, image, invert=invert)
 
 
-def thinned(values: NDArray[Any], step: int) -> NDArray[Any]:
-    """The mean of each block of ``step`` by ``step`` pixels; at the right and below blocks are filled by their edge."""
-    if step == 1:
+def thinned(values: NDArray[Any], step: Step) -> NDArray[Any]:
+    """The mean of each block of ``step`` pixels; at the right and below blocks are filled by their edge."""
+    area = step[0] * step[1]
+    if area == 1:
         return values
-    sums = _over_blocks(values, step, np.add, np.uint32)
-    return np.asarray((sums + step * step // 2) // (step * step), values.dtype)
+    return np.asarray((_over_blocks(values, step, np.add, np.uint32) + area // 2) // area, values.dtype)
 
 
-def _over_blocks(values: NDArray[Any], step: int, together: np.ufunc, dtype: Any) -> NDArray[Any]:
-    """``together`` over each block of ``step`` by ``step``: whole rows first, which lie in memory one after the other."""
-    if step == 1:
+def _over_blocks(values: NDArray[Any], step: Step, together: np.ufunc, dtype: Any) -> NDArray[Any]:
+    """``together`` over each block of ``step`` pixels: whole rows first, which lie in memory one after the other."""
+    down, across = step
+    if down * across == 1:
         return values
     rows, columns = values.shape[:2]
-    beyond = [(0, -rows % step), (0, -columns % step), *[(0, 0)] * (values.ndim - 2)]
+    beyond = [(0, -rows % down), (0, -columns % across), *[(0, 0)] * (values.ndim - 2)]
     if any(after for _, after in beyond):
         values = np.pad(values, beyond, mode="edge")
-    of_rows = values[::step].astype(dtype)
-    for number in range(1, step):
-        together(of_rows, values[number::step], out=of_rows)
-    of_blocks = of_rows[:, ::step].copy()
-    for number in range(1, step):
-        together(of_blocks, of_rows[:, number::step], out=of_blocks)
+    of_rows = values[::down].astype(dtype)
+    for number in range(1, down):
+        together(of_rows, values[number::down], out=of_rows)
+    of_blocks = of_rows[:, ::across].copy()
+    for number in range(1, across):
+        together(of_blocks, of_rows[:, number::across], out=of_blocks)
     return of_blocks

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -163,6 +163,16 @@ def test_a_much_shrunk_slice_is_the_mean_too(painter: SlicePainter, factor: int,
     assert np.abs(pixels - np.clip((means - 100 + 200) / 400, 0, 1) * 255).max() <= 1.5
 
 
+def test_a_slice_that_is_shrunk_along_one_side_is_not_along_the_other(painter: SlicePainter) -> None:
+    stored = noise(np.int16, (20, 900))
+    image, asked = image_of(stored), view(window=Window(500, 6000, "linear-exact"))
+
+    pixels = painter.draw(stored, image, 0, asked, SlicePlan((30, 20), Region(0, 0, 900, 20)))
+
+    means = stored.reshape(20, 30, 30).mean(axis=2)
+    assert np.abs(pixels - (means - 500 + 3000) / 6000 * 255).max() <= 1
+
+
 def test_much_shrunk_colours_are_means(painter: SlicePainter) -> None:
     stored = noise(np.uint8, (200, 300, 3))
     image, asked = image_of(stored), view(Viewport(30, 20))
@@ -240,6 +250,7 @@ def test_a_mask_is_enlarged_pixel_by_pixel(painter: SlicePainter) -> None:
     assert np.array_equal(pixels == 0, large == COVERED)
 
 
+@example(limit=16, region=(0.0, 0.0, 17.0, 1.0), size=(1, 1))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     limit=st.sampled_from([16, 37, 64, 100]),
