@@ -277,11 +277,11 @@ class SlicePainter:
 def _step(plan: SlicePlan) -> Step:
     """Of how many pixels of the frame one is made before it is drawn.
 
-    At least two of them are left for each pixel of the picture, so that the shader's own means decide what it shows: only the
+    At least four of them are left for each pixel of the picture, so that the shader's own means decide what it shows: only the
     weights of pixels at its edges change. It is many times quicker than to let the card, or Mesa, look at every pixel.
     """
     (width, height), part = plan.size, plan.region
-    return max(1, int(part.height / height / 2)), max(1, int(part.width / width / 2))
+    return max(1, int(part.height / height / 4)), max(1, int(part.width / width / 4))
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,20 +260,18 @@ def test_a_mask_is_enlarged_pixel_by_pixel(painter: SlicePainter) -> None:
 def test_a_picture_in_tiles_is_the_picture_in_one_piece(
     canvases: Canvases, painter: SlicePainter, limit: int, region: Any, size: tuple[int, int]
 ) -> None:
-    ramp = (np.add.outer(3 * np.arange(120), np.arange(180)) % 211).astype(np.int16)
-    mask = np.zeros(ramp.shape, np.uint8)
-    mask[40:60, 50:70] = COVERED
-    image, asked = image_of(ramp), view(window=Window(100, 220))
+    waves = np.add.outer(np.sin(np.arange(120) / 11), np.sin(np.arange(180) / 15))
+    stored = np.rint(100 + 50 * waves).astype(np.int16)
+    image, asked = image_of(stored), view(window=Window(100, 220))
     plan = SlicePlan(size, Region(*region))
-    tiled = _tiled(canvases, limit)
 
-    difference = np.abs(
-        tiled.draw(ramp, image, 0, asked, plan, mask=mask).astype(int)
-        - painter.draw(ramp, image, 0, asked, plan, mask=mask)
-    )
+    tiled = _tiled(canvases, limit).draw(stored, image, 0, asked, plan).astype(int)
+    whole = painter.draw(stored, image, 0, asked, plan).astype(int)
 
-    # Where a tile begins is rounded in another way: pixels whose centre lies on an edge may fall to its other side.
-    assert np.mean(difference > 1) <= 0.05
+    # Pixels whose centres lie on the edge of the frame may fall to its other side, where it is black: a line or two.
+    differs = np.abs(tiled - whole) > 4
+    assert not (differs & (tiled > 0) & (whole > 0)).any()
+    assert differs.sum() <= sum(size)
 
 
 _tiled_painters: dict[int, SlicePainter] = {}
