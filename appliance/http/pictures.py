@@ -149,8 +149,8 @@ class Pictures:
             image = await self._catalogue.stored_image(study_uid, series_uid, about.instance_uid)
             indices = about.frame_indices or range(len(image.description.frames))
             frames += [StoredFrame(series_uid, image, index) for index in indices]
-            if len(frames) > _MOST_PICTURES:
-                raise TooLarge(f"These are more than {_MOST_PICTURES} pictures", key="too-many-pictures")
+            if len(frames) > MOST_PICTURES:
+                raise TooLarge(f"These are more than {MOST_PICTURES} pictures", key="too-many-pictures")
         if not frames:
             raise NotDrawable("The presentation state is about no image.", key="not-presented")
         return frames
