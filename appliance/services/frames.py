@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from appliance.domain.image import StoredImage
 from appliance.domain.masks import Mask, has_mask, mask_of
 from appliance.services.byte_cache import ByteCache
-from appliance.storage.decoding import decode_frame, decode_overlay
+from appliance.storage.decoding import decode_frame, decode_overlay, read_profile
 from appliance.storage.instances import InstanceStore
 
 
@@ -101,3 +101,10 @@ class Frames:
             )
         watch.add("decode", started)
         return mask
+
+    def profile(self, image: StoredImage) -> bytes | None:
+        """The ICC profile of an image's colours, None without one. Raises NotFound and Damaged."""
+        if image.description.icc_profile is None:
+            return None
+        with self._store.open(image.key) as reader:
+            return read_profile(image.description, reader)

@@ -31,6 +31,7 @@ from appliance.domain.grayscale import chosen_window
 from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.views import STORED_VALUES, Encoding, PlaneView, RenderingMethod, SliceView, VolumeView
 from appliance.rendering.annotations import annotated
+from appliance.rendering.colours import in_srgb
 from appliance.rendering.encoders import encode, media_types
 from appliance.rendering.films import film_types, opened_film
 from appliance.rendering.renderer import Renderer
@@ -163,7 +164,10 @@ class RenderProcess:
         plan = planned(image, view)
         stored = self._frames.stored_values(stored_image, frame_index, watch)
         mask = self._frames.mask(stored_image, frame_index, watch) if view.layers else None
+        profile = self._frames.profile(stored_image)
         started = time.perf_counter()
+        if profile:
+            stored, image = in_srgb(stored, image, profile)
         window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
         view = replace(view, window=window)
         if plan.is_exact and self._gl.renderer.info.is_software:
