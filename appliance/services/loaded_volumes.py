@@ -73,6 +73,8 @@ class LoadedVolume:
         self.refusal: ApplianceError | None = None
         self._waiting: list[Waiting] = []
         self._users = 0
+        self.used_at = time.monotonic()
+        """Seconds of the monotonic clock."""
         self._lock = threading.Lock()
 
     @property
@@ -107,6 +109,7 @@ class LoadedVolume:
     def done(self) -> None:
         with self._lock:
             self._users -= 1
+            self.used_at = time.monotonic()
 
     def when_ready(self, waiting: Waiting, wait_s: float) -> None:
         """``waiting`` is drawn as soon as the volume is as whole as it needs, or after ``wait_s`` with what is there."""
@@ -154,6 +157,7 @@ class LoadedVolumes:
         self._is_busy = is_busy
         self._volumes: OrderedDict[tuple[str, str], LoadedVolume] = OrderedDict()
         self._to_load: deque[LoadedVolume] = deque()
+        self.is_loading = False
         self._wake = threading.Condition()
         threading.Thread(target=self._run, name="volumes", daemon=True).start()
 
@@ -179,14 +183,29 @@ class LoadedVolumes:
             with self._wake:
                 self._wake.wait_for(lambda: self._to_load)
                 volume = self._to_load.pop()  # the newest: who asked for it is looking
+            self.is_loading = True
             try:
                 self._load(volume)
             except ApplianceError as error:
                 volume.refusal = error
                 with self._wake:
                     self._volumes.pop((volume.series.series_uid, volume.series.version), None)
+            self.is_loading = False
             volume.is_ended = True
             volume.release()
+
+    def release_unused(self, for_s: float) -> None:
+        """Volumes that nobody looked at for so long are given back."""
+        before = time.monotonic() - for_s
+        with self._wake:
+            given_back = [
+                self._volumes.pop(key)
+                for key, volume in list(self._volumes.items())
+                if volume.is_ended and not volume.is_used and volume.used_at < before
+            ]
+        for volume in given_back:
+            if volume.textures is not None:
+                self._gl.run(_freeing(volume.textures))
 
     def _load(self, volume: LoadedVolume) -> None:
         arrangement = arranged([image.description for image in volume.series.images])

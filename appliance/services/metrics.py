@@ -68,6 +68,24 @@ class Metrics:
             ("helper",),
             registry=self.registry,
         )
+        self.caches = Gauge(
+            "appliance_cache_bytes",
+            "Bytes that are kept so as not to make them again",
+            ("cache",),
+            registry=self.registry,
+        )
+        self.render_cache = Gauge(
+            "appliance_render_cache",
+            "Decoded frames and thumbnails on the disk, and what became of those who asked for them since the start",
+            ("what",),
+            registry=self.registry,
+        )
+        self.made_ready = Gauge(
+            "appliance_made_ready",
+            "Frames and pictures that were made before anybody asked, and what waits to be",
+            ("what",),
+            registry=self.registry,
+        )
 
         self.reconciled = Gauge(
             "appliance_reconciliation",
