@@ -38,6 +38,7 @@ from appliance.http.picture_requests import Asked, thumbnail_view
 from appliance.http.pictures import Pictures
 from appliance.http.qido import Queries
 from appliance.http.records import records
+from appliance.http.renderer import renderer
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
@@ -287,6 +288,7 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     bench.blueprints += [
         studies(catalogue, bench.access, auditing, institution_id),
         conflicts(catalogue, bench.access),
+        renderer(drawing.state, bench.access),
         Pictures(
             catalogue, archive, drawing, bench.access, auditing, metrics=bench.metrics, base_url=settings.base_url
         ).blueprint(),
@@ -452,6 +454,10 @@ def _drawing_settings(settings: NodeSettings) -> DrawingSettings:
 
 
 def _show_drawing(metrics: Metrics, state: RendererState) -> None:
+    metrics.renderer.clear()  # another may draw since the last time
+    metrics.renderer.labels(state.vendor, state.renderer, state.version, str(state.is_software).lower()).set(1)
+    metrics.contexts_lost.set(state.contexts_lost)
+    metrics.renderer_fallback.set(bool(state.fallback))
     for cache in ("frame", "texture", "picture"):
         metrics.caches.labels(f"{cache}s").set(getattr(state, f"{cache}_cache_bytes"))
     metrics.caches.labels("disk").set(state.render_cache.size_bytes)
@@ -474,10 +480,11 @@ async def _open_drawing(bench: _Bench, settings: NodeSettings) -> Drawing:
             "vendor": state.vendor,
             "renderer": state.renderer,
             "version": state.version,
+            "software": state.is_software,
             "side": state.largest_texture_side,
+            "volume_side": state.largest_volume_side,
         },
     )
-    bench.metrics.renderer.labels(state.vendor, state.renderer, state.version, str(state.is_software).lower()).set(1)
     bench.gauges.append(lambda: _show_drawing(bench.metrics, drawing.state()))
 
     async def check() -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -22,6 +23,7 @@ from appliance.domain.image import StoredImage, StoredSeries
 from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, VolumeView
 from appliance.services.byte_cache import ByteCache
 from appliance.services.children import Child, Message
+from appliance.services.gl_thread import CONTEXT_LOST
 from appliance.services.render_messages import (
     SERIES_UNKNOWN,
     Ask,
@@ -42,11 +44,15 @@ from appliance.services.travel import Place, Travel
 from appliance.storage.instances import StoreSettings
 from appliance.storage.render_cache import CacheFigures
 
+log = logging.getLogger(__name__)
+
 _MODULE = "appliance.services.render_process"
 _MEBIBYTE = 1024**2
 _STATE_EVERY_S = 2.0
 _DIED = "helper-died"
-_SUMMED = ("frame_cache_bytes", "texture_cache_bytes", "made_ahead", "waiting_ahead", "decoder_deaths")
+_MOST_DEATHS, _DEATHS_COUNT_S = 3, 120.0
+"""A process that uses a graphics card and dies so often in so much time is not to use it."""
+_SUMMED = ("frame_cache_bytes", "texture_cache_bytes", "made_ahead", "waiting_ahead", "decoder_deaths", "contexts_lost")
 """Figures that each process has of its own."""
 _SHARED = frozenset({"entries", "size_bytes"})
 
@@ -110,6 +116,9 @@ class RendererState:
     made_ahead: int = 0
     waiting_ahead: int = 0
     decoder_deaths: int = 0
+    contexts_lost: int = 0
+    fallback: str = ""
+    """Why software draws where there is, or was, a graphics card."""
 
 
 Around = Callable[[InstanceUid, int], Place | None]
@@ -130,6 +139,11 @@ class _Process:
     known: set[str] = field(default_factory=set)
     """Versions of series that it was told of, as far as this side knows."""
     state: ProcessState | None = None
+    has_card: bool = False
+    """Whether it drew with a graphics card when it was asked last."""
+    restarts_seen: int = 0
+    deaths: list[float] = field(default_factory=list)
+    """When it was seen to have died, by the event loop's clock, the last few times."""
 
 
 class Drawing:
@@ -348,25 +362,41 @@ class Drawing:
     async def _look_at(self, process: _Process) -> None:
         answer = await process.child.ask(msgspec.msgpack.encode(TellState()))
         process.state = msgspec.msgpack.decode(answer.header, type=ProcessState)
+        process.has_card = not process.state.is_software
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_STATE_EVERY_S)
             self._pictures.forget_unused(self._settings.idle_release_s)
             for process in self._processes:
+                self._count_deaths(process)
                 try:
                     await self._look_at(process)
                 except Unavailable:
                     process.state = None  # it is being started again, which ``children`` logs
 
+    def _count_deaths(self, process: _Process) -> None:
+        """A process that dies again and again with a graphics card, of a crash in its driver say, draws by software."""
+        now = asyncio.get_running_loop().time()
+        process.deaths += [now] * (process.child.restarts - process.restarts_seen)
+        process.restarts_seen = process.child.restarts
+        process.deaths = [at for at in process.deaths if now - at < _DEATHS_COUNT_S]
+        if process.has_card and len(process.deaths) >= _MOST_DEATHS:
+            log.error(
+                "%s died %d times with a graphics card; software draws from now on", process.child.name, _MOST_DEATHS
+            )
+            first = msgspec.structs.replace(_render_settings(self._settings), software_only=True)
+            process.child.prepare_next(msgspec.msgpack.encode(first))
+            process.deaths.clear()
+
 
 async def _asked_again_if_died(process: _Process, ask: Ask) -> Message:
-    """The answer; asked a second time if the process died over it, for it may have died over another's."""
+    """The answer; asked a second time if the process died or lost its context over it, for it may have been over another's."""
     message = msgspec.msgpack.encode(ask)
     try:
         return await process.child.ask(message)
     except Unavailable as error:
-        if error.key != _DIED:
+        if error.key not in {_DIED, CONTEXT_LOST}:
             raise
     return await process.child.ask(message)
 

@@ -7,6 +7,7 @@ whole volume for a while. What is not used any more gives way to what is.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.domain.errors import ApplianceError, NotDrawable
+from appliance.domain.errors import ApplianceError, NotDrawable, Unavailable
 from appliance.domain.geometry import Arrangement, LatticeSlice, VolumeGeometry, arranged
 from appliance.domain.grayscale import default_window, modality_values
 from appliance.domain.image import ImageDescription, StoredImage, StoredSeries, Window
@@ -64,6 +65,8 @@ class LoadedVolume:
         self.series = series
         self.watch = Stopwatch()
         self.textures: VolumeTextures | None = None
+        self.generation = 0
+        """Of the context that the textures are in."""
         self.scale = TexelScale(0, 1, True)
         self.usual_window = Window(0.5, 1)
         self.loaded = 0
@@ -203,9 +206,19 @@ class LoadedVolumes:
                 for key, volume in list(self._volumes.items())
                 if volume.is_ended and not volume.is_used and volume.used_at < before
             ]
-        for volume in given_back:
+        self._free(given_back)
+
+    def forget_lost(self) -> None:
+        """The context is gone, and every volume that was in it. Those that are being loaded find out by themselves."""
+        with self._wake:
+            for key in [key for key, volume in self._volumes.items() if volume.is_ended]:
+                del self._volumes[key]
+
+    def _free(self, volumes: Sequence[LoadedVolume]) -> None:
+        for volume in volumes:
             if volume.textures is not None:
-                self._gl.run(_freeing(volume.textures))
+                with contextlib.suppress(Unavailable):  # gone with their context
+                    self._gl.run(_freeing(volume.textures), volume.generation)
 
     def _load(self, volume: LoadedVolume) -> None:
         arrangement = arranged([image.description for image in volume.series.images])
@@ -222,7 +235,7 @@ class LoadedVolumes:
         source = _Source(volume.series.images, arrangement, geometry, layout, self._frames)
         volume.scale, volume.usual_window = source.scale, source.usual_window()
         volume.count = layout.shape[0]
-        volume.textures = self._gl.run(lambda _: VolumeTextures(layout))
+        volume.generation, volume.textures = self._gl.run(lambda _: (self._gl.generation, VolumeTextures(layout)))
         self._fill(volume, source, Preparation(layout))
 
     def _fill(self, volume: LoadedVolume, source: _Source, preparation: Preparation) -> None:
@@ -231,23 +244,25 @@ class LoadedVolumes:
         first_pass = -(-volume.count // FIRST_STRIDE)
         for number, (first, count, texels) in enumerate(self._decoded(volume, source), 1):
             if texels is not None:
-                self._gl.run(_uploading(textures, first, count, texels))
+                self._gl.run(_uploading(textures, first, count, texels), volume.generation)
                 preparation.add(first, count, texels)
                 volume.loaded += 1
             elif number <= first_pass:
                 nothing = np.zeros(textures.layout.shape[1:], np.uint16)
-                self._gl.run(_uploading(textures, first, count, nothing))
+                self._gl.run(_uploading(textures, first, count, nothing), volume.generation)
             if number in {first_pass, volume.count}:
-                self._prepare(textures, preparation, stride=1 if number == volume.count else FIRST_STRIDE)
+                self._prepare(volume, preparation, stride=1 if number == volume.count else FIRST_STRIDE)
                 volume.is_drawable = True
                 volume.release()
         if volume.loaded == 0:
             raise NotDrawable("None of the images of the volume can be decoded.", key="volume-not-decodable")
 
-    def _prepare(self, textures: VolumeTextures, preparation: Preparation, *, stride: int) -> None:
+    def _prepare(self, volume: LoadedVolume, preparation: Preparation, *, stride: int) -> None:
+        textures = volume.textures
+        assert textures is not None
         half, blocks = preparation.half(), preparation.blocks()
         slopes = gradients(half, textures.layout, stride=max(1, stride // textures.layout.half_factors[0]))
-        self._gl.run(lambda _: textures.upload_prepared(half, slopes, blocks))
+        self._gl.run(lambda _: textures.upload_prepared(half, slopes, blocks), volume.generation)
 
     def _decoded(self, volume: LoadedVolume, source: _Source) -> Iterator[tuple[int, int, Texels | None]]:
         """(slice, for how many it stands, its texels or None where it cannot be decoded), coarse first."""
@@ -269,17 +284,15 @@ class LoadedVolumes:
         """The volumes that were not used for longest are given back until ``wanted_bytes`` more fit."""
         with self._wake:
             idle = [(key, each) for key, each in self._volumes.items() if each.is_ended and not each.is_used]
-            given_back: list[VolumeTextures] = []
+            given_back: list[LoadedVolume] = []
             size_bytes = self.size_bytes
             for key, volume in idle:
                 if size_bytes + wanted_bytes <= self._budget_bytes:
                     break
                 size_bytes -= volume.size_bytes
                 del self._volumes[key]
-                if volume.textures is not None:
-                    given_back.append(volume.textures)
-        for textures in given_back:
-            self._gl.run(_freeing(textures))
+                given_back.append(volume)
+        self._free(given_back)
 
 
 def _uploading(textures: VolumeTextures, first: int, count: int, texels: Texels) -> Callable[[Renderer], None]:

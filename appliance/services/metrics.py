@@ -62,6 +62,14 @@ class Metrics:
             ("vendor", "renderer", "version", "software"),
             registry=self.registry,
         )
+        self.contexts_lost = Gauge(
+            "appliance_opengl_contexts_lost", "Contexts that were lost and opened again", registry=self.registry
+        )
+        self.renderer_fallback = Gauge(
+            "appliance_renderer_fallback",
+            "1 where software draws because a graphics card failed",
+            registry=self.registry,
+        )
         self.helper_restarts = Gauge(
             "appliance_helper_restarts",
             "How often a helper process died and was started again",

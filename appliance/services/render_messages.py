@@ -34,7 +34,7 @@ class RenderSettings(msgspec.Struct, frozen=True):
     idle_release_s: float
     decode_memory_bytes: int
     software_only: bool = False
-    """A graphics card is left alone, because it failed."""
+    """A graphics card is left alone, because processes that used it died."""
 
     def store(self) -> StoreSettings:
         return StoreSettings(
@@ -136,3 +136,6 @@ class ProcessState(msgspec.Struct, frozen=True):
     """Frames and pictures that were made before anybody asked."""
     waiting_ahead: int
     decoder_deaths: int
+    contexts_lost: int
+    fallback: str
+    """Why software draws where there is, or was, a graphics card; empty where it does not."""

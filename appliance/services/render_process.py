@@ -94,7 +94,7 @@ class RenderProcess:
 
     def __init__(self, settings: RenderSettings) -> None:
         self._settings = settings
-        self._gl = GlThread()
+        self._gl = GlThread(software_only=settings.software_only, on_lost=self._forget_lost)
         self._store = open_store(settings.store())
         self._cache = _opened_cache(settings, self._store.keys)
         limits = DecodeLimits(memory_bytes=settings.decode_memory_bytes)
@@ -149,6 +149,9 @@ class RenderProcess:
             # The context may still be opening: not on this thread.
             self._encoders.submit(lambda: request.answer(msgspec.msgpack.encode(self._state())))
 
+    def _forget_lost(self) -> None:
+        self._volumes.forget_lost()
+
     def _know(self, series: StoredSeries) -> None:
         self._series[series.version] = series
         self._series.move_to_end(series.version)
@@ -172,6 +175,8 @@ class RenderProcess:
             made_ahead=self._made_ahead,
             waiting_ahead=self._spare.waiting,
             decoder_deaths=self._decoders.deaths + self._patient_decoders.deaths,
+            contexts_lost=self._gl.contexts_lost,
+            fallback=self._gl.fallback,
         )
 
     # Slices
@@ -340,7 +345,13 @@ class RenderProcess:
         def work(renderer: Renderer, volume: LoadedVolume) -> None:
             try:
                 if not request.is_cancelled:
+                    self._gl.check(volume.generation)
                     self._picture(request, ask, renderer, volume)
+            except ApplianceError:
+                raise
+            except Exception:
+                self._gl.check(volume.generation)  # a context that is lost explains all other errors
+                raise
             finally:
                 volume.done()
 
@@ -365,6 +376,7 @@ class RenderProcess:
             is_coarse = is_coarse or ask.view.interactive
         if pixels is None:
             return
+        self._gl.check(volume.generation)
         watch.add("draw", started)
         if isinstance(ask, DrawVolume) and ask.view.interactive and volume.is_ended:  # loading takes its share
             self._learn(ask.view.method, watch.ms("draw") / (pixels.shape[0] * pixels.shape[1]))

@@ -262,9 +262,8 @@ async def test_a_large_import_fills_no_more_than_half_of_the_cache(
     async with drawing_of(settings, tmp_path / "made") as drawing:
         await making(node, drawing, cache, budget_bytes=2 * MEBIBYTE).make_ready()
 
-        await until(
-            lambda: drawing.state().made_ahead == 3, drawing
-        )  # the thumbnail, and two frames of half a mebibyte
+        await drawing._look_at(drawing._processes[0])
+        assert drawing.state().made_ahead == 3  # the thumbnail, and two frames of half a mebibyte
 
 
 async def test_an_instance_that_was_deleted_while_it_was_decoded_leaves_nothing(
