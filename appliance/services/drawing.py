@@ -424,8 +424,11 @@ def _alone(image: StoredImage, frame_index: int) -> StoredImage:
 
 def _bare(image: StoredImage, frame_index: int) -> StoredImage:
     """Like ``_alone``, for one that is decoded and not drawn: without its tables, which may be long."""
-    alone = _alone(image, frame_index)
-    return StoredImage(image.key, replace(alone.description, modality_lut=None, voi_luts=(), palette=None))
+    frame = replace(image.description.frames[frame_index], overlays=(), shutter=None)
+    bare = replace(
+        image.description, frames=(frame,), modality_lut=None, voi_luts=(), palette=None, presentation_lut=None
+    )
+    return StoredImage(image.key, bare)
 
 
 def _together(figures: Sequence[CacheFigures]) -> CacheFigures:

@@ -25,6 +25,7 @@ from appliance.services.drawing import Drawing
 from appliance.storage import index
 from appliance.storage.index import ReceivedSeries
 from appliance.storage.render_cache import RenderCache, is_dear
+from appliance.storage.transfer_syntaxes import is_video
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class MakingReady:
         if self._done.get(name) == stored.version:
             return 0
         used_bytes = 0
-        for image in filter(is_dear, stored.images):
+        for image in filter(_is_made_ready, stored.images):
             frame_bytes = _frame_bytes(image)
             for frame_index in await asyncio.to_thread(self._missing, image):
                 if used_bytes + frame_bytes > left_bytes:
@@ -152,6 +153,11 @@ class MakingReady:
     def _missing(self, image: StoredImage) -> Iterable[int]:
         count = len(image.description.frames)
         return [frame_index for frame_index in range(count) if not self._cache.has_frame(image, frame_index)]
+
+
+def _is_made_ready(image: StoredImage) -> bool:
+    """Not a video: each of its frames is decoded from the one before, and it is played, if at all, from its beginning."""
+    return is_dear(image) and not is_video(image.description.transfer_syntax_uid)
 
 
 def _frame_bytes(image: StoredImage) -> int:
