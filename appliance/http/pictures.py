@@ -264,7 +264,9 @@ class Pictures:
     async def _thumbnail(self, frame: StoredFrame, viewer: str, caching: str) -> Response:
         view = picture_requests.thumbnail_view(frame.image.description, frame.frame_index, self._asked())
         etag = _etag(frame.image.key, ("thumbnail", view))
-        return await self._answer(etag, lambda: self._drawing.slice(frame.image, view, viewer=viewer), caching=caching)
+        return await self._answer(
+            etag, lambda: self._drawing.slice(frame.image, view, viewer=viewer, is_kept=True), caching=caching
+        )
 
     # Volumes
 
