@@ -64,14 +64,16 @@ class ProjectionPainter:
         size: tuple[int, int],
         window: Window,
         *,
+        step_texels: float | None = None,
         keep_going: Callable[[], bool] | None = None,
     ) -> Pixels | None:
         """The whole volume along the camera's direction, at ``size``; None when ``keep_going`` says that nobody waits.
 
-        Interactive views are cast through the half volume.
+        Interactive views are cast through the half volume. ``step_texels`` is the length of a step in parts of the finest
+        texel, where it is to be another than usual.
         """
         is_half = view.interactive and textures.has_half
-        step_mm = textures.layout.finest_mm * (max(textures.layout.half_factors) if is_half else 1)
+        step_mm = textures.layout.finest_mm * (step_texels or (max(textures.layout.half_factors) if is_half else 1))
         uniforms = {
             **ray_uniforms(view.camera, size, textures.layout, step_mm),
             "volume": textures.half if is_half else textures.fine,
