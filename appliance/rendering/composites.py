@@ -15,7 +15,7 @@ from appliance.rendering.transfer_functions import ENTRIES, TransferFunction
 from appliance.rendering.volume_textures import VolumeTextures
 
 _EVERYWHERE = (-1e6, 1e6)
-_SETTLED_STEP = 0.75
+SETTLED_STEP = 0.75
 """Length of a step in parts of the finest texel: longer ones let thin bone break into rings."""
 _INTERACTIVE_STEP = 1.5
 """The same while the camera moves, through the half volume; a longer one is no longer smooth on skin."""
@@ -47,7 +47,7 @@ class CompositePainter:
         """
         assert textures.has_half
         layout = textures.layout
-        step_mm = layout.finest_mm * (step_texels or (_INTERACTIVE_STEP if view.interactive else _SETTLED_STEP))
+        step_mm = layout.finest_mm * (step_texels or (_INTERACTIVE_STEP if view.interactive else SETTLED_STEP))
         table = transfer.table(step_mm)
         self._transfer.upload(table[np.newaxis])
         low, high = (scale.position(value) for value in transfer.ends)
