@@ -10,7 +10,7 @@ float grey(int entry) {
 }
 
 void main() {
-    vec3 start = origin + place.x * across + place.y * down;
+    vec3 start = begun();
     vec2 inside = steps_inside(start);
     float value = along(start, inside);
     float at = clamp(value, 0.0, 1.0) * 65535.0;
