@@ -53,7 +53,7 @@ class Renderer:
         textures, scale = _nothing(), TexelScale(0, 1, True)
         series = SeriesUid("0")
         plane = PlaneView(series, camera, (8, 8), encoding)
-        for view in (plane, replace(plane, filter="cubic")):
+        for view in (plane, replace(plane, slab_mm=1), replace(plane, filter="cubic")):
             self.projections.draw_plane(textures, scale, view, window)
         for method in RenderingMethod:
             volume = VolumeView(series, camera, (8, 8), encoding, method)
