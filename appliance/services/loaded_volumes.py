@@ -43,6 +43,9 @@ log = logging.getLogger(__name__)
 _SHARE_OF_BUDGET = 0.35
 """Of the texture budget that the fine texture of one volume may take; the others and a second volume need the rest."""
 _NEARLY = 0.99
+_ROOM_WAIT_S = 5.0
+"""For pictures of other volumes that are being drawn; then one more is loaded, beyond the budget if need be."""
+_ROOM_LOOK_S = 0.01
 
 
 @dataclass(slots=True)
@@ -280,8 +283,19 @@ class LoadedVolumes:
                 future = self._decoders.submit(source.texels, following[0], volume.watch)
                 under_way.append((*following, future))
 
+    def _wait_for_pictures(self, wanted_bytes: int) -> None:
+        """What is being drawn cannot be given back: that is waited for, where the rest would not make room enough."""
+        until = time.monotonic() + _ROOM_WAIT_S
+        while self._drawn_bytes() + wanted_bytes > self._budget_bytes and time.monotonic() < until:
+            time.sleep(_ROOM_LOOK_S)
+
+    def _drawn_bytes(self) -> int:
+        with self._wake:
+            return sum(volume.size_bytes for volume in self._volumes.values() if volume.is_used)
+
     def _make_room(self, wanted_bytes: int) -> None:
         """The volumes that were not used for longest are given back until ``wanted_bytes`` more fit."""
+        self._wait_for_pictures(wanted_bytes)
         with self._wake:
             idle = [(key, each) for key, each in self._volumes.items() if each.is_ended and not each.is_used]
             given_back: list[LoadedVolume] = []
