@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("ingest", "truth", "volume")
+NAMES = ("ingest", "load", "truth", "volume")
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ from appliance.domain.cine import frame_durations_ms
 from appliance.domain.errors import BadRequest, NotDrawable, TooLarge
 from appliance.domain.grayscale import is_inverted
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
-from appliance.domain.image import StoredSeries
+from appliance.domain.image import DESCRIPTION_VERSION, StoredSeries
 from appliance.domain.presentations import PresentationState, presented_as
 from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, Vector, VolumeView
 from appliance.http import addresses, picture_requests
@@ -370,5 +370,6 @@ def _instance_uid(instance: str) -> InstanceUid:
 
 
 def _etag(source: str, view: object) -> str:
-    digest = hashlib.sha256(f"{_PICTURE_VERSION}\n{source}\n{view!r}".encode()).hexdigest()
+    about = f"{_PICTURE_VERSION}.{DESCRIPTION_VERSION}\n{source}\n{view!r}"
+    digest = hashlib.sha256(about.encode()).hexdigest()
     return f'"{digest[:32]}"'
