@@ -134,6 +134,8 @@ class PlaneView:
     """Grey or colour becomes itself to the power of 1 / gamma: above 1 what is dark becomes lighter."""
     filter: Literal["linear", "cubic"] = "linear"
     """Between voxels; "cubic" (Catmull-Rom) keeps edges sharper, overshoots beside them, and is slower."""
+    volume: int | None = None
+    """Of a series that makes several volumes the number of one, counted from 0; None is the one of most slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,8 @@ class VolumeView:
     """As for a plane."""
     clip: tuple[Vector, Vector] | None = None
     """Least and largest x, y, z (LPS, mm) of the box outside of which nothing is drawn."""
+    volume: int | None = None
+    """As for a plane."""
 
 
 @dataclass(frozen=True, slots=True)

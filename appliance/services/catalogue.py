@@ -9,7 +9,7 @@ from uuid import UUID
 
 from appliance.domain.audit import Action, Actor, Event, dicom_subject
 from appliance.domain.errors import NotDrawable, TooLarge
-from appliance.domain.geometry import Arrangement, SliceRef, arranged
+from appliance.domain.geometry import Arrangement, SliceRef, arranged, slice_count
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.presets import window_presets
@@ -86,10 +86,27 @@ class SliceDetail:
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeDetail:
+class VolumeChoice:
+    """One of the volumes of a series; its number is its place in ``VolumeDetail.choices``, counted from 0."""
+
+    name: str
+    """What tells it from the others, in plain words; empty for the only one."""
+    slice_count: int
     center: tuple[float, float, float]
     size_mm: tuple[float, float, float]
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeDetail:
+    """What is shown first of the volumes of a series, and all of them."""
+
+    center: tuple[float, float, float]
+    size_mm: tuple[float, float, float]
+    warnings: tuple[str, ...]
+    choices: tuple[VolumeChoice, ...]
+    usual: int
+    """The number of the one that is shown first."""
     ok: bool = True
 
 
@@ -131,6 +148,8 @@ class StoredVolume:
     series: StoredSeries
     center_mm: tuple[float, float, float]
     size_mm: tuple[float, float, float]
+    number: int | None = None
+    """Of the volume as views name it; None is the one that is shown first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +205,28 @@ class Catalogue:
         """The images of a series as they are held now; no file is read. Raises NotFound."""
         return (await self._arranged_series(study_uid, series_uid)).stored
 
-    async def stored_volume(self, study_uid: StudyUid, series_uid: SeriesUid) -> StoredVolume:
-        """Images and extent, of one reading. Raises NotFound, and NotDrawable with the reason where there is no volume."""
+    async def stored_volume(
+        self, study_uid: StudyUid, series_uid: SeriesUid, number: int | None = None
+    ) -> StoredVolume:
+        """Images and extent, of one reading; ``number`` counts from 0, None is the volume that is shown first.
+
+        Raises NotFound, and NotDrawable with the reason where there is no such volume.
+        """
         series = await self._arranged_series(study_uid, series_uid)
         volume = series.detail.volume
         if isinstance(volume, NoVolume):
             raise NotDrawable(volume.reason, key="not-a-volume")
-        return StoredVolume(series.stored, volume.center, volume.size_mm)
+        if number is None:
+            number = volume.usual
+        if not 0 <= number < len(volume.choices):
+            raise NotDrawable(
+                f"The series has no volume {number}: it has {len(volume.choices)}, counted from 0.",
+                key="no-such-volume",
+            )
+        choice = volume.choices[number]
+        # The usual one has one name only: it is loaded once, however it is asked for.
+        asked = None if number == volume.usual else number
+        return StoredVolume(series.stored, choice.center, choice.size_mm, asked)
 
     async def stored_image(self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> StoredImage:
         """An image. Raises NotFound, and NotDrawable with the reason."""
@@ -414,4 +448,9 @@ def _volume_detail(arrangement: Arrangement) -> VolumeDetail | NoVolume:
     volume = arrangement.volume
     if volume is None:
         return NoVolume(arrangement.reason or "There is nothing to make a volume of")
-    return VolumeDetail(volume.center_mm, volume.size_mm, volume.warnings)
+    choices = tuple(
+        VolumeChoice(each.name, slice_count(each), each.center_mm, each.size_mm, each.warnings)
+        for each in arrangement.volumes
+    )
+    usual = arrangement.volumes.index(volume)
+    return VolumeDetail(volume.center_mm, volume.size_mm, volume.warnings, choices, usual)

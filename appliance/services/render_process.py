@@ -360,7 +360,7 @@ class RenderProcess:
                 volume.done()
 
         waiting = Waiting(needs_whole=not ask.view.interactive, draw=draw, refuse=request.refuse)
-        self._volumes.wanted(series).when_ready(waiting, self._settings.settled_wait_s)
+        self._volumes.wanted(series, ask.view.volume).when_ready(waiting, self._settings.settled_wait_s)
 
     def _picture(self, request: Request, ask: DrawPlane | DrawVolume, renderer: Renderer, volume: LoadedVolume) -> None:
         assert volume.textures is not None

@@ -52,6 +52,20 @@ async def test_a_volume_comes_with_its_images_in_one_reading(node):
     assert (volume.center_mm, volume.size_mm) == ((0.625, 0.75, 5.0), (1.5, 2.0, 8.0))
 
 
+async def test_each_volume_of_a_series_of_several_can_be_chosen(node):
+    for number in range(8):
+        await node.put(encoded(ct_slice(number + 1, z=2.0 * (number % 4))))
+
+    volume = (await node.catalogue.series("1.2.3", "1.2.3.1")).volume
+    second = await node.catalogue.stored_volume("1.2.3", "1.2.3.1", 1)
+
+    assert [(one.name, one.slice_count) for one in volume.choices] == [("1 of 2", 4), ("2 of 2", 4)]
+    assert second.number == 1
+    assert (await node.catalogue.stored_volume("1.2.3", "1.2.3.1", volume.usual)).number is None
+    with pytest.raises(NotDrawable, match="no volume 2"):
+        await node.catalogue.stored_volume("1.2.3", "1.2.3.1", 2)
+
+
 async def test_a_series_without_a_volume_says_why_it_has_none(node):
     await node.put(encoded(ct_slice()))
 
