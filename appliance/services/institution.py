@@ -13,6 +13,8 @@ from appliance.domain.changes import (
     InstitutionHere,
     NodeHere,
     NumberedChange,
+    Releases,
+    ReleasesWanted,
     StudyGone,
     StudyHeld,
 )
@@ -20,11 +22,12 @@ from appliance.domain.errors import BadRequest, NotAllowed
 from appliance.domain.identifiers import InstitutionId, PatientId, ReportId, StudyUid
 from appliance.domain.reports import Report, ReportText
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import institution
+from appliance.storage import inbox, institution
 from appliance.storage.database import Transaction
 
 _LONGEST_TEXT = 100_000
 """Characters of one part of a report."""
+_RELEASES_AT_ONCE = 1000
 
 
 class Institution:
@@ -69,6 +72,12 @@ class Institution:
         acknowledgement = await self._database.run(lambda tx: self._take(tx, delivery))
         self._on_change()
         return acknowledgement
+
+    async def releases(self, wanted: ReleasesWanted) -> Releases:
+        """Which studies of a node are a patient's, of those that changed since it was told last."""
+        return await self._database.read(
+            lambda tx: inbox.releases(tx, wanted.child_id, wanted.after, limit=_RELEASES_AT_ONCE)
+        )
 
     def _take(self, tx: Transaction, delivery: Delivery) -> Acknowledgement:
         last = institution.DELIVERIES.last(tx, delivery.child_id)
