@@ -46,7 +46,7 @@ from appliance.http.uploads import UploadLimits, Uploads
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts
 from appliance.services.archive import Archive
-from appliance.services.audit import TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
+from appliance.services.audit import INSTITUTION, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings, RendererState
@@ -240,7 +240,10 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     service = Toplevel(database, insurers=settings.insurers)
 
     bench.know(settings.children, service.take_delivery, service.answer)
-    bench.blueprints += [sessions(accounts, bench.metrics), patients(service, bench.access)]
+    bench.blueprints += [
+        sessions(accounts, bench.metrics),
+        patients(service, bench.access, Auditing(toplevel_trail(settings), database)),
+    ]
     bench.checks["toplevel database"] = _database_check(database)
     return LocalToplevel(service.take_delivery, lambda: bench.verifier.keys, service.answer)
 
@@ -257,11 +260,13 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     matching = Matching(database, institution_id, parent.answer, may_create=settings.new_patients == "create")
     outbox = KeptOutbox(database, institution.OUTBOX)
     uplink = await _open_uplink(bench, "institution", settings.id, outbox, parent, then=matching.ask)
-    service = Institution(database, here, on_change=uplink.wake)
+    trail = institution_trail(bench.settings)
+    auditing = Auditing(trail, database)
+    service = Institution(database, here, trail, on_change=uplink.wake)
     await service.announce()
-    waiting = Inbox(database, institution_id, parent.answer, on_change=uplink.wake)
+    waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
     bench.know(settings.children, service.take_delivery, tell=service.releases)
-    bench.blueprints += [records(service, bench.access), inbox(waiting, bench.access)]
+    bench.blueprints += [records(service, bench.access, auditing), inbox(waiting, bench.access, auditing)]
     bench.checks["institution database"] = _database_check(database)
     return LocalInstitution(service.take_delivery, lambda: bench.verifier.keys, service.releases)
 
@@ -617,6 +622,14 @@ def node_trail(settings: NodeSettings) -> AuditTrail:
     return trail_of_store(settings.instances.directory)
 
 
+def institution_trail(settings: Appliance) -> AuditTrail:
+    """The audit trail of an institution; its head is noted beside the key that signs what it tells, or that of its toplevel."""
+    assert settings.institution is not None
+    parent = settings.institution.parent
+    key = parent.key if parent else settings.toplevel.signing_key  # type: ignore[union-attr]
+    return AuditTrail(INSTITUTION, key.with_name("audit-head-institution"))
+
+
 def toplevel_trail(settings: ToplevelSettings) -> AuditTrail:
     """The audit trail of a toplevel; its head is noted beside the key that signs tokens."""
     return AuditTrail(TOPLEVEL, settings.signing_key.with_name("audit-head"))
@@ -628,6 +641,8 @@ def trails(settings: Appliance) -> Iterator[list[tuple[AuditTrail, Database]]]:
     found: list[tuple[AuditTrail, Database]] = []
     if settings.toplevel is not None:
         found.append((toplevel_trail(settings.toplevel), Database(settings.toplevel.database)))
+    if settings.institution is not None:
+        found.append((institution_trail(settings), Database(settings.institution.database)))
     if settings.node is not None:
         found.append((node_trail(settings.node), Database(settings.node.database)))
     try:

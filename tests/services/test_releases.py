@@ -25,11 +25,12 @@ from appliance.domain.changes import (
 from appliance.domain.errors import NotFound, Unavailable
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId, StudyUid
 from appliance.services import institution as institutions
+from appliance.services.audit import AuditTrail
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.inbox import Decision, Inbox
 from appliance.services.institution import Institution
 from appliance.services.releases import HeldBack
-from appliance.storage import inbox, institution
+from appliance.storage import audit, inbox, institution
 from appliance.storage.database import Database, migrate
 from appliance.storage.releases import FeedCursorRow
 from tests.services.node_parts import INSTITUTION_ID, NODE_ID, SOMEBODY, NodeParts, ct_slice, encoded, node_parts
@@ -74,7 +75,7 @@ class Clinic:
 
     async def assign(self, study: str = STUDY) -> PatientId:
         patient_id = PatientId(uuid4())
-        await self.inbox.create(ANA, Decision(StudyUid(study), patient_id, None, False, EVA))
+        await self.inbox.create(ANA, Decision(StudyUid(study), patient_id, None, False, EVA), SOMEBODY)
         return patient_id
 
     async def sees(self, account: Account, study: str = STUDY) -> bool:
@@ -93,11 +94,13 @@ async def clinic(tmp_path: Path) -> AsyncIterator[Clinic]:
     async with node_parts(tmp_path) as node, contextlib.AsyncExitStack() as stack:
         database = Database(f"sqlite:///{tmp_path}/institution.sqlite")
         migrate(database, "institution", institution.MIGRATIONS)
+        migrate(database, "audit", audit.MIGRATIONS)
+        trail = AuditTrail("institution", tmp_path / "audit-head-institution")
         threads = DatabaseThreads(database)
         stack.push_async_callback(threads.close)
         here = InstitutionHere(INSTITUTION_ID, "", "", ())
-        service = Institution(threads, here, on_change=lambda: None)
-        waiting = Inbox(threads, INSTITUTION_ID, nobody_known, on_change=lambda: None)
+        service = Institution(threads, here, trail, on_change=lambda: None)
+        waiting = Inbox(threads, INSTITUTION_ID, nobody_known, trail, on_change=lambda: None)
         made = Clinic(node, threads, service, waiting, held_back=None)  # type: ignore[arg-type]
         made.held_back = HeldBack(node.threads, NODE_ID, INSTITUTION_ID, made.tell)
         yield made
@@ -125,7 +128,7 @@ async def test_a_study_that_was_taken_back_is_held_back_at_once(clinic: Clinic) 
     await clinic.synchronise()
     assert await clinic.sees(IVO)
 
-    await clinic.inbox.assign(ANA, Decision(STUDY, None, eva, False))
+    await clinic.inbox.assign(ANA, Decision(STUDY, None, eva, False), SOMEBODY)
     await clinic.synchronise()
 
     assert not await clinic.sees(IVO)
