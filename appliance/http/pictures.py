@@ -32,6 +32,7 @@ from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue, StoredFrame
 from appliance.services.drawing import Drawing
 from appliance.services.metrics import Metrics
+from appliance.services.releases import HeldBack
 
 _STUDY = "/dicom-web/studies/<study>"
 _SERIES = f"{_STUDY}/series/<series>"
@@ -95,12 +96,14 @@ class Pictures:
         access: Access,
         auditing: Auditing,
         *,
+        held_back: HeldBack,
         metrics: Metrics,
         base_url: str,
     ) -> None:
         self._catalogue = catalogue
         self._archive = archive
         self._auditing = auditing
+        self._held_back = held_back
         self._drawing = drawing
         self._access = access
         self._metrics = metrics
@@ -120,7 +123,7 @@ class Pictures:
         return await self._rendered(viewer, uid, await self._catalogue.frames(uid, at_most=MOST_PICTURES))
 
     async def series(self, study: str, series: str) -> Response:
-        viewer = await self._viewer(study)
+        viewer = await self._viewer(study, series)
         uids = _uids(study, series)
         return await self._rendered(viewer, uids[0], await self._catalogue.frames(*uids, at_most=MOST_PICTURES))
 
@@ -131,7 +134,7 @@ class Pictures:
         return await self._of_instance(study, series, instance, frame_numbers(frames))
 
     async def _of_instance(self, study: str, series: str, instance: str, numbers: Sequence[int] | None) -> Response:
-        viewer = await self._viewer(study)
+        viewer = await self._viewer(study, series, instance)
         uids = (*_uids(study, series), _instance_uid(instance))
         if numbers is None and not (await self._archive.holdings(*uids))[0].has_pixels:
             return await self._rendered(viewer, uids[0], await self._presented(uids[0], uids[2]), uids[2])
@@ -245,7 +248,7 @@ class Pictures:
         return await self._thumbnail(middle, viewer, _CHANGING)
 
     async def series_thumbnail(self, study: str, series: str) -> Response:
-        viewer = await self._viewer(study)
+        viewer = await self._viewer(study, series)
         middle = await self._catalogue.representative_frame(*_uids(study, series))
         return await self._thumbnail(middle, viewer, _CHANGING)
 
@@ -253,7 +256,7 @@ class Pictures:
         return await self.frame_thumbnail(study, series, instance, "1")
 
     async def frame_thumbnail(self, study: str, series: str, instance: str, frames: str) -> Response:
-        viewer = await self._viewer(study)
+        viewer = await self._viewer(study, series, instance)
         number, *others = frame_numbers(frames)
         if others:
             raise BadRequest("One thumbnail at a time", parameter="frames")
@@ -279,7 +282,7 @@ class Pictures:
     async def _of_volume(
         self, study: str, series: str, understood: _Understand[_View], drawn: _DrawVolume[_View]
     ) -> Response:
-        viewer = await self._viewer(study)
+        viewer = await self._viewer(study, series)
         uids = _uids(study, series)
         volume = await self._catalogue.stored_volume(*uids)
         view = understood(uids[1], self._asked(), center_mm=volume.center_mm, size_mm=volume.size_mm)
@@ -289,11 +292,18 @@ class Pictures:
             caching=_UNSETTLED if view.interactive else _SETTLED,
         )
 
-    async def _viewer(self, study: str) -> str:
-        """Who looks, as the render process tells viewers apart; that they look at this study is on record."""
+    async def _viewer(self, study: str, series: str | None = None, instance: str | None = None) -> str:
+        """Who looks, as the render process tells viewers apart; that they look at this study is on record.
+
+        Raises NotFound for what is held back from them.
+        """
         account: Account = self._access.reader()
         account.require(Right.VIEW)
         study_uid = StudyUid(checked_uid(study, "study"))
+        series_uid = None if series is None else SeriesUid(checked_uid(series, "series"))
+        await self._held_back.check(
+            account, study_uid, series_uid, None if instance is None else _instance_uid(instance)
+        )
         await self._auditing.looked(self._access.actor(account), Action.OPEN, study_uid)
         return f"{account.id} {request.remote_addr}"
 
