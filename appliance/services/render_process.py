@@ -42,7 +42,7 @@ from appliance.rendering.colours import in_srgb
 from appliance.rendering.encoders import encode, media_types
 from appliance.rendering.films import film_types, opened_film
 from appliance.rendering.renderer import Renderer
-from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, planned
+from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, is_plain, planned
 from appliance.rendering.stored_values import encoded_values
 from appliance.rendering.transfer_functions import transfer_function
 from appliance.services import journal
@@ -222,7 +222,7 @@ class RenderProcess:
             stored, image = in_srgb(stored, image, profile)
         window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
         view = replace(view, window=window)
-        if plan.is_exact and self._gl.renderer.info.is_software:
+        if self._gl.renderer.info.is_software and is_plain(image, plan, mask):
             pixels = drawn_plainly(stored, image, frame_index, view, plan, mask=mask)
         else:
             pixels = self._gl.run(
