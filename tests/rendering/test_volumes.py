@@ -16,7 +16,7 @@ from appliance.domain.grayscale import windowed
 from appliance.domain.identifiers import SeriesUid
 from appliance.domain.image import Window
 from appliance.domain.views import Camera, Encoding, PlaneView, RenderingMethod, VolumeView
-from appliance.rendering.composites import CompositePainter
+from appliance.rendering.composites import CompositePainter, distances
 from appliance.rendering.context import Context
 from appliance.rendering.gloo import Canvases
 from appliance.rendering.projections import ProjectionPainter
@@ -97,6 +97,35 @@ def volume(camera: Camera, **changes: Any) -> VolumeView:
 FROM_FEET = Camera((0, 0, -99), (0, 0, 1), (0, -1, 0), 24)
 """Looks headwards as slices are shown: the patient's left on the right, front up; through the centre of slice 20."""
 FROM_FRONT = whole_view((0, 0, 0), (56, 24, 80), "a", aspect=1)
+
+
+def test_the_distance_of_a_block_is_that_of_the_farthest_axis() -> None:
+    rng = np.random.default_rng(5)
+    is_occupied = rng.random((20, 6, 9)) < 0.004
+    is_occupied[3, 2, 7] = True
+
+    away = distances(is_occupied)
+
+    places, occupied = np.argwhere(np.ones_like(is_occupied)), np.argwhere(is_occupied)
+    true = np.abs(places[:, None] - occupied[None]).max(axis=2).min(axis=1)
+    assert np.array_equal(away.ravel(), np.minimum(true, 12))
+
+
+def test_leaps_over_blocks_that_show_nothing_change_no_pixel(
+    composites: CompositePainter, textures: VolumeTextures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slanted = replace(FROM_FRONT, position=(40.0, -99.0, 33.0))
+    transfer = transfer_function("bone", "CT", None, WINDOW)
+    for camera in (FROM_FRONT, slanted, replace(slanted, is_perspective=True)):
+        leaping = composites.draw(textures, SCALE, volume(camera), (64, 64), transfer)
+        with monkeypatch.context() as patch:
+            patch.setattr("appliance.rendering.composites.distances", lambda shown: np.zeros(shown.shape, np.uint8))
+            textures.away_of = None
+            stepping = composites.draw(textures, SCALE, volume(camera), (64, 64), transfer)
+        textures.away_of = None
+        assert leaping is not None
+        assert leaping.max() > 100
+        assert np.array_equal(leaping, stepping)
 
 
 def test_a_plane_in_a_slice_is_that_slice(
