@@ -85,7 +85,11 @@ def audited(folder: Path, room: str) -> list[tuple[str, str, str]]:
         rows = database.read(lambda tx: tx.rows(query))
     finally:
         database.close()
-    return [(row.action, row.subject_kind, row.subject_uid) for row in rows if row.action not in ("log-in", "create-account")]
+    return [
+        (row.action, row.subject_kind, row.subject_uid)
+        for row in rows
+        if row.action not in ("log-in", "create-account")
+    ]
 
 
 async def test_who_looks_at_the_inbox_a_patient_and_reports_is_on_record_once(
