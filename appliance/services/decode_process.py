@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from appliance.domain.errors import ApplianceError, Damaged, NotDrawable, Unavailable
 from appliance.domain.image import FrameDescription, ImageDescription
 from appliance.services.children import decode_refusal, encode_refusal
-from appliance.services.parse_process import allow_processor_time, limit
+from appliance.services.process_limits import allow_processor_time, limit
 from appliance.storage.decoding import decode_frame
 from appliance.storage.stream import InMemory, Readable
 from appliance.storage.transfer_syntaxes import DEFLATED_EXPLICIT_LITTLE_ENDIAN, is_native
