@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("ingest", "load", "truth", "volume")
+NAMES = ("ingest", "load", "slices", "truth", "volume")
 
 
 def main() -> int:
