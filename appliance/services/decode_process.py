@@ -354,7 +354,9 @@ def _serve_nursery(connection: socket.socket) -> NoReturn:
             os._exit(0)
         if os.fork() == 0:
             connection.close()
-            _serve_worker(socket.socket(fileno=descriptors[0]), limits, niceness=wanted[0])
+            with contextlib.suppress(ConnectionError):  # the parent has gone
+                _serve_worker(socket.socket(fileno=descriptors[0]), limits, niceness=wanted[0])
+            os._exit(0)
         os.close(descriptors[0])
 
 
