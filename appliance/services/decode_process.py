@@ -71,7 +71,7 @@ class DecodeLimits(msgspec.Struct, frozen=True):
     """What one frame may cost."""
 
     memory_bytes: int = 2048 * _MIB
-    """Address space of a worker; about 200 MiB of it are Python and its libraries."""
+    """Address space of a worker; about 125 MiB of it are Python and its libraries."""
     processor_s: int = 20
     """The largest frames seen, 5,000 by 4,000 in JPEG 2000, take 1."""
     wall_s: float = 60

@@ -180,7 +180,7 @@ def test_a_frame_that_kills_its_worker_twice_is_refused_and_the_next_is_decoded(
 
 
 def test_a_frame_beyond_the_memory_limit_is_refused_and_the_next_is_decoded(dicom_dir: Path) -> None:
-    small = Decoders(1, DecodeLimits(memory_bytes=448 * MIB))
+    small = Decoders(1, DecodeLimits(memory_bytes=320 * MIB))
     try:
         with pytest.raises(NotDrawable) as refused:
             large, data = zeroes(8192)  # 128 MiB, of which the decoder and the answer need several
