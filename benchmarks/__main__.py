@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("ingest", "truth")
+NAMES = ("ingest", "truth", "volume")
 
 
 def main() -> int:

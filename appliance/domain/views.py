@@ -108,7 +108,10 @@ class Camera:
     """For a plane: a point in it. The middle of the picture."""
     up: Vector
     field_of_view_mm: float
-    """Height of what the picture shows."""
+    """Height of what the picture shows; with perspective, of what it shows as far away as ``look_at``."""
+    is_perspective: bool = False
+    """Rays go out from ``position``, as in an eye, and are not parallel; nothing behind it is seen. Lengths in such a picture
+    are true only as far away as ``look_at``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,10 @@ class PlaneView:
     method: RenderingMethod = RenderingMethod.AVERAGE_IP
     invert: bool = False
     interactive: bool = False
+    gamma: float = 1.0
+    """Grey or colour becomes itself to the power of 1 / gamma: above 1 what is dark becomes lighter."""
+    filter: Literal["linear", "cubic"] = "linear"
+    """Between voxels; "cubic" (Catmull-Rom) keeps edges sharper, overshoots beside them, and is slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,10 @@ class VolumeView:
     preset: str | None = None
     invert: bool = False
     interactive: bool = False
+    gamma: float = 1.0
+    """As for a plane."""
+    clip: tuple[Vector, Vector] | None = None
+    """Least and largest x, y, z (LPS, mm) of the box outside of which nothing is drawn."""
 
 
 @dataclass(frozen=True, slots=True)

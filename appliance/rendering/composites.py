@@ -8,14 +8,14 @@ import numpy as np
 
 from appliance.domain.views import VolumeView
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
-from appliance.rendering.rays import camera_axes, half_reach, ray_uniforms
+from appliance.rendering.rays import brightening, camera_axes, half_reach, ray_uniforms
 from appliance.rendering.slices import Pixels
 from appliance.rendering.texels import TexelScale
 from appliance.rendering.transfer_functions import ENTRIES, TransferFunction
 from appliance.rendering.volume_textures import VolumeTextures
 
 _EVERYWHERE = (-1e6, 1e6)
-_SETTLED_STEP = 0.75
+SETTLED_STEP = 0.75
 """Length of a step in parts of the finest texel: longer ones let thin bone break into rings."""
 _INTERACTIVE_STEP = 1.5
 """The same while the camera moves, through the half volume; a longer one is no longer smooth on skin."""
@@ -47,7 +47,7 @@ class CompositePainter:
         """
         assert textures.has_half
         layout = textures.layout
-        step_mm = layout.finest_mm * (step_texels or (_INTERACTIVE_STEP if view.interactive else _SETTLED_STEP))
+        step_mm = layout.finest_mm * (step_texels or (_INTERACTIVE_STEP if view.interactive else SETTLED_STEP))
         table = transfer.table(step_mm)
         self._transfer.upload(table[np.newaxis])
         low, high = (scale.position(value) for value in transfer.ends)
@@ -55,7 +55,7 @@ class CompositePainter:
         axes = camera_axes(view.camera)
         light = -axes.ahead + 0.45 * axes.up - 0.35 * axes.right  # over the viewer's left shoulder
         uniforms = {
-            **ray_uniforms(view.camera, size, layout, step_mm),
+            **ray_uniforms(view.camera, size, layout, step_mm, view.clip),
             "volume": textures.half if view.interactive else textures.fine,
             "reach": half_reach(layout) if view.interactive else (1.0, 1.0, 1.0),
             "gradient": textures.gradient,
@@ -66,6 +66,7 @@ class CompositePainter:
             "light": light / np.linalg.norm(light),
             "eye": -axes.ahead,
             "shine": transfer.light,
+            "brightening": brightening(view.gamma),
             "picture_texels": size,
             "steps": _EVERYWHERE,
         }

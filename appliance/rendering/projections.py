@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from appliance.domain.image import Window
 from appliance.domain.views import PlaneView, RenderingMethod, VolumeView
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
-from appliance.rendering.rays import half_reach, ray_uniforms
+from appliance.rendering.rays import brightening, half_reach, ray_uniforms
 from appliance.rendering.slices import Pixels
 from appliance.rendering.texels import TexelScale
 from appliance.rendering.volume_textures import VolumeTextures
@@ -29,12 +30,14 @@ class ProjectionPainter:
     def __init__(self, canvases: Canvases) -> None:
         self._canvases = canvases
         self._programs = {way: Program(shader("rays.glsl", "projection.glsl", file)) for way, file in _WAYS.items()}
+        self._cubic = Program(shader("rays.glsl", "projection.glsl", "project_cubic.glsl"))
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
 
     def draw_plane(self, textures: VolumeTextures, scale: TexelScale, view: PlaneView, window: Window) -> Pixels:
         """A plane through ``look_at``, facing the camera, at true size; a slab is as thick on either side.
 
-        Between voxels values are interpolated along all three axes. Outside of the volume it is black.
+        Between voxels values are interpolated along all three axes, linearly, or by cubics for a plane or a mean of which the
+        view says so. Outside of the volume it is black.
         """
         step_mm = textures.layout.finest_mm
         # An odd number of samples, the middle one in the plane itself, and no farther apart than voxels are.
@@ -51,8 +54,11 @@ class ProjectionPainter:
         way = view.method if beside and view.method in _WAYS else RenderingMethod.AVERAGE_IP
         if way is not RenderingMethod.AVERAGE_IP:
             uniforms |= {"blocks": textures.blocks, "ends": _ends(scale, window)}
-        self._upload_table(uniforms, scale, window, invert=view.invert)
-        pixels = self._canvases.painted(self._programs[way], view.size, uniforms, is_colour=False)
+        program = self._programs[way]
+        if view.filter == "cubic" and way is RenderingMethod.AVERAGE_IP:
+            program, uniforms["texels"] = self._cubic, np.array(textures.layout.shape[::-1], float)
+        self._upload_table(uniforms, scale, window, view)
+        pixels = self._canvases.painted(program, view.size, uniforms, is_colour=False)
         assert pixels is not None
         return pixels
 
@@ -64,30 +70,41 @@ class ProjectionPainter:
         size: tuple[int, int],
         window: Window,
         *,
+        step_texels: float | None = None,
         keep_going: Callable[[], bool] | None = None,
     ) -> Pixels | None:
         """The whole volume along the camera's direction, at ``size``; None when ``keep_going`` says that nobody waits.
 
-        Interactive views are cast through the half volume.
+        Interactive views are cast through the half volume. ``step_texels`` is the length of a step in parts of the finest
+        texel, where it is to be another than usual.
         """
         is_half = view.interactive and textures.has_half
-        step_mm = textures.layout.finest_mm * (max(textures.layout.half_factors) if is_half else 1)
+        step_mm = textures.layout.finest_mm * (step_texels or (max(textures.layout.half_factors) if is_half else 1))
         uniforms = {
-            **ray_uniforms(view.camera, size, textures.layout, step_mm),
+            **ray_uniforms(view.camera, size, textures.layout, step_mm, view.clip),
             "volume": textures.half if is_half else textures.fine,
             "reach": half_reach(textures.layout) if is_half else (1.0, 1.0, 1.0),
             "steps": _EVERYWHERE,
         }
         if view.method is not RenderingMethod.AVERAGE_IP:
             uniforms |= {"blocks": textures.blocks, "ends": _ends(scale, window)}
-        self._upload_table(uniforms, scale, window, invert=view.invert)
+        self._upload_table(uniforms, scale, window, view)
         return self._canvases.painted(
             self._programs[view.method], size, uniforms, is_colour=False, keep_going=keep_going
         )
 
-    def _upload_table(self, uniforms: dict[str, object], scale: TexelScale, window: Window, *, invert: bool) -> None:
-        self._table.upload(scale.grey_table(window, invert=invert).reshape(256, 256))
+    def _upload_table(
+        self, uniforms: dict[str, object], scale: TexelScale, window: Window, view: PlaneView | VolumeView
+    ) -> None:
+        self._table.upload(_table(scale, window, view.invert, brightening(view.gamma)))
         uniforms["table"] = self._table
+
+
+@lru_cache(maxsize=64)
+def _table(scale: TexelScale, window: Window, is_inverted: bool, power: float) -> Pixels:
+    """Grey of each texel, 256 x 256. Kept, since making it takes longer than drawing a small plane."""
+    grey = scale.grey_table(window, invert=is_inverted).reshape(256, 256)
+    return grey if power == 1 else np.rint((grey / 255) ** power * 255).astype(np.uint8)
 
 
 def _ends(scale: TexelScale, window: Window) -> tuple[float, float]:

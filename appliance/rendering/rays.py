@@ -1,4 +1,4 @@
-"""Parallel rays through a volume: from a camera in the patient to numbers for the shaders."""
+"""Rays through a volume: from a camera in the patient to numbers for the shaders."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.errors import NotDrawable
-from appliance.domain.views import Camera
+from appliance.domain.views import Camera, Vector
 from appliance.rendering.volume_textures import BLOCK, VolumeLayout
 
-_LEAST_STEP = 1e-12
-"""In parts of the box, so that rays along an axis divide by something."""
+_LEAST_GAMMA = 0.1
 Vector3 = NDArray[np.float64]
 
 
@@ -40,7 +39,13 @@ def camera_axes(camera: Camera) -> CameraAxes:
     return CameraAxes(right, np.cross(right, ahead), ahead)
 
 
-def ray_uniforms(camera: Camera, size: tuple[int, int], layout: VolumeLayout, step_mm: float) -> dict[str, Any]:
+def ray_uniforms(
+    camera: Camera,
+    size: tuple[int, int],
+    layout: VolumeLayout,
+    step_mm: float,
+    clip: tuple[Vector, Vector] | None = None,
+) -> dict[str, Any]:
     """Uniforms of ``rays.glsl`` for a picture of ``size`` (width, height), but for ``steps`` and ``reach``.
 
     Step 0 lies in the plane of ``look_at``, the middle of the picture.
@@ -52,17 +57,39 @@ def ray_uniforms(camera: Camera, size: tuple[int, int], layout: VolumeLayout, st
     to_texture = np.linalg.inv(layout.texture_to_patient)
     turned = to_texture[:3, :3]
     blocks = np.array(layout.shape[::-1]) / BLOCK
-    ahead = turned @ (axes.ahead * step_mm)
+    distance_mm = float(np.linalg.norm(np.subtract(camera.look_at, camera.position)))
+    seen_mm = (width_mm, height_mm, distance_mm) if camera.is_perspective else (0.0, 0.0, 0.0)
     return {
         "origin": turned @ corner + to_texture[:3, 3],
         "across": turned @ (axes.right * width_mm),
         "down": turned @ (axes.up * -height_mm),
-        "ahead": ahead,
-        "inverse": 1 / np.where(np.abs(ahead) < _LEAST_STEP, _LEAST_STEP, ahead),
+        "parallel": turned @ (axes.ahead * step_mm),
+        "viewpoint": turned @ np.array(camera.position) + to_texture[:3, 3],
+        "perspective": np.array(seen_mm) / step_mm,
+        **_clip_uniforms(layout, clip),
         "blocks_in_volume": blocks,
         "block_side": 1 / blocks,
         "block_texels": np.array(layout.blocks_shape[::-1], float),
     }
+
+
+def _clip_uniforms(layout: VolumeLayout, clip: tuple[Vector, Vector] | None) -> dict[str, Any]:
+    """Texture space to that in which ``clip`` is the box from 0 to 1; the volume's own box where there is none."""
+    matrix, corner = np.eye(3), np.zeros(3)
+    if clip is not None:
+        least, side = np.array(clip[0]), np.subtract(clip[1], clip[0])
+        if not (side > 0).all():
+            raise NotDrawable("The clip box has no inside.", key="clip-box")
+        matrix = layout.texture_to_patient[:3, :3] / side[:, None]
+        corner = (layout.texture_to_patient[:3, 3] - least) / side
+    return {"clip_x": matrix[0], "clip_y": matrix[1], "clip_z": matrix[2], "clip_corner": corner}
+
+
+def brightening(gamma: float) -> float:
+    """The power to which grey and colours are raised. Raises NotDrawable for a gamma that is none."""
+    if not _LEAST_GAMMA <= gamma <= 1 / _LEAST_GAMMA:
+        raise NotDrawable(f"Gamma lies between {_LEAST_GAMMA} and {1 / _LEAST_GAMMA:g}.", key="gamma")
+    return 1 / gamma
 
 
 def half_reach(layout: VolumeLayout) -> Vector3:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from appliance.domain.geometry import LatticeSlice, VolumeGeometry
@@ -50,14 +52,16 @@ class Renderer:
             )
         textures, scale = _nothing(), TexelScale(0, 1, True)
         series = SeriesUid("0")
-        self.projections.draw_plane(textures, scale, PlaneView(series, camera, (8, 8), encoding), window)
+        plane = PlaneView(series, camera, (8, 8), encoding)
+        for view in (plane, replace(plane, filter="cubic")):
+            self.projections.draw_plane(textures, scale, view, window)
         for method in RenderingMethod:
-            view = VolumeView(series, camera, (8, 8), encoding, method)
+            volume = VolumeView(series, camera, (8, 8), encoding, method)
             if method is RenderingMethod.VOLUME_RENDERED:
                 transfer = transfer_function("mr", "MR", None, window)
-                self.composites.draw(textures, scale, view, (8, 8), transfer)
+                self.composites.draw(textures, scale, volume, (8, 8), transfer)
             else:
-                self.projections.draw_projection(textures, scale, view, (8, 8), window)
+                self.projections.draw_projection(textures, scale, volume, (8, 8), window)
         textures.free()
 
 

@@ -360,3 +360,99 @@ def test_a_viewers_window_moves_the_preset() -> None:
 def test_presets_that_do_not_suit_are_refused(name: str, modality: str) -> None:
     with pytest.raises(NotDrawable):
         transfer_function(name, modality, None, WINDOW)
+
+
+def test_cubic_planes_go_through_the_voxels_and_keep_edges_sharper(
+    projections: ProjectionPainter, context: Context
+) -> None:
+    steps = np.full((8, 8, 32), -900, np.int16)
+    steps[:, :, 16:] = 500
+    textures = textures_of(steps, (1.0, 1.0, 1.0))
+    window = Window(-200, 2000, "linear-exact")
+    along_x = Camera((0, 0, -9), (0, 0, 0.5), (0, -1, 0), 4)
+    view = plane(along_x, (160, 20))  # a fifth of a millimetre a pixel
+
+    linear = projections.draw_plane(textures, SCALE, view, window)[10].astype(int)
+    cubic = projections.draw_plane(textures, SCALE, replace(view, filter="cubic"), window)[10].astype(int)
+    textures.free()
+
+    assert np.abs(linear - cubic)[2:158:5].max() <= 1  # in the centres of voxels
+    assert np.diff(cubic).max() > np.diff(linear).max()
+    assert cubic.max() > linear.max()
+
+
+def test_nothing_outside_of_the_clip_box_is_drawn(
+    composites: CompositePainter, projections: ProjectionPainter, textures: VolumeTextures
+) -> None:
+    left = ((0.0, -50.0, -50.0), (50.0, 50.0, 50.0))
+    view = volume(FROM_FRONT, clip=left)
+
+    lit = composites.draw(textures, SCALE, view, (80, 80), transfer_function("bone", "CT", None, WINDOW))
+    bright = replace(view, method=RenderingMethod.MAXIMUM_IP)
+    largest = projections.draw_projection(textures, SCALE, bright, (80, 80), WINDOW)
+
+    # From the front the patient's left is on the right.
+    for pixels in (lit, largest):
+        assert pixels is not None
+        assert pixels[:, 41:].max() > 60
+        assert not pixels[:, :39].any()
+
+
+def test_a_clip_box_without_inside_is_refused(projections: ProjectionPainter, textures: VolumeTextures) -> None:
+    view = volume(FROM_FRONT, clip=((0.0, 0.0, 0.0), (9.0, 0.0, 9.0)), method=RenderingMethod.MAXIMUM_IP)
+
+    with pytest.raises(NotDrawable, match="no inside"):
+        projections.draw_projection(textures, SCALE, view, (8, 8), WINDOW)
+
+
+def test_perspective_shows_what_is_nearer_larger(projections: ProjectionPainter, context: Context) -> None:
+    """Two rods of 4 mm, 20 mm before and 20 mm behind what is looked at, seen from 60 mm away: 1.5 and 0.75 times the size."""
+    rods = np.full((4, 60, 60), -900, np.int16)
+    rods[:, 8:12, 18:22] = rods[:, 48:52, 38:42] = 900
+    textures = textures_of(rods, (1.0, 1.0, 1.0))
+    camera = Camera((0, -60, 0), (0, 0, 0), (0, 0, 1), 60, is_perspective=True)
+    view = volume(camera, method=RenderingMethod.MAXIMUM_IP)
+
+    pixels = projections.draw_projection(textures, SCALE, view, (600, 600), WINDOW)
+    textures.free()
+
+    assert pixels is not None
+    places = np.flatnonzero(pixels[300] > 120)  # a tenth of a millimetre each; the rods lie 10 mm beside the middle
+    front, back = places[places < 300], places[places >= 300]
+    assert front.mean() == pytest.approx(300 - 150, abs=8)
+    assert back.mean() == pytest.approx(300 + 75, abs=8)
+    assert len(front) > 1.8 * len(back)
+
+
+def test_perspective_from_within_shows_nothing_behind_the_eye(
+    projections: ProjectionPainter, textures: VolumeTextures
+) -> None:
+    # The ball ends 9 mm behind its middle: the eye is beyond, and looks away from it.
+    camera = Camera((0, 11, 0), (0, 12, 0), (0, 0, 1), 1, is_perspective=True)
+    view = volume(camera, method=RenderingMethod.MAXIMUM_IP)
+
+    pixels = projections.draw_projection(textures, SCALE, view, (16, 16), WINDOW)
+
+    assert pixels is not None
+    assert pixels.max() < 30
+
+
+def test_gamma_lightens_what_is_dark(
+    composites: CompositePainter, projections: ProjectionPainter, textures: VolumeTextures
+) -> None:
+    transfer = transfer_function("bone", "CT", None, WINDOW)
+    pairs = []
+    for gamma in (1.0, 2.0):
+        view = volume(FROM_FRONT, gamma=gamma)
+        bright = replace(view, method=RenderingMethod.MAXIMUM_IP)
+        pairs.append(
+            (
+                composites.draw(textures, SCALE, view, (32, 32), transfer),
+                projections.draw_projection(textures, SCALE, bright, (32, 32), WINDOW),
+            )
+        )
+
+    for plain, lighter in zip(*pairs, strict=True):
+        assert plain is not None
+        assert lighter is not None
+        assert np.abs((plain / 255) ** 0.5 * 255 - lighter).max() <= 8

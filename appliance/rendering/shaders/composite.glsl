@@ -11,6 +11,7 @@ uniform vec3 half_reach;        // the box's share of the gradient texture along
 uniform vec3 light;             // towards the light, in the patient
 uniform vec3 eye;               // towards the eye, in the patient
 uniform vec4 shine;             // ambient, diffuse, specular, exponent of the gloss
+uniform float brightening;      // 1 / gamma
 uniform vec2 picture_texels;    // size of the picture
 
 const float OPAQUE = 0.98;
@@ -43,7 +44,8 @@ vec4 colour_at(vec3 position) {
 // Three loops within one, and none in an "if": rasterisers that go through both branches of an "if" leave a loop when no ray is
 // in it any more. So the dear part, light, is reckoned once for each sample that shows, and not for each sample.
 void main() {
-    vec3 start = origin + place.x * across + place.y * down + offset_of_ray() * ahead;
+    vec3 start = begun();
+    start += offset_of_ray() * ahead;
     vec2 inside = steps_inside(start);
     vec4 seen = vec4(0.0);
     float i = ceil(inside.x);
@@ -67,5 +69,6 @@ void main() {
         seen += vec4(part * lit(colour.rgb, position), part);
     }
     // What is left of a ray that ended early would look like what it saw so far.
-    painted = vec4(min(seen.rgb / (seen.a > OPAQUE ? seen.a : 1.0), vec3(1.0)), 1.0);
+    vec3 colour = clamp(seen.rgb / (seen.a > OPAQUE ? seen.a : 1.0), 0.0, 1.0);
+    painted = vec4(pow(colour, vec3(brightening)), 1.0);
 }

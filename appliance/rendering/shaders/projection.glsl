@@ -5,11 +5,16 @@ uniform sampler2D table;        // 256x256: the grey of each of 65536 values
 
 float along(vec3 start, vec2 inside);
 
+float grey(int entry) {
+    return texelFetch(table, ivec2(entry & 255, entry >> 8), 0).r;
+}
+
 void main() {
-    vec3 start = origin + place.x * across + place.y * down;
+    vec3 start = begun();
     vec2 inside = steps_inside(start);
     float value = along(start, inside);
-    int entry = int(clamp(value, 0.0, 1.0) * 65535.0 + 0.5);
+    float at = clamp(value, 0.0, 1.0) * 65535.0;
     float is_inside = ceil(inside.x) > inside.y ? 0.0 : 1.0;
-    painted = vec4(is_inside * texelFetch(table, ivec2(entry & 255, entry >> 8), 0).r);
+    // Between two entries too: of a narrow window one stored value is several levels of grey.
+    painted = vec4(is_inside * mix(grey(int(at)), grey(min(int(at) + 1, 65535)), fract(at)));
 }
