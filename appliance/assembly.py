@@ -34,6 +34,7 @@ from appliance.http.measuring import Measuring
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.patients import patients
+from appliance.http.picture_answers import PictureAnswers
 from appliance.http.pictures import Pictures
 from appliance.http.qido import Queries
 from appliance.http.records import records
@@ -41,6 +42,7 @@ from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.uploads import UploadLimits, Uploads
+from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts
 from appliance.services.archive import Archive
@@ -77,6 +79,7 @@ from appliance.services.tokens import (
     load_public_key,
 )
 from appliance.services.toplevel import Toplevel
+from appliance.services.volume_selection import VolumeSelection
 from appliance.settings import Appliance, Web
 from appliance.settings import Child as ChildSettings
 from appliance.settings import Dimse as DimseSettings
@@ -271,12 +274,12 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     await archive.start()
     bench.stack.push_async_callback(archive.stop)
     institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
+    answers = PictureAnswers(bench.access, auditing, drawing, bench.metrics)
     bench.blueprints += [
         studies(catalogue, bench.access, auditing, institution_id),
         conflicts(catalogue, bench.access),
-        Pictures(
-            catalogue, archive, drawing, bench.access, auditing, metrics=bench.metrics, base_url=settings.base_url
-        ).blueprint(),
+        Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
+        VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
         Queries(archive, bench.access, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),

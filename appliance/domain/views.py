@@ -12,6 +12,10 @@ from appliance.domain.image import Window
 
 Vector = tuple[float, float, float]
 """A point or a direction in patient coordinates (LPS, mm)."""
+TransferPoint = tuple[float, float, float, float, float]
+"""A value, its red, green and blue (0…1) and the opacity (0…1) of one millimetre of it."""
+Light = tuple[float, float, float, float]
+"""Ambient, diffuse and specular part (0…1) and the exponent of the gloss."""
 
 
 class RenderingMethod(StrEnum):
@@ -152,6 +156,26 @@ class VolumeView:
     """As for a plane."""
     clip: tuple[Vector, Vector] | None = None
     """Least and largest x, y, z (LPS, mm) of the box outside of which nothing is drawn."""
+    points: tuple[TransferPoint, ...] = ()
+    """A transfer function of its own, over values after the modality LUT; instead of ``preset``."""
+    light: Light | None = None
+    """Instead of that of the preset."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFilmView:
+    """Planes or volumes one after the other: of one volume from several sides or places, or of several volumes."""
+
+    planes: tuple[PlaneView, ...] = ()
+    volumes: tuple[VolumeView, ...] = ()
+    """Where there are no ``planes``."""
+    duration_ms: float = 100.0
+    """So long each is shown."""
+
+    @property
+    def frames(self) -> tuple[PlaneView | VolumeView, ...]:
+        """All of one size and encoding."""
+        return self.planes or self.volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +204,8 @@ class Picture:
     window: Window | None = None
     """Through which its grey was made; None of colours and of tables."""
     is_coarse: bool = False
-    """Drawn smaller or with larger steps than asked for, because of the time budget."""
+    """Drawn smaller or with larger steps than asked for, because of the time budget, or from a reduced volume."""
+    reduction: tuple[int, int, int] = (1, 1, 1)
+    """So many voxels along (slice, row, column) one sample of the volume is the mean of; above 1 where it is too large."""
     stored_values: StoredValues | None = None
     """Where the body is not a picture but these."""

@@ -17,6 +17,7 @@ from appliance.rendering.transfer_functions import suitable_presets
 from appliance.services import removals
 from appliance.services.audit import AuditTrail, Recorded
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.volume_inputs import StoredVolume, volumes_of
 from appliance.storage import holdings, index
 from appliance.storage.database import Database, Transaction
 from appliance.storage.index import HeldSeries, HeldStudy, KnownConflict
@@ -93,6 +94,21 @@ class VolumeDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeChoice:
+    """One of the volumes of a series."""
+
+    number: int
+    """From 1; ``volume=`` of a picture."""
+    name: str
+    slice_count: int
+    center: tuple[float, float, float]
+    size_mm: tuple[float, float, float]
+    gaps_mm: float
+    is_usual: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoVolume:
     reason: str
     ok: bool = False
@@ -110,6 +126,7 @@ class SeriesDetail(SeriesSummary):
     value_unit: str
     slices: tuple[SliceDetail, ...]
     volume: VolumeDetail | NoVolume
+    volumes: tuple[VolumeChoice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +141,6 @@ class StoredFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredVolume:
-    """The images of a series that fills a volume, and where in the patient that is."""
-
-    series: StoredSeries
-    center_mm: tuple[float, float, float]
-    size_mm: tuple[float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
 class ConflictList:
     conflicts: tuple[KnownConflict, ...]
     total: int
@@ -144,6 +152,7 @@ class _Arranged:
 
     stored: StoredSeries
     arrangement: Arrangement
+    volumes: tuple[StoredVolume, ...]
     detail: SeriesDetail
 
 
@@ -169,13 +178,14 @@ class Catalogue:
         """The images of a series as they are held now; no file is read. Raises NotFound."""
         return (await self._arranged_series(study_uid, series_uid)).stored
 
-    async def stored_volume(self, study_uid: StudyUid, series_uid: SeriesUid) -> StoredVolume:
-        """Images and extent, of one reading. Raises NotFound, and NotDrawable with the reason where there is no volume."""
+    async def volumes(self, study_uid: StudyUid, series_uid: SeriesUid) -> tuple[StoredVolume, ...]:
+        """The volumes of a series, of one reading. Raises NotFound, and NotDrawable with the reason where there is none."""
         series = await self._arranged_series(study_uid, series_uid)
-        volume = series.detail.volume
-        if isinstance(volume, NoVolume):
-            raise NotDrawable(volume.reason, key="not-a-volume")
-        return StoredVolume(series.stored, volume.center, volume.size_mm)
+        return series.volumes or volumes_of(series.stored, series.arrangement)
+
+    async def drawable_series(self, study_uid: StudyUid) -> tuple[SeriesUid, ...]:
+        """The series of a study that have pictures, by number. Raises NotFound; NotDrawable where there is none."""
+        return tuple(one.series_uid for one in await self._drawable_series(study_uid))
 
     async def stored_image(self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> StoredImage:
         """An image. Raises NotFound, and NotDrawable with the reason."""
@@ -282,7 +292,8 @@ def _look(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, known: _A
         return known
     stored = index.stored_series(tx, study_uid, series_uid)
     arrangement = arranged([image.description for image in stored.images])
-    return _Arranged(stored, arrangement, _series_detail(held, stored, arrangement))
+    volumes = volumes_of(stored, arrangement) if arrangement.volumes else ()
+    return _Arranged(stored, arrangement, volumes, _series_detail(held, stored, arrangement, volumes))
 
 
 def _frames(series: _Arranged) -> list[StoredFrame]:
@@ -334,7 +345,9 @@ def _summary(
     )
 
 
-def _series_detail(held: HeldSeries, stored: StoredSeries, arrangement: Arrangement) -> SeriesDetail:
+def _series_detail(
+    held: HeldSeries, stored: StoredSeries, arrangement: Arrangement, volumes: Sequence[StoredVolume]
+) -> SeriesDetail:
     slices = tuple(_slice_detail(stored, ref) for ref in arrangement.slices)
     first = stored.images[arrangement.slices[0].image_index].description if slices else None
     windows = first.frames[arrangement.slices[0].frame_index].windows if first else ()
@@ -350,6 +363,7 @@ def _series_detail(held: HeldSeries, stored: StoredSeries, arrangement: Arrangem
         first.value_unit if first else "",
         slices,
         _volume_detail(arrangement),
+        tuple(_volume_choice(volume) for volume in volumes),
     )
 
 
@@ -386,3 +400,17 @@ def _volume_detail(arrangement: Arrangement) -> VolumeDetail | NoVolume:
     if volume is None:
         return NoVolume(arrangement.reason or "There is nothing to make a volume of")
     return VolumeDetail(volume.center_mm, volume.size_mm, volume.warnings)
+
+
+def _volume_choice(volume: StoredVolume) -> VolumeChoice:
+    geometry = volume.geometry
+    return VolumeChoice(
+        volume.number,
+        geometry.name,
+        volume.slice_count,
+        geometry.center_mm,
+        geometry.size_mm,
+        volume.gaps_mm,
+        volume.is_usual,
+        geometry.warnings,
+    )

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from appliance.domain.errors import Conflict, NotDrawable, Unavailable
 from appliance.domain.image import StoredImage, StoredSeries
-from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, VolumeView
+from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, VolumeFilmView, VolumeView
 from appliance.services.byte_cache import ByteCache
 from appliance.services.children import Child, Message
 from appliance.services.render_messages import (
@@ -27,6 +27,7 @@ from appliance.services.render_messages import (
     DrawPlane,
     DrawSlice,
     DrawVolume,
+    DrawVolumeFilm,
     KnowSeries,
     PictureHead,
     ProcessState,
@@ -40,7 +41,7 @@ _MEBIBYTE = 1024**2
 _STATE_EVERY_S = 2.0
 _DIED = "helper-died"
 
-_Key = tuple[str, SliceView | FilmView | PlaneView | VolumeView]
+_Key = tuple[str, SliceView | FilmView | PlaneView | VolumeView | VolumeFilmView]
 """What is kept, by its content, and how it is seen."""
 
 
@@ -163,6 +164,12 @@ class Drawing:
         """The volume of ``series``. Raises as ``slice`` does."""
         return await self._of_volume(series, view, DrawVolume(viewer, series.version, view))
 
+    async def volume_film(self, series: Sequence[StoredSeries], film: VolumeFilmView, *, viewer: str) -> Picture:
+        """A moving picture, each frame of the volume of one of ``series``. Raises as ``slice`` does, and TooLarge."""
+        versions = tuple(one.version for one in series)
+        process, ask = self._process_of(series[0].series_uid), DrawVolumeFilm(viewer, versions, film)
+        return await self._picture(("\n".join(versions), film), lambda: self._drawn_of(process, series, ask))
+
     @property
     def media_types(self) -> tuple[str, ...]:
         """Of the pictures that can be made here; they are known once it has started."""
@@ -188,7 +195,7 @@ class Drawing:
 
     async def _of_volume(self, series: StoredSeries, view: PlaneView | VolumeView, ask: Ask) -> Picture:
         process = self._process_of(series.series_uid)
-        return await self._picture((series.version, view), lambda: self._drawn_of(process, series, ask))
+        return await self._picture((series.version, view), lambda: self._drawn_of(process, (series,), ask))
 
     def _process_of(self, key: str) -> _Process:
         # By content and not by turn: the same frame or volume comes to the process that has it already.
@@ -231,20 +238,22 @@ class Drawing:
             stages_ms=head.stages_ms,
             completeness=head.completeness,
             window=head.window,
+            reduction=head.reduction,
             is_coarse=head.is_coarse,
             stored_values=head.stored_values,
         )
 
-    async def _drawn_of(self, process: _Process, series: StoredSeries, ask: Ask) -> Picture:
-        if series.version not in process.known:
-            await _tell(process, series)
+    async def _drawn_of(self, process: _Process, series: Sequence[StoredSeries], ask: Ask) -> Picture:
+        for one in {one.version: one for one in series if one.version not in process.known}.values():
+            await _tell(process, one)
         try:
             return await self._drawn(process, ask)
         except Conflict as error:
             if error.key != SERIES_UNKNOWN:
                 raise
         # It was started again, or has heard of too many others since.
-        await _tell(process, series)
+        for one in {one.version: one for one in series}.values():
+            await _tell(process, one)
         return await self._drawn(process, ask)
 
     async def _look_at(self, process: _Process) -> None:

@@ -46,17 +46,17 @@ async def test_a_volume_comes_with_its_images_in_one_reading(node):
     for number in range(1, 5):
         await node.put(encoded(ct_slice(number, z=2.0 * number)))
 
-    volume = await node.catalogue.stored_volume("1.2.3", "1.2.3.1")
+    (volume,) = await node.catalogue.volumes("1.2.3", "1.2.3.1")
 
     assert len(volume.series.images) == 4
-    assert (volume.center_mm, volume.size_mm) == ((0.625, 0.75, 5.0), (1.5, 2.0, 8.0))
+    assert (volume.geometry.center_mm, volume.geometry.size_mm) == ((0.625, 0.75, 5.0), (1.5, 2.0, 8.0))
 
 
 async def test_a_series_without_a_volume_says_why_it_has_none(node):
     await node.put(encoded(ct_slice()))
 
     with pytest.raises(NotDrawable) as caught:
-        await node.catalogue.stored_volume("1.2.3", "1.2.3.1")
+        await node.catalogue.volumes("1.2.3", "1.2.3.1")
 
     assert caught.value.key == "not-a-volume"
 
@@ -72,7 +72,7 @@ async def test_presets_of_the_file_come_first(node):
 
 SERIES_MEMBERS = """
     series_uid number modality description body_part laterality instance_count frame_count drawable not_drawable_reason
-    frame_of_reference_uid rows columns is_colour presets volume_presets value_unit slices volume
+    frame_of_reference_uid rows columns is_colour presets volume_presets value_unit slices volume volumes
 """
 SLICE_MEMBERS = (
     "instance_uid frame number rows columns position orientation pixel_spacing pixel_aspect_ratio window is_lossy"
