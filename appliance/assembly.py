@@ -35,9 +35,11 @@ from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.patients import patients
 from appliance.http.picture_answers import PictureAnswers
+from appliance.http.picture_requests import Asked, thumbnail_view
 from appliance.http.pictures import Pictures
 from appliance.http.qido import Queries
 from appliance.http.records import records
+from appliance.http.renderer import renderer
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
@@ -49,16 +51,18 @@ from appliance.services.archive import Archive
 from appliance.services.audit import TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
-from appliance.services.drawing import Drawing, DrawingSettings
+from appliance.services.drawing import Drawing, DrawingSettings, RendererState
 from appliance.services.imports import ArchiveLimits
 from appliance.services.inbox import Inbox
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
+from appliance.services.making_ready import MakingReady
 from appliance.services.matching import Matching
 from appliance.services.metrics import Metrics
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
+from appliance.services.removals import Forget
 from appliance.services.synchronisation import (
     AnswerQuestions,
     Children,
@@ -89,9 +93,13 @@ from appliance.settings import Toplevel as ToplevelSettings
 from appliance.storage import audit, commitments, index, institution, rotation, sealing, toplevel
 from appliance.storage.database import Database, Migration, migrate
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
+from appliance.storage.render_cache import RenderCache
 from appliance.storage.structure import DataSetLimits
 
 log = logging.getLogger(__name__)
+
+_BROWSERS_ACCEPT = "image/avif,image/webp,image/*"
+"""What Chromium and Firefox ask for where a page has a picture, as far as it chooses."""
 
 AnyParent = TypeVar("AnyParent", bound=Parent)
 _BUILT_PAGE = Path(__file__).resolve().parent.parent / "webui" / "dist"
@@ -264,12 +272,18 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     await outbox.announce(NodeHere(settings.id, settings.name, settings.base_url))
     parent = await _parent(bench, settings.parent, settings.id, institution_here)
     uplink = await _open_uplink(bench, "node", settings.id, outbox, parent)
-    ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=uplink.wake)
+    on_stored = [uplink.wake]
+    ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=lambda: _call(on_stored))
     trail = node_trail(settings)
     auditing = Auditing(trail, database)
-    catalogue = Catalogue(store, database, settings.id, trail)
-    _start_reconciliation(bench, Reconciliation(store, database, ingest))
+    cache = _render_cache(settings, store)
     drawing = await _open_drawing(bench, settings)
+    forget = _forgetting(cache, drawing)
+    catalogue = Catalogue(store, database, settings.id, trail, forget)
+    drawing.around = catalogue.place_of
+    _start_reconciliation(bench, Reconciliation(store, database, ingest, forget))
+    if cache is not None:
+        on_stored.append(_start_making_ready(bench, _making_ready(settings, catalogue, drawing, database, cache)))
     archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
     await archive.start()
     bench.stack.push_async_callback(archive.stop)
@@ -278,6 +292,7 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     bench.blueprints += [
         studies(catalogue, bench.access, auditing, institution_id),
         conflicts(catalogue, bench.access),
+        renderer(drawing.state, bench.access),
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
         Queries(archive, bench.access, settings.base_url).blueprint(),
@@ -296,7 +311,7 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     )
     bench.checks["node database"] = _database_check(database)
     if settings.dimse is not None:
-        await _open_dimse(bench, settings, settings.dimse, on_stored=uplink.wake)
+        await _open_dimse(bench, settings, settings.dimse, on_stored=lambda: _call(on_stored))
     return Uploads(
         ingest,
         bench.access,
@@ -373,19 +388,92 @@ async def _open_uplink(
     return uplink
 
 
-async def _open_drawing(bench: _Bench, settings: NodeSettings) -> Drawing:
+def _call(listeners: Sequence[Callable[[], None]]) -> None:
+    for listener in listeners:
+        listener()
+
+
+def _render_cache(settings: NodeSettings, store: InstanceStore) -> RenderCache | None:
+    """What this process looks at and removes from; the render processes fill it."""
+    drawing = _drawing_settings(settings)
+    if not drawing.render_cache_bytes:
+        return None
+    return RenderCache(drawing.cache_directory, store.keys, budget_bytes=drawing.render_cache_bytes)
+
+
+def _forgetting(cache: RenderCache | None, drawing: Drawing) -> Forget:
+    """Removes what was made of an instance, from the disk and from memory; for any thread."""
+    loop = asyncio.get_running_loop()
+
+    def forget(key: str) -> None:
+        if cache is not None:
+            cache.forget(key)
+        loop.call_soon_threadsafe(drawing.forget, (key,))
+
+    return forget
+
+
+def _making_ready(
+    settings: NodeSettings, catalogue: Catalogue, drawing: Drawing, database: DatabaseThreads, cache: RenderCache
+) -> MakingReady:
     wanted = settings.drawing
-    drawing = Drawing(
-        DrawingSettings(
-            store=_store_settings(settings),
-            processes=wanted.processes,
-            decoder_threads=wanted.decoder_threads,
-            encoder_threads=wanted.encoder_threads,
-            frame_cache_bytes=wanted.frame_cache_bytes,
-            texture_cache_bytes=wanted.texture_cache_bytes,
-            picture_cache_bytes=wanted.picture_cache_bytes,
-        )
+    return MakingReady(
+        catalogue,
+        drawing,
+        database,
+        cache,
+        budget_bytes=wanted.render_cache_bytes,
+        look_back=timedelta(days=wanted.make_ready_days),
+        thumbnail=lambda image, frame_index: thumbnail_view(
+            image, frame_index, Asked.of({}, _BROWSERS_ACCEPT, drawing.media_types)
+        ),
     )
+
+
+def _start_making_ready(bench: _Bench, making: MakingReady) -> Callable[[], None]:
+    """What came in is being made ready, in the background; what is to be called when more has come."""
+    bench.gauges.append(lambda: bench.metrics.made_ready.labels("series_waiting").set(making.series_waiting))
+    bench.stack.push_async_callback(making.stop)
+    making.start()
+    return making.wake
+
+
+def _drawing_settings(settings: NodeSettings) -> DrawingSettings:
+    wanted = settings.drawing
+    return DrawingSettings(
+        store=_store_settings(settings),
+        processes=wanted.processes,
+        decoder_threads=wanted.decoder_threads,
+        encoder_threads=wanted.encoder_threads,
+        frame_cache_bytes=wanted.frame_cache_bytes,
+        texture_cache_bytes=wanted.texture_cache_bytes,
+        picture_cache_bytes=wanted.picture_cache_bytes,
+        render_cache_directory=wanted.render_cache_directory,
+        render_cache_bytes=wanted.render_cache_bytes,
+        idle_release_s=wanted.idle_release_s,
+        frames_ahead=wanted.frames_ahead,
+        decode_memory_bytes=wanted.decode_memory_bytes,
+    )
+
+
+def _show_drawing(metrics: Metrics, state: RendererState) -> None:
+    metrics.renderer.clear()  # another may draw since the last time
+    metrics.renderer.labels(state.vendor, state.renderer, state.version, str(state.is_software).lower()).set(1)
+    metrics.contexts_lost.set(state.contexts_lost)
+    metrics.renderer_fallback.set(bool(state.fallback))
+    for cache in ("frame", "texture", "picture"):
+        metrics.caches.labels(f"{cache}s").set(getattr(state, f"{cache}_cache_bytes"))
+    metrics.caches.labels("disk").set(state.render_cache.size_bytes)
+    for what, count in asdict(state.render_cache).items():
+        metrics.render_cache.labels(what).set(count)
+    metrics.made_ready.labels("made").set(state.made_ahead)
+    metrics.made_ready.labels("waiting").set(state.waiting_ahead)
+    metrics.helper_restarts.labels("render").set(state.restarts)
+    metrics.helper_restarts.labels("decoder").set(state.decoder_deaths)
+
+
+async def _open_drawing(bench: _Bench, settings: NodeSettings) -> Drawing:
+    drawing = Drawing(_drawing_settings(settings))
     await drawing.start()
     bench.stack.push_async_callback(drawing.stop)
     state = drawing.state()
@@ -395,11 +483,12 @@ async def _open_drawing(bench: _Bench, settings: NodeSettings) -> Drawing:
             "vendor": state.vendor,
             "renderer": state.renderer,
             "version": state.version,
+            "software": state.is_software,
             "side": state.largest_texture_side,
+            "volume_side": state.largest_volume_side,
         },
     )
-    bench.metrics.renderer.labels(state.vendor, state.renderer, state.version, str(state.is_software).lower()).set(1)
-    bench.gauges.append(lambda: bench.metrics.helper_restarts.labels("render").set(drawing.state().restarts))
+    bench.gauges.append(lambda: _show_drawing(bench.metrics, drawing.state()))
 
     async def check() -> str | None:
         return None if drawing.state().is_running else "no render process runs"

@@ -179,6 +179,18 @@ class Drawing(Settings, frozen=True):
     """Volumes on the GPU, or in memory where software draws, in each process."""
     picture_cache_bytes: Positive = 64 * MEBIBYTE
     """Encoded pictures, in the process that answers browsers."""
+    render_cache_directory: Path | None = None
+    """Decoded frames and thumbnails on the disk; without it in the directory of the instances. Needs no backup."""
+    render_cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 8 * GIBIBYTE
+    """On the disk, by all processes together; 0 keeps nothing and makes nothing ready ahead."""
+    idle_release_s: Positive = 900
+    """What nobody has used for so long is given back, whatever room there is."""
+    frames_ahead: Annotated[int, msgspec.Meta(ge=0, le=16)] = 4
+    """Frames that are made ready in the direction in which a viewer goes."""
+    decode_memory_bytes: Annotated[int, msgspec.Meta(ge=512 * MEBIBYTE)] = 2 * GIBIBYTE
+    """Address space of a process that decodes; a frame that needs more is refused."""
+    make_ready_days: Positive = 2
+    """So far back what came in is made ready after a start."""
 
 
 Verb = Literal["echo", "store", "find", "get", "move", "commit"]

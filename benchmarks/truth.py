@@ -10,7 +10,8 @@ to something else, two witnesses are heard, neither of which shares code with ou
 A difference from DCMTK counts as explained only if the property of the file that causes it is in ``EXPLANATIONS`` **and** a
 witness comes within 1 of our picture. The files are those of ``APPLIANCE_TEST_DICOM`` or ``../shared/dicom``.
 
-JSON: ``{"truth": {files, compared, equal, within_1, explained, unexplained, refused, opengl, references}}``.
+JSON: ``{"truth": {files, compared, equal, within_1, explained, not_compared, unexplained, refused, opengl, notes, references}}``:
+files by what became of them, the largest difference between OpenGL and NumPy, and the shipped outputs of others.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from appliance.storage.decoding import decode_frame, decode_overlay
 from appliance.storage.parsing import image_of, read_header
 from appliance.storage.stream import InMemory
 from appliance.storage.transfer_syntaxes import CODECS, EXPLICIT_BIG_ENDIAN, Codec
+from benchmarks import references
 
 Say = Callable[[str], None]
 Picture = NDArray[np.uint8]
@@ -157,7 +159,19 @@ def measure(*, quick: bool, say: Say) -> dict[str, Any]:
             say(f"{number} of {len(files)} files")
         tally.verdicts.append(_judged(folder, name, renderer, frames=1 if quick else 3))
     renderer.close()
-    return {"truth": _figures(tally)}
+    say("references")
+    return {"truth": {**_figures(tally), "references": _references(folder)}}
+
+
+def _references(folder: Path) -> dict[str, int]:
+    """How many outputs that others shipped there are, and how many of them we come to."""
+    pictures = [references.is_near(one, references.picture_difference(folder, one)) for one in references.PICTURES]
+    planes = [references.volume_planes(folder, name) for name in references.VOLUMES]
+    segments = [references.segment_counts(folder, file) for file in references.SEGMENTATIONS]
+    counts = [len(names) for names in references.SEGMENTATIONS.values()]
+    agreeing = sum(pictures) + sum(found == looked_for for looked_for, found in planes)
+    agreeing += sum(count for count, (ours, theirs) in zip(counts, segments, strict=True) if ours == theirs)
+    return {"files": len(pictures) + len(planes) + sum(counts), "agreeing": agreeing}
 
 
 def _files(folder: Path, *, quick: bool) -> Iterator[str]:

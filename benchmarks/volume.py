@@ -46,7 +46,7 @@ _GREY = Window(300, 1400, "linear-exact")
 _SOFT = Window(40, 400, "linear-exact")
 _SLAB_MM = 20.0
 _FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "dicom" / "01-volumes" / "ct-chest-lidc-0314"
-_LONGEST_S = 5.0
+_LONGEST_S = 2.0
 """Of one way of drawing: slower ones are drawn fewer times, at least once after the first."""
 _FEW = 5
 """Pictures of each kind in a quick run."""
@@ -239,13 +239,11 @@ def _interactive(renderer: Renderer, subject: Subject, runs: int) -> dict[str, f
     """Milliseconds of each picture while the camera moves, by what it shows."""
     view = VolumeView(_UID, subject.camera(), (256, 256), _PNG, interactive=True)
     found = {
-        preset: _median(_composite(renderer, subject, view, transfer_function(preset, "CT", None, _GREY)), 3 * runs)[
-            0
-        ].ms
+        preset: _median(_composite(renderer, subject, view, transfer_function(preset, "CT", None, _GREY)), runs)[0].ms
         for preset in ("bone", "vessels", "lung", "soft-tissue", "skin")
     }
     mip = replace(view, method=RenderingMethod.MAXIMUM_IP)
-    return {**found, "maximum_ip": _median(_projection(renderer, subject, mip), 3 * runs)[0].ms}
+    return {**found, "maximum_ip": _median(_projection(renderer, subject, mip), runs)[0].ms}
 
 
 def _plane(renderer: Renderer, subject: Subject, view: PlaneView) -> Draw:

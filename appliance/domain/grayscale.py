@@ -11,6 +11,7 @@ References: PS3.3 C.7.5.1.1.2 (padding), C.7.6.3.1.2 (photometric interpretation
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -151,12 +152,13 @@ def chosen_window(stored: Values, image: ImageDescription, frame_index: int, ask
     """The window to draw a frame with: the one asked for, the file's first, or one found from the values.
 
     None means the file's VOI LUT: it has no window, and one is not found better than what the file wants.
+
+    LINEAR counts in whole numbers: one of width 1 is a threshold. Of pixels that are no integers it is taken as LINEAR_EXACT.
     """
-    if asked is not None:
-        return asked
-    for window in image.frames[frame_index].windows:
+    for window in image.frames[frame_index].windows if asked is None else (asked,):
         if window.width > 0 and np.isfinite([window.center, window.width]).all():
-            return window
+            is_counting = window.function == "linear" and image.pixel_format.kind != "integer"
+            return replace(window, function="linear-exact") if is_counting else window
     if image.voi_luts:
         return None
     return default_window(modality_values(_sample(stored, image), image, frame_index), image.modality, image.value_unit)
@@ -165,14 +167,17 @@ def chosen_window(stored: Values, image: ImageDescription, frame_index: int, ask
 def default_window(values: Values, modality: str, unit: str = "") -> Window:
     """A window in which ``values``, after the modality LUT and without padding, show what they hold.
 
-    CT in Hounsfield units shows soft tissue where there is any; PET and NM run from zero to their high end; all others
-    between robust percentiles, leaving the empty background out of the count.
+    CT in Hounsfield units shows soft tissue where there is any; PET and NM run from zero to their high end; segmentations
+    from nothing to their highest label or fraction; all others between robust percentiles, leaving the empty background out
+    of the count.
     """
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return Window(0.5, 1.0, "linear-exact")
     if modality == "CT" and unit in {"HU", ""} and _has_soft_tissue(finite):
         return Window(40.0, 400.0, explanation="Soft tissue")
+    if modality == "SEG":
+        return _between(0.0, max(float(finite.max()), 1.0))
     if modality in {"PT", "NM"} and finite.min() >= 0:
         positive = finite[finite > 0]
         high = float(np.percentile(positive, 99.5)) if positive.size else 1.0

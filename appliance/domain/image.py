@@ -84,6 +84,7 @@ class Overlay:
     """The bit of each stored pixel in which it lies, a use that was retired."""
     bits: bytes = b""
     """The bits themselves, the lowest of each byte first, where they are of another object than the frame."""
+    group: int = 0x6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,36 @@ class Shutter:
     """Its bits are covered (PS3.3 C.7.6.15)."""
     grey: int = 0
     """What covers the rest, 0…255."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayedArea:
+    """The part of a frame that a presentation state shows (PS3.3 C.10.4), in source pixels: (0, 0) is the outer corner of
+    the first pixel."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    pixel_aspect_ratio: float = 1.0
+    """Height of a pixel over its width, as shown."""
+    magnification: float = 1.0
+    """Pixels of the picture for one of the frame, where no size is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graphic:
+    """A figure or a text of a presentation state (PS3.3 C.10.5)."""
+
+    kind: Literal["POINT", "POLYLINE", "INTERPOLATED", "CIRCLE", "ELLIPSE", "TEXT"]
+    points: tuple[tuple[float, float], ...]
+    """(column, row). In pixels (0, 0) is the outer corner of the frame's first one; relative ones are 0…1 of the picture.
+
+    CIRCLE: centre, a point on it. ELLIPSE: the ends of the long axis, then those of the short one. TEXT: corners of its box,
+    or its anchor."""
+    is_relative: bool = False
+    is_filled: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +178,15 @@ class ImageDescription:
     frame_time_ms: float | None = None
     presentation_lut: LookUpTable | None = None
     """Of the Presentation LUT Sequence (PS3.3 C.11.4): from the output of the VOI LUT to P-values."""
+    icc_profile: tuple[int, int] | None = None
+    """(offset, length) of the profile of its colours, counted as places of frames are (PS3.3 C.11.15)."""
+    displayed_area: DisplayedArea | None = None
+    """This and what follows are of a presentation state (``domain.presentations``), and never of a file."""
+    quarter_turns: int = 0
+    """How often the picture is turned clockwise by 90 degrees, before it is mirrored."""
+    is_mirrored: bool = False
+    """Left and right are exchanged."""
+    graphics: tuple[Graphic, ...] = ()
 
     @property
     def is_colour(self) -> bool:

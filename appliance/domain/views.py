@@ -89,6 +89,8 @@ class SliceView:
     layers: bool = True
     """With the overlays and the shutter that the file lays over its pixels."""
     annotation: Annotation | None = None
+    presentation: str | None = None
+    """The key of the presentation state by which the image was described (``domain.presentations``)."""
 
 
 @dataclass(frozen=True, slots=True)

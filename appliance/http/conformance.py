@@ -36,7 +36,7 @@ from appliance.rendering.encoders import media_types
 from appliance.rendering.films import film_types
 from appliance.storage.queries import ATTRIBUTES, MOST_RESULTS
 from appliance.storage.transcoding import TARGETS
-from appliance.storage.transfer_syntaxes import CODECS
+from appliance.storage.transfer_syntaxes import CODECS, is_video
 
 BEGIN, END = "<!-- DICOMweb: printed by appliance/http/conformance.py -->", "<!-- end of DICOMweb -->"
 
@@ -148,7 +148,13 @@ def _attributes(level: Level) -> str:
 
 
 def _syntaxes() -> Iterable[Sequence[str]]:
-    return ((uid, str(codec), FRAME_TYPES.get(uid, "application/octet-stream")) for uid, codec in CODECS.items())
+    return ((uid, str(codec), _frame_type(uid)) for uid, codec in CODECS.items())
+
+
+def _frame_type(transfer_syntax_uid: str) -> str:
+    if is_video(transfer_syntax_uid):
+        return "none: a frame of a video does not stand by itself"
+    return FRAME_TYPES.get(transfer_syntax_uid, "application/octet-stream")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -12,9 +12,10 @@ from quart import Blueprint, Response, request
 
 from appliance.domain.annotations import AnnotationKind, annotation
 from appliance.domain.cine import frame_durations_ms
-from appliance.domain.errors import BadRequest, TooLarge
+from appliance.domain.errors import BadRequest, NotDrawable, TooLarge
 from appliance.domain.grayscale import is_inverted
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
+from appliance.domain.presentations import PresentationState, presented_as
 from appliance.domain.views import FilmView, Picture, SliceView
 from appliance.http import addresses, picture_requests
 from appliance.http.asgi import Scope
@@ -83,18 +84,44 @@ class Pictures:
     async def _of_instance(self, study: str, series: str, instance: str, numbers: Sequence[int] | None) -> Response:
         viewer = await self._answers.viewer(study)
         uids = (*_uids(study, series), _instance_uid(instance))
+        if numbers is None and not (await self._archive.holdings(*uids))[0].has_pixels:
+            return await self._rendered(viewer, uids[0], await self._presented(uids[0], uids[2]), uids[2])
         image = await self._catalogue.stored_image(*uids)
         indexes = range(len(image.description.frames)) if numbers is None else [number - 1 for number in numbers]
         if len(indexes) > MOST_PICTURES:
             raise TooLarge(f"These are more than {MOST_PICTURES} pictures", key="too-many-pictures")
         return await self._rendered(viewer, uids[0], [StoredFrame(uids[1], image, index) for index in indexes])
 
-    async def _rendered(self, viewer: str, study_uid: StudyUid, frames: Sequence[StoredFrame]) -> Response:
-        """One picture, or one for each frame as parts, in order (PS3.18 §10.4.4)."""
+    async def _presented(self, study_uid: StudyUid, state_uid: InstanceUid) -> list[StoredFrame]:
+        """The frames that a presentation state is about. Raises NotDrawable for what is none."""
+        _, state = await self._archive.presentation(study_uid, state_uid)
+        frames = []
+        for series_uid, about in zip(state.series_uids, state.about, strict=True):
+            image = await self._catalogue.stored_image(study_uid, series_uid, about.instance_uid)
+            indices = about.frame_indices or range(len(image.description.frames))
+            frames += [StoredFrame(series_uid, image, index) for index in indices]
+            if len(frames) > MOST_PICTURES:
+                raise TooLarge(f"These are more than {MOST_PICTURES} pictures", key="too-many-pictures")
+        if not frames:
+            raise NotDrawable("The presentation state is about no image.", key="not-presented")
+        return frames
+
+    async def _rendered(
+        self, viewer: str, study_uid: StudyUid, frames: Sequence[StoredFrame], state_uid: InstanceUid | None = None
+    ) -> Response:
+        """One picture, or one for each frame as parts, in order (PS3.18 §10.4.4); as a presentation state wishes, if any."""
         asked = self._answers.asked()
         is_one_image = len({one.image.key for one in frames}) == 1
         form = asked.form(len(frames), of_one_image=is_one_image)
         views = [picture_requests.slice_view(one.image.description, one.frame_index + 1, asked, form) for one in frames]
+        if (named := asked.query.get("presentationUID")) is not None:
+            state_uid = InstanceUid(checked_uid(named, "presentationUID"))
+        if state_uid is not None:
+            if form.is_film:
+                raise BadRequest("A presentation state is applied to single pictures", parameter="presentationUID")
+            key, state = await self._archive.presentation(study_uid, state_uid)
+            frames = [_as_presented(one, state) for one in frames]
+            views = [replace(view, presentation=key) for view in views]
         if form.is_film:
             return await self._film(viewer, study_uid, frames, views[0])
         if kinds := picture_requests.annotation_kinds(asked.query):
@@ -192,10 +219,15 @@ class Pictures:
         etag = etag_of(frame.image.key, ("thumbnail", view))
         return await self._answers.picture(
             etag,
-            lambda: self._drawing.slice(frame.image, view, viewer=viewer),
+            lambda: self._drawing.slice(frame.image, view, viewer=viewer, is_kept=True),
             about=window_header,
             caching=caching,
         )
+
+
+def _as_presented(frame: StoredFrame, state: PresentationState) -> StoredFrame:
+    described = presented_as(frame.image.description, frame.frame_index, state)
+    return replace(frame, image=replace(frame.image, description=described))
 
 
 def _about(picture: Picture, frame: StoredFrame) -> dict[str, str]:

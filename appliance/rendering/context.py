@@ -2,15 +2,16 @@
 
 glumpy has no headless back end; its ``gloo`` needs nothing but a context that is current on the calling thread. EGL gives one
 without a display server and without a surface: first on each EGL device, hardware before software, then on the surfaceless
-platform. A context belongs to the thread that opened it.
+platform. A context belongs to the thread that opened it. A card may lose it (reset, driver); a driver that tells is asked to.
 
-References: EGL 1.5; EGL_EXT_device_enumeration; EGL_EXT_platform_device; EGL_MESA_platform_surfaceless;
-EGL_KHR_no_config_context; EGL_KHR_surfaceless_context.
+References: EGL 1.5 (§3.7.1.1, reset notification); OpenGL 4.5 §2.3.2 (graphics reset recovery); EGL_EXT_device_enumeration;
+EGL_EXT_platform_device; EGL_MESA_platform_surfaceless; EGL_KHR_no_config_context; EGL_KHR_surfaceless_context.
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ _EGL_CONTEXT_MAJOR_VERSION = 0x3098
 _EGL_CONTEXT_MINOR_VERSION = 0x30FB
 _EGL_CONTEXT_OPENGL_PROFILE_MASK = 0x30FD
 _EGL_CONTEXT_OPENGL_CORE_PROFILE_BIT = 0x1
+_EGL_CONTEXT_OPENGL_RESET_NOTIFICATION_STRATEGY = 0x31BD
+_EGL_LOSE_CONTEXT_ON_RESET = 0x31BF
 _EGL_PLATFORM_DEVICE = 0x313F
 _EGL_PLATFORM_SURFACELESS = 0x31DD
 _GL_VERSIONS = ((4, 5), (4, 4))
@@ -54,6 +57,8 @@ class ContextInfo:
     largest_texture_side: int
     largest_volume_side: int
     largest_texture_bytes: int
+    tells_resets: bool = False
+    """Whether the driver tells when the card was reset."""
 
 
 class Context:
@@ -65,14 +70,22 @@ class Context:
         self._handle = handle
         self.info = info
 
+    def is_lost(self) -> bool:
+        """Whether what was drawn since it was opened cannot be relied upon: it is not current any more, or was reset."""
+        from OpenGL import GL as gl  # noqa: N811
+
+        if self._egl.eglGetCurrentContext() != self._handle:
+            return True
+        return bool(gl.glGetGraphicsResetStatus()) if self.info.tells_resets else False
+
     def close(self) -> None:
         """Nothing is current any more, and what was on the card is gone."""
         self._egl.eglMakeCurrent(self._display, None, None, None)
         self._egl.eglDestroyContext(self._display, self._handle)
 
 
-def open_context() -> Context:
-    """The best context of this machine, current on the calling thread.
+def open_context(*, software_only: bool = False) -> Context:
+    """The best context of this machine, current on the calling thread; ``software_only`` leaves a graphics card alone.
 
     Raises Unavailable when there is no EGL, or none of its devices gives OpenGL 4.4.
     """
@@ -84,8 +97,13 @@ def open_context() -> Context:
             tried.append(way)
             continue
         info = _info(way)
+        opened = Context(egl, display, handle, info)
+        if software_only and not info.is_software:
+            opened.close()
+            tried.append(way)
+            continue
         log.info("drawing with %s (%s) through EGL %s", info.renderer, info.version, way)
-        return Context(egl, display, handle, info)
+        return opened
     raise Unavailable("No OpenGL 4.4 was found through EGL", key="no-opengl", tried=", ".join(tried))
 
 
@@ -102,6 +120,7 @@ def _library() -> ctypes.CDLL:
         "eglCreateContext": (pointer, [pointer, pointer, pointer, ctypes.POINTER(ctypes.c_int)]),
         "eglMakeCurrent": (ctypes.c_uint, [pointer, pointer, pointer, pointer]),
         "eglDestroyContext": (ctypes.c_uint, [pointer, pointer]),
+        "eglGetCurrentContext": (pointer, []),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(egl, name)
@@ -155,8 +174,10 @@ def _context_on(egl: ctypes.CDLL, display: int) -> int | None:
     """A core-profile context, current without a surface; None where the display has none."""
     if not egl.eglBindAPI(_EGL_OPENGL_API):
         return None
-    for major, minor in _GL_VERSIONS:
+    told = (_EGL_CONTEXT_OPENGL_RESET_NOTIFICATION_STRATEGY, _EGL_LOSE_CONTEXT_ON_RESET)
+    for (major, minor), notified in itertools.product(_GL_VERSIONS, (told, ())):
         wanted = (
+            *notified,
             *(_EGL_CONTEXT_MAJOR_VERSION, major),
             *(_EGL_CONTEXT_MINOR_VERSION, minor),
             *(_EGL_CONTEXT_OPENGL_PROFILE_MASK, _EGL_CONTEXT_OPENGL_CORE_PROFILE_BIT),
@@ -188,4 +209,6 @@ def _info(way: str) -> ContextInfo:
         largest_texture_side=int(gl.glGetIntegerv(gl.GL_MAX_TEXTURE_SIZE)),
         largest_volume_side=int(gl.glGetIntegerv(gl.GL_MAX_3D_TEXTURE_SIZE)),
         largest_texture_bytes=_SOFTWARE_TEXTURE_BYTES if is_software else 1 << 62,
+        tells_resets=bool(gl.glGetGraphicsResetStatus)
+        and int(gl.glGetIntegerv(gl.GL_RESET_NOTIFICATION_STRATEGY)) == gl.GL_LOSE_CONTEXT_ON_RESET,
     )

@@ -29,8 +29,11 @@ class ProjectionPainter:
 
     def __init__(self, canvases: Canvases) -> None:
         self._canvases = canvases
-        self._programs = {way: Program(shader("rays.glsl", "projection.glsl", file)) for way, file in _WAYS.items()}
-        self._cubic = Program(shader("rays.glsl", "projection.glsl", "project_cubic.glsl"))
+        self._programs = {
+            way: Program(shader("rays.glsl", "grey.glsl", "projection.glsl", file)) for way, file in _WAYS.items()
+        }
+        self._thin = Program(shader("grey.glsl", "plane.glsl"))
+        self._cubic = Program(shader("rays.glsl", "grey.glsl", "projection.glsl", "project_cubic.glsl"))
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
 
     def draw_plane(self, textures: VolumeTextures, scale: TexelScale, view: PlaneView, window: Window) -> Pixels:
@@ -50,13 +53,14 @@ class ProjectionPainter:
             "reach": (1.0, 1.0, 1.0),
             "steps": (float(-beside), float(beside)),
         }
-        # A plane without thickness is the mean of one sample.
         way = view.method if beside and view.method in _WAYS else RenderingMethod.AVERAGE_IP
         if way is not RenderingMethod.AVERAGE_IP:
             uniforms |= {"blocks": textures.blocks, "ends": _ends(scale, window)}
-        program = self._programs[way]
+        program = self._programs[way] if beside else self._thin
         if view.filter == "cubic" and way is RenderingMethod.AVERAGE_IP:
             program, uniforms["texels"] = self._cubic, np.array(textures.layout.shape[::-1], float)
+        if program is self._thin:
+            uniforms = {name: uniforms[name] for name in ("origin", "across", "down", "volume")}
         self._upload_table(uniforms, scale, window, view)
         pixels = self._canvases.painted(program, view.size, uniforms, is_colour=False)
         assert pixels is not None

@@ -32,9 +32,13 @@ from appliance.domain.image import ImageDescription, Window
 from appliance.domain.masks import Mask, masked, shutter_grey
 from appliance.domain.views import Region, SliceView
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
+from appliance.rendering.graphics import with_graphics
 
 Pixels = NDArray[np.uint8]
 """(rows, columns), or (rows, columns, 3) in colour."""
+
+Step = tuple[int, int]
+"""Rows and columns of pixels that are made one."""
 
 LARGEST_SIDE = 8192
 """Pixels of the longer side of a picture; more than any display has."""
@@ -47,7 +51,7 @@ class SlicePlan:
     """Which part of the frame comes where."""
 
     size: tuple[int, int]
-    """(width, height) of the picture."""
+    """(width, height) of the picture, before it is turned."""
     region: Region
     """In source pixels."""
 
@@ -65,19 +69,35 @@ def planned(image: ImageDescription, view: SliceView) -> SlicePlan:
     Pixels that are not square are shown in their true aspect. Raises NotDrawable for a picture without pixels or with too
     many.
     """
-    rows, columns = image.pixel_format.rows, image.pixel_format.columns
     viewport, aspect = view.viewport, image.pixel_aspect_ratio
-    region = Region(0, 0, columns, rows) if viewport is None or viewport.source is None else viewport.source
+    region = _usual_region(image) if viewport is None or viewport.source is None else viewport.source
     if region.width <= 0 or region.height <= 0:
         raise NotDrawable("The region that is asked for is empty.", key="empty-region")
     width, height = region.width, region.height * aspect
     scale = max(1.0, 1 / aspect)  # the longer side of a pixel becomes more pixels; none are lost
+    if image.displayed_area is not None:
+        scale *= image.displayed_area.magnification
     if viewport is not None:
-        scale = min(viewport.width / width, viewport.height / height)
+        sides = (viewport.height, viewport.width) if image.quarter_turns % 2 else (viewport.width, viewport.height)
+        scale = min(sides[0] / width, sides[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     if max(size) > LARGEST_SIDE:
         raise NotDrawable(f"Pictures have at most {LARGEST_SIDE} pixels a side.", key="picture-too-large")
     return SlicePlan(size, region)
+
+
+def _usual_region(image: ImageDescription) -> Region:
+    area = image.displayed_area
+    if area is not None:
+        return Region(area.x, area.y, area.width, area.height)
+    return Region(0, 0, image.pixel_format.columns, image.pixel_format.rows)
+
+
+def finished(pixels: Pixels, image: ImageDescription, plan: SlicePlan) -> Pixels:
+    """``pixels`` of ``plan``, turned, then mirrored, as a presentation state wishes, with its graphics (PS3.3 C.10.6, C.10.5)."""
+    turned = np.rot90(pixels, -image.quarter_turns)
+    turned = np.ascontiguousarray(turned[:, ::-1] if image.is_mirrored else turned)
+    return with_graphics(turned, image, plan.size, plan.region)
 
 
 def drawn_plainly(
@@ -99,25 +119,26 @@ def drawn_plainly(
         over = mask[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
         pixels = masked(pixels, over, shutter_grey(image, frame_index))
     if part.shape[:2] == (height, width):
-        return np.ascontiguousarray(pixels)
+        return finished(pixels, image, plan)
     canvas = np.zeros((height, width, *pixels.shape[2:]), np.uint8)
     top, left = max(-y, 0), max(-x, 0)
     canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-    return canvas
+    return finished(canvas, image, plan)
 
 
 def _plain(
     stored: NDArray[Any], image: ImageDescription, frame_index: int, window: Window | None, *, invert: bool
 ) -> Pixels:
     if image.is_colour:
-        colours = _colours(stored, image)
+        colours = colours_of(stored, image)
         return 255 - colours if invert else colours
     if has_table(image.pixel_format):
         return grey_table(image, frame_index, window=window, invert=invert)[table_index(stored)]
     return drawn(stored, image, frame_index, window=window, invert=invert)
 
 
-def _colours(stored: NDArray[Any], image: ImageDescription) -> Pixels:
+def colours_of(stored: NDArray[Any], image: ImageDescription) -> Pixels:
+    """Stored values of a picture in colour as RGB of 8 bits, its palette applied."""
     if image.palette is not None:
         return palette_table(image)[table_index(stored)]
     if stored.dtype == np.uint8:
@@ -154,15 +175,16 @@ class SlicePainter:
         Only what lies in the region goes to the card, in as many parts as its limit asks for.
         """
         window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
-        return self._parted(_Source(stored, image, frame_index, window, view.invert, mask), plan)
+        pixels = self._parted(_Source(stored, image, frame_index, window, view.invert, mask), plan)
+        return finished(pixels, image, plan)
 
     def _parted(self, source: _Source, plan: SlicePlan) -> Pixels:
         """The picture in one piece, or in halves of which each is drawn alone where its pixels are too many for a texture."""
         (width, height), part = plan.size, plan.region
-        crop = source.crop(part)
-        if crop.width <= self._largest_side and crop.height <= self._largest_side:
-            return self._whole(source, plan, crop)
-        if crop.width > self._largest_side and width > 1:
+        crop, step, limit = source.crop(part), _step(plan), self._largest_side
+        if crop.width <= limit * step[1] and crop.height <= limit * step[0]:
+            return self._whole(source, plan, crop, step)
+        if crop.width > limit * step[1] and width > 1:
             left = width // 2
             cut = part.width * left / width
             halves = [
@@ -170,7 +192,7 @@ class SlicePainter:
                 SlicePlan((width - left, height), replace(part, x=part.x + cut, width=part.width - cut)),
             ]
             return np.concatenate([self._parted(source, half) for half in halves], axis=1)
-        if crop.height > self._largest_side and height > 1:
+        if crop.height > limit * step[0] and height > 1:
             top = height // 2
             cut = part.height * top / height
             halves = [
@@ -178,27 +200,25 @@ class SlicePainter:
                 SlicePlan((width, height - top), replace(part, y=part.y + cut, height=part.height - cut)),
             ]
             return np.concatenate([self._parted(source, half) for half in halves], axis=0)
-        return self._whole(source, plan, crop)
+        # A strip of one pixel, on which more pixels of the frame lie than a texture holds.
+        return self._whole(source, plan, crop, crop.least_step(limit))
 
-    def _whole(self, source: _Source, plan: SlicePlan, crop: _Crop) -> Pixels:
+    def _whole(self, source: _Source, plan: SlicePlan, crop: _Crop, step: Step) -> Pixels:
+        """The picture in one piece, of means of blocks of ``step`` pixels."""
         image = source.image
         if crop.width <= 0 or crop.height <= 0:
             return np.zeros((*plan.size[::-1], 3) if image.is_colour else plan.size[::-1], np.uint8)
         texels: NDArray[Any]
         inverted = 0.0
         if image.is_colour:
-            texels, inverted = _colours(crop.of(source.stored), image), float(source.invert)
+            texels, inverted = colours_of(crop.of(source.stored), image), float(source.invert)
         else:
             texels, table = _texels_and_table(
                 crop.of(source.stored), image, source.frame_index, source.window, invert=source.invert
             )
             self._table.upload(table.reshape(256, 256))
-        # More pixels than a texture holds under a single pixel of the picture: their means change a weight at its edges.
-        step = max(1, -(-max(texels.shape[:2]) // self._largest_side))
-        if step > 1:
-            texels = thinned(texels, step)
-        part = plan.region
-        region = Region((part.x - crop.left) / step, (part.y - crop.top) / step, part.width / step, part.height / step)
+        texels = thinned(texels, step)
+        region = crop.within(plan.region, step)
         textures = [self._texture(texels)]
         try:
             uniforms = {
@@ -212,15 +232,8 @@ class SlicePainter:
             }
             over = None
             if source.mask is not None:
-                textures.append(_mask_texture(crop.of(source.mask), step))
-                over = (
-                    self._over,
-                    {
-                        **{name: uniforms[name] for name in ("region", "size", "bounds")},
-                        "mask": textures[1],
-                        "cover": shutter_grey(image, source.frame_index) / 255,
-                    },
-                )
+                over = self._over, self._mask_uniforms(source, plan, crop)
+                textures.append(over[1]["mask"])
             pixels = self._canvases.painted(
                 self._program_for(plan.size, region), plan.size, uniforms, is_colour=image.is_colour, over=over
             )
@@ -229,6 +242,22 @@ class SlicePainter:
                 texture.free()
         assert pixels is not None
         return pixels
+
+    def _mask_uniforms(self, source: _Source, plan: SlicePlan, crop: _Crop) -> dict[str, Any]:
+        """The mask as it is, thinned only where a texture cannot hold it: its lines are to lie on the pixel they are on."""
+        assert source.mask is not None
+        step = crop.least_step(self._largest_side)
+        mask = _over_blocks(crop.of(source.mask), step, np.maximum, np.uint8)
+        texture = Texture.of_shape((*mask.shape, 1), np.uint8, gl.GL_R8)
+        texture.upload(mask)
+        region = crop.within(plan.region, step)
+        return {
+            "mask": texture,
+            "region": (region.x, region.y, region.width, region.height),
+            "size": plan.size,
+            "bounds": (mask.shape[1], mask.shape[0]),
+            "cover": shutter_grey(source.image, source.frame_index) / 255,
+        }
 
     def _program_for(self, size: tuple[int, int], region: Region) -> Program:
         if SlicePlan(size, region).is_exact:
@@ -245,11 +274,14 @@ class SlicePainter:
         return texture
 
 
-def _mask_texture(mask: Mask, step: int) -> Texture:
-    mask = mask[::step, ::step]
-    texture = Texture.of_shape((*mask.shape, 1), np.uint8, gl.GL_R8)
-    texture.upload(mask)
-    return texture
+def _step(plan: SlicePlan) -> Step:
+    """Of how many pixels of the frame one is made before it is drawn.
+
+    At least four of them are left for each pixel of the picture, so that the shader's own means decide what it shows: only the
+    weights of pixels at its edges change. It is many times quicker than to let the card, or Mesa, look at every pixel.
+    """
+    (width, height), part = plan.size, plan.region
+    return max(1, int(part.height / height / 4)), max(1, int(part.width / width / 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +295,17 @@ class _Crop:
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         return values[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def within(self, region: Region, step: Step) -> Region:
+        """``region`` of the frame, in blocks of ``step`` of these pixels."""
+        down, across = step
+        return Region(
+            (region.x - self.left) / across, (region.y - self.top) / down, region.width / across, region.height / down
+        )
+
+    def least_step(self, limit: int) -> Step:
+        """The blocks of which a texture can hold all."""
+        return max(1, -(-self.height // limit)), max(1, -(-self.width // limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +348,27 @@ def _texels_and_table(
     return texels, presented(grey, image, invert=invert)
 
 
-def thinned(values: NDArray[Any], step: int) -> NDArray[Any]:
-    """The mean of each block of ``step`` by ``step`` pixels; what is left over at the right and below is dropped."""
-    rows, columns = values.shape[0] // step, values.shape[1] // step
-    blocks = values[: rows * step, : columns * step].reshape(rows, step, columns, step, *values.shape[2:])
-    return np.asarray(np.rint(blocks.mean(axis=(1, 3), dtype=np.float32)), values.dtype)
+def thinned(values: NDArray[Any], step: Step) -> NDArray[Any]:
+    """The mean of each block of ``step`` pixels; at the right and below blocks are filled by their edge."""
+    area = step[0] * step[1]
+    if area == 1:
+        return values
+    return np.asarray((_over_blocks(values, step, np.add, np.uint32) + area // 2) // area, values.dtype)
+
+
+def _over_blocks(values: NDArray[Any], step: Step, together: np.ufunc, dtype: Any) -> NDArray[Any]:
+    """``together`` over each block of ``step`` pixels: whole rows first, which lie in memory one after the other."""
+    down, across = step
+    if down * across == 1:
+        return values
+    rows, columns = values.shape[:2]
+    beyond = [(0, -rows % down), (0, -columns % across), *[(0, 0)] * (values.ndim - 2)]
+    if any(after for _, after in beyond):
+        values = np.pad(values, beyond, mode="edge")
+    of_rows = values[::down].astype(dtype)
+    for number in range(1, down):
+        together(of_rows, values[number::down], out=of_rows)
+    of_blocks = of_rows[:, ::across].copy()
+    for number in range(1, across):
+        together(of_blocks, of_rows[:, number::across], out=of_blocks)
+    return of_blocks

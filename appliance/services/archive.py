@@ -17,6 +17,7 @@ from appliance.domain.errors import NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
 from appliance.domain.preamble import PREAMBLE_BYTES, is_dangerous
+from appliance.domain.presentations import PresentationState
 from appliance.domain.searches import Matches, Search
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.dataset_process import Datasets
@@ -97,6 +98,11 @@ class Archive:
 
     async def _describe(self, one: Holding) -> bytes:
         return await self._datasets.describe(await asyncio.to_thread(self._store.reference, one.key))
+
+    async def presentation(self, study_uid: StudyUid, instance_uid: InstanceUid) -> tuple[str, PresentationState]:
+        """A presentation state of a study, and its key. Raises NotFound, and NotDrawable for what is none."""
+        held = (await self.holdings(study_uid, None, instance_uid))[0]
+        return held.key, await self._datasets.presentation(await asyncio.to_thread(self._store.reference, held.key))
 
     # Instances
 

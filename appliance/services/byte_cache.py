@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -18,7 +20,8 @@ class ByteCache(Generic[K, V]):
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
-        self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._kept: OrderedDict[K, tuple[V, int, float]] = OrderedDict()
+        """Value, size in bytes, when it was used last: in the order of that."""
         self._lock = threading.Lock()
         self._size_bytes = 0
 
@@ -28,20 +31,38 @@ class ByteCache(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         with self._lock:
-            found = self._kept.get(key)
+            found = self._kept.pop(key, None)
             if found is None:
                 return None
-            self._kept.move_to_end(key)
-            return found[0]
+            value, size_bytes, _ = found
+            self._kept[key] = value, size_bytes, time.monotonic()
+            return value
 
     def put(self, key: K, value: V, size_bytes: int) -> None:
         with self._lock:
-            _, before = self._kept.pop(key, (None, 0))
+            _, before, _ = self._kept.pop(key, (None, 0, 0))
             self._size_bytes -= before
             if size_bytes > self._budget_bytes:
                 return
-            self._kept[key] = (value, size_bytes)
+            self._kept[key] = value, size_bytes, time.monotonic()
             self._size_bytes += size_bytes
             while self._size_bytes > self._budget_bytes:
-                _, (_, freed) = self._kept.popitem(last=False)
+                _, (_, freed, _) = self._kept.popitem(last=False)
                 self._size_bytes -= freed
+
+    def forget(self, is_doomed: Callable[[K], bool]) -> None:
+        """Values of such keys are kept no more."""
+        with self._lock:
+            for key in [key for key in self._kept if is_doomed(key)]:
+                self._size_bytes -= self._kept.pop(key)[1]
+
+    def forget_unused(self, for_s: float) -> None:
+        """What was not used for so long is kept no more."""
+        with self._lock:
+            before = time.monotonic() - for_s
+            while self._kept:
+                key, (_, size_bytes, used_at) = next(iter(self._kept.items()))
+                if used_at >= before:
+                    return
+                del self._kept[key]
+                self._size_bytes -= size_bytes

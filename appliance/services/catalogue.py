@@ -17,6 +17,7 @@ from appliance.rendering.transfer_functions import suitable_presets
 from appliance.services import removals
 from appliance.services.audit import AuditTrail, Recorded
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.travel import Place
 from appliance.services.volume_inputs import StoredVolume, volumes_of
 from appliance.storage import holdings, index
 from appliance.storage.database import Database, Transaction
@@ -154,16 +155,32 @@ class _Arranged:
     arrangement: Arrangement
     volumes: tuple[StoredVolume, ...]
     detail: SeriesDetail
+    positions: dict[tuple[InstanceUid, int], int]
+    """Where each frame comes among the slices."""
+
+    def at(self, position: int) -> tuple[StoredImage, int]:
+        """The image and the index of the frame at a position."""
+        ref = self.arrangement.slices[position]
+        return self.stored.images[ref.image_index], ref.frame_index
 
 
 class Catalogue:
     """Studies, series and images that are held."""
 
-    def __init__(self, store: InstanceStore, database: DatabaseThreads, node_id: UUID, trail: AuditTrail) -> None:
+    def __init__(
+        self,
+        store: InstanceStore,
+        database: DatabaseThreads,
+        node_id: UUID,
+        trail: AuditTrail,
+        forget: removals.Forget = removals.nothing_else,
+    ) -> None:
+        """``forget`` removes what was made of an instance that is deleted; called on a thread of the database."""
         self._store = store
         self._trail = trail
         self._database = database
         self._node_id = node_id
+        self._forget = forget
         self._arranged: OrderedDict[tuple[StudyUid, SeriesUid], _Arranged] = OrderedDict()
 
     async def study(self, study_uid: StudyUid) -> StudyDetail:
@@ -222,6 +239,14 @@ class Catalogue:
             raise NotDrawable("No series of the study has pictures", study_uid=study_uid)
         return found
 
+    def place_of(self, instance_uid: InstanceUid, frame_index: int) -> Place | None:
+        """Where a frame comes in its series, if somebody has asked for that lately; for whoever looks ahead."""
+        for (_, series_uid), series in reversed(self._arranged.items()):
+            position = series.positions.get((instance_uid, frame_index))
+            if position is not None:
+                return Place(series_uid, position, len(series.positions), series.at)
+        return None
+
     async def conflicts(self, *, limit: int, offset: int) -> ConflictList:
         """Bytes that came under the UID of an instance that is held, and are others; the newest first."""
         return await self._database.read(
@@ -270,7 +295,7 @@ class Catalogue:
         def delete(database: Database) -> None:
             keys, recorded = database.run(work)
             self._trail.tell(recorded)
-            removals.remove(self._store, database, keys)
+            removals.remove(self._store, database, keys, self._forget)
 
         await self._database.call(delete)
 
@@ -293,7 +318,11 @@ def _look(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, known: _A
     stored = index.stored_series(tx, study_uid, series_uid)
     arrangement = arranged([image.description for image in stored.images])
     volumes = volumes_of(stored, arrangement) if arrangement.volumes else ()
-    return _Arranged(stored, arrangement, volumes, _series_detail(held, stored, arrangement, volumes))
+    positions = {
+        (stored.images[ref.image_index].description.instance_uid, ref.frame_index): position
+        for position, ref in enumerate(arrangement.slices)
+    }
+    return _Arranged(stored, arrangement, volumes, _series_detail(held, stored, arrangement, volumes), positions)
 
 
 def _frames(series: _Arranged) -> list[StoredFrame]:

@@ -124,6 +124,10 @@ class Child:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
+    def prepare_next(self, settings: bytes) -> None:
+        """The next process, should this one end, begins with other settings."""
+        self._settings = settings
+
     async def ask(self, header: bytes, body: bytes = b"") -> Message:
         """The child's answer.
 

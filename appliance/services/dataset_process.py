@@ -15,12 +15,14 @@ import msgspec
 
 from appliance.domain.errors import ApplianceError, Damaged, NotAcceptable, Unavailable
 from appliance.domain.image import ImageDescription
+from appliance.domain.presentations import PresentationState
 from appliance.services.children import Child, Message, Request, serve_requests
 from appliance.services.parse_process import ParseLimits, allow_processor_time, limit
 from appliance.storage import bulk_data
 from appliance.storage.bulk_data import Place
 from appliance.storage.instances import InstanceReader, SpoolReference, open_spooled
 from appliance.storage.parsing import metadata, read_header
+from appliance.storage.presentation_states import presentation_of
 from appliance.storage.structure import DataSetLimits
 from appliance.storage.transcoding import decoded_frame, transcoded_head
 
@@ -48,9 +50,16 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
     image: ImageDescription
 
 
+class Present(msgspec.Struct, frozen=True, tag=True):
+    """What a presentation state wishes."""
+
+
+Wanted = Describe | Find | Head | Frame | Present
+
+
 class Question(msgspec.Struct, frozen=True):
     about: SpoolReference
-    wanted: Describe | Find | Head | Frame
+    wanted: Wanted
 
 
 class Datasets:
@@ -85,7 +94,11 @@ class Datasets:
         """One frame, counted from 0, native and little endian. Raises NotDrawable."""
         return (await self._ask(about, Frame(replace(image, frames=(image.frames[frame_index],))))).body
 
-    async def _ask(self, about: SpoolReference, wanted: Describe | Find | Head | Frame) -> Message:
+    async def presentation(self, about: SpoolReference) -> PresentationState:
+        """Raises NotDrawable for objects that are no presentation state that can be applied."""
+        return msgspec.msgpack.decode((await self._ask(about, Present())).header, type=PresentationState)
+
+    async def _ask(self, about: SpoolReference, wanted: Wanted) -> Message:
         question = msgspec.msgpack.encode(Question(about, wanted))
         async with self._turn:
             try:
@@ -115,9 +128,7 @@ def _prepare(settings: bytes) -> Callable[[Request], None]:
     return handle
 
 
-def _answered(
-    wanted: Describe | Find | Head | Frame, reader: InstanceReader, limits: DataSetLimits
-) -> tuple[bytes, bytes]:
+def _answered(wanted: Wanted, reader: InstanceReader, limits: DataSetLimits) -> tuple[bytes, bytes]:
     try:
         match wanted:
             case Describe():
@@ -129,6 +140,8 @@ def _answered(
                 return b"", transcoded_head(reader, target, image, limits)
             case Frame(image):
                 return b"", decoded_frame(image, 0, reader)
+            case Present():
+                return msgspec.msgpack.encode(presentation_of(read_header(reader, limits))), b""
     except ApplianceError:
         raise
     except Exception as error:

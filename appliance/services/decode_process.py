@@ -204,8 +204,10 @@ def _alone(description: ImageDescription, frame_index: int, reader: Readable) ->
     else:
         data = b"".join(reader.read_at(offset, length) for offset, length in frame.fragments)
         fragments = ((0, sum(length for _, length in frame.fragments)),)
-    only = FrameDescription(fragments, frame.first_bit)
-    return replace(description, frames=(only,), modality_lut=None, voi_luts=(), palette=None), data
+    only = FrameDescription(fragments, frame.first_bit, stream_index=frame.stream_index)
+    return replace(
+        description, frames=(only,), modality_lut=None, voi_luts=(), palette=None, presentation_lut=None
+    ), data
 
 
 class _Nursery:

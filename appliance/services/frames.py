@@ -1,8 +1,16 @@
-"""Decoded frames in a render process: read, decoded, kept while there is room."""
+"""Decoded frames in a render process: read, decoded, kept in memory while there is room, and on the disk where it pays.
+
+memory → disk (``storage.render_cache``: what is dearer to decode than to read) → store, and a worker that decodes
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import queue
+import threading
 import time
+from concurrent.futures import Future
 from typing import Any
 
 from numpy.typing import NDArray
@@ -10,8 +18,16 @@ from numpy.typing import NDArray
 from appliance.domain.image import StoredImage
 from appliance.domain.masks import Mask, has_mask, mask_of
 from appliance.services.byte_cache import ByteCache
-from appliance.storage.decoding import decode_frame, decode_overlay
+from appliance.services.decode_process import Decoders, is_decoded_apart
+from appliance.storage.decoding import decode_frame, decode_overlay, read_profile
 from appliance.storage.instances import InstanceStore
+from appliance.storage.render_cache import RenderCache, is_dear
+
+log = logging.getLogger(__name__)
+
+_KEEPING_BYTES = 128 * 1024**2
+"""Frames that wait to be written; more are not kept this time."""
+_NICENESS = 10
 
 
 class Stopwatch:
@@ -62,30 +78,94 @@ class _MeasuredReader:
 class Frames:
     """For any thread. Arrays that are handed out are shared: nobody writes into them."""
 
-    def __init__(self, store: InstanceStore, budget_bytes: int) -> None:
+    def __init__(
+        self, store: InstanceStore, budget_bytes: int, decoders: Decoders, cache: RenderCache | None = None
+    ) -> None:
         self._store = store
-        self._kept: ByteCache[tuple[str, int, int, int], NDArray[Any]] = ByteCache(budget_bytes)
+        self._decoders = decoders
+        self._cache = cache
+        self._keeper = _Keeper(cache, store) if cache else None
+        self._kept: ByteCache[_Key, NDArray[Any]] = ByteCache(budget_bytes)
+        self._being_made: dict[_Key, Future[NDArray[Any]]] = {}
+        self._lock = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
         return self._kept.size_bytes
 
-    def stored_values(self, image: StoredImage, frame_index: int, watch: Stopwatch) -> NDArray[Any]:
-        """The stored values of a frame (``storage.decoding``). Raises NotFound, Damaged and NotDrawable."""
-        frame = image.description.frames[frame_index]
-        key = (image.key, frame.fragments[0][0] if frame.fragments else 0, frame.first_bit, frame.stream_index)
-        kept = self._kept.get(key)
-        if kept is not None:
-            return kept
+    def stored_values(
+        self, image: StoredImage, frame_index: int, watch: Stopwatch, decoders: Decoders | None = None
+    ) -> NDArray[Any]:
+        """The stored values of a frame (``storage.decoding``), by others than the usual ``decoders`` if they are given.
+
+        Who wants a frame that is just being made waits for it. Raises NotFound, Damaged and NotDrawable.
+        """
+        key = _key(image, frame_index)
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None:
+                return kept
+            under_way = self._being_made.get(key)
+            mine: Future[NDArray[Any]] = Future()
+            if under_way is None:
+                self._being_made[key] = mine
+        if under_way is not None:
+            return under_way.result()
+        try:
+            values = self._made(image, frame_index, watch, decoders or self._decoders)
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        else:
+            self._kept.put(key, values, values.nbytes)
+            mine.set_result(values)
+            return values
+        finally:
+            with self._lock:
+                del self._being_made[key]
+
+    def make_ready(self, image: StoredImage, frame_index: int, decoders: Decoders) -> bool:
+        """A frame that is kept on the disk is there, decoded if it must be; False if it was already."""
+        if self._cache is None or not is_dear(image) or self._cache.has_frame(image, frame_index):
+            return False
+        # Not through memory, from which it would drive what somebody looks at.
+        self._made(image, frame_index, Stopwatch(), decoders)
+        return True
+
+    def has(self, image: StoredImage, frame_index: int) -> bool:
+        """Whether the frame is in memory."""
+        return self._kept.get(_key(image, frame_index)) is not None
+
+    def forget(self, key: str) -> None:
+        """Frames of the instance of this key are in memory no more."""
+        self._kept.forget(lambda kept: kept[0] == key)
+
+    def release_unused(self, for_s: float) -> None:
+        """What was not used for so long is in memory no more."""
+        self._kept.forget_unused(for_s)
+
+    def _made(self, image: StoredImage, frame_index: int, watch: Stopwatch, decoders: Decoders) -> NDArray[Any]:
         started = time.perf_counter()
+        cache = self._cache if is_dear(image) else None
+        if cache is not None:
+            values = cache.frame(image, frame_index)
+            started = watch.add("read", started)
+            if values is not None:
+                return values
+        about = image.description
         with self._store.open(image.key) as reader:
             started = watch.add("read", started)
             before_ms = watch.ms("read")
-            values: NDArray[Any] = decode_frame(image.description, frame_index, _MeasuredReader(reader, watch))
+            measured = _MeasuredReader(reader, watch)
+            if is_decoded_apart(about.transfer_syntax_uid):
+                values = decoders.decode(about, frame_index, measured)
+            else:
+                values = decode_frame(about, frame_index, measured)
         watch.add("decode", started)
         watch.take_off("decode", watch.ms("read") - before_ms)
         values.flags.writeable = False
-        self._kept.put(key, values, values.nbytes)
+        if cache is not None and self._keeper is not None:
+            self._keeper.keep(image, frame_index, values)
         return values
 
     def mask(self, image: StoredImage, frame_index: int, watch: Stopwatch) -> Mask | None:
@@ -101,3 +181,59 @@ class Frames:
             )
         watch.add("decode", started)
         return mask
+
+    def profile(self, image: StoredImage) -> bytes | None:
+        """The ICC profile of an image's colours, None without one. Raises NotFound and Damaged."""
+        if image.description.icc_profile is None:
+            return None
+        with self._store.open(image.key) as reader:
+            return read_profile(image.description, reader)
+
+
+_Key = tuple[str, int, int, int]
+
+
+def _key(image: StoredImage, frame_index: int) -> _Key:
+    frame = image.description.frames[frame_index]
+    return image.key, frame.fragments[0][0] if frame.fragments else 0, frame.first_bit, frame.stream_index
+
+
+class _Keeper:
+    """Writes decoded frames into the render cache, on a thread of its own, so that no picture waits for it."""
+
+    def __init__(self, cache: RenderCache, store: InstanceStore) -> None:
+        self._cache = cache
+        self._store = store
+        self._queue: queue.SimpleQueue[tuple[StoredImage, int, NDArray[Any]]] = queue.SimpleQueue()
+        self._waiting_bytes = 0
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="keeper", daemon=True).start()
+
+    def keep(self, image: StoredImage, frame_index: int, values: NDArray[Any]) -> None:
+        with self._lock:
+            if self._waiting_bytes + values.nbytes > _KEEPING_BYTES:
+                return
+            self._waiting_bytes += values.nbytes
+        self._queue.put((image, frame_index, values))
+
+    def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        self._cache.make_room()
+        while True:
+            image, frame_index, values = self._queue.get()
+            try:
+                self._cache.keep_frame(image, frame_index, values)
+                keep_only_of_stored(self._cache, self._store, image.key)
+            except Exception:  # the edge of the thread: one frame is not kept, the next may be
+                log.exception("a frame could not be kept")
+            with self._lock:
+                self._waiting_bytes -= values.nbytes
+
+
+def keep_only_of_stored(cache: RenderCache, store: InstanceStore, key: str) -> None:
+    """To be called after an entry was kept: the instance may have been deleted since it was read.
+
+    Whoever deletes removes the instance first and its entries then, so one of the two sees what the other did.
+    """
+    if not store.contains(key):
+        cache.forget(key)

@@ -7,6 +7,7 @@ whole volume for a while. What is not used any more gives way to what is.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.domain.errors import ApplianceError, NotDrawable
+from appliance.domain.errors import ApplianceError, NotDrawable, Unavailable
 from appliance.domain.geometry import Arrangement, LatticeSlice, VolumeGeometry, arranged
 from appliance.domain.grayscale import default_window, modality_values
 from appliance.domain.image import ImageDescription, StoredImage, StoredSeries, Window
@@ -42,6 +43,9 @@ log = logging.getLogger(__name__)
 _SHARE_OF_BUDGET = 0.35
 """Of the texture budget that the fine texture of one volume may take; the others and a second volume need the rest."""
 _NEARLY = 0.99
+_ROOM_WAIT_S = 5.0
+"""For pictures of other volumes that are being drawn; then one more is loaded, beyond the budget if need be."""
+_ROOM_LOOK_S = 0.01
 
 
 @dataclass(slots=True)
@@ -64,6 +68,8 @@ class LoadedVolume:
         self.series = series
         self.watch = Stopwatch()
         self.textures: VolumeTextures | None = None
+        self.generation = 0
+        """Of the context that the textures are in."""
         self.scale = TexelScale(0, 1, True)
         self.usual_window = Window(0.5, 1)
         self.loaded = 0
@@ -73,6 +79,8 @@ class LoadedVolume:
         self.refusal: ApplianceError | None = None
         self._waiting: list[Waiting] = []
         self._users = 0
+        self.used_at = time.monotonic()
+        """Seconds of the monotonic clock."""
         self._lock = threading.Lock()
 
     @property
@@ -111,6 +119,7 @@ class LoadedVolume:
     def done(self) -> None:
         with self._lock:
             self._users -= 1
+            self.used_at = time.monotonic()
 
     def when_ready(self, waiting: Waiting, wait_s: float) -> None:
         """``waiting`` is drawn as soon as the volume is as whole as it needs, or after ``wait_s`` with what is there."""
@@ -158,6 +167,7 @@ class LoadedVolumes:
         self._is_busy = is_busy
         self._volumes: OrderedDict[tuple[str, str], LoadedVolume] = OrderedDict()
         self._to_load: deque[LoadedVolume] = deque()
+        self.is_loading = False
         self._wake = threading.Condition()
         threading.Thread(target=self._run, name="volumes", daemon=True).start()
 
@@ -183,14 +193,39 @@ class LoadedVolumes:
             with self._wake:
                 self._wake.wait_for(lambda: self._to_load)
                 volume = self._to_load.pop()  # the newest: who asked for it is looking
+            self.is_loading = True
             try:
                 self._load(volume)
             except ApplianceError as error:
                 volume.refusal = error
                 with self._wake:
                     self._volumes.pop((volume.series.series_uid, volume.series.version), None)
+            self.is_loading = False
             volume.is_ended = True
             volume.release()
+
+    def release_unused(self, for_s: float) -> None:
+        """Volumes that nobody looked at for so long are given back."""
+        before = time.monotonic() - for_s
+        with self._wake:
+            given_back = [
+                self._volumes.pop(key)
+                for key, volume in list(self._volumes.items())
+                if volume.is_ended and not volume.is_used and volume.used_at < before
+            ]
+        self._free(given_back)
+
+    def forget_lost(self) -> None:
+        """The context is gone, and every volume that was in it. Those that are being loaded find out by themselves."""
+        with self._wake:
+            for key in [key for key, volume in self._volumes.items() if volume.is_ended]:
+                del self._volumes[key]
+
+    def _free(self, volumes: Sequence[LoadedVolume]) -> None:
+        for volume in volumes:
+            if volume.textures is not None:
+                with contextlib.suppress(Unavailable):  # gone with their context
+                    self._gl.run(_freeing(volume.textures), volume.generation)
 
     def _load(self, volume: LoadedVolume) -> None:
         arrangement = arranged([image.description for image in volume.series.images])
@@ -207,7 +242,7 @@ class LoadedVolumes:
         source = _Source(volume.series.images, arrangement, geometry, layout, self._frames)
         volume.scale, volume.usual_window = source.scale, source.usual_window()
         volume.count = layout.shape[0]
-        volume.textures = self._gl.run(lambda _: VolumeTextures(layout))
+        volume.generation, volume.textures = self._gl.run(lambda _: (self._gl.generation, VolumeTextures(layout)))
         self._fill(volume, source, Preparation(layout))
 
     def _fill(self, volume: LoadedVolume, source: _Source, preparation: Preparation) -> None:
@@ -216,23 +251,25 @@ class LoadedVolumes:
         first_pass = -(-volume.count // FIRST_STRIDE)
         for number, (first, count, texels) in enumerate(self._decoded(volume, source), 1):
             if texels is not None:
-                self._gl.run(_uploading(textures, first, count, texels))
+                self._gl.run(_uploading(textures, first, count, texels), volume.generation)
                 preparation.add(first, count, texels)
                 volume.loaded += 1
             elif number <= first_pass:
                 nothing = np.zeros(textures.layout.shape[1:], np.uint16)
-                self._gl.run(_uploading(textures, first, count, nothing))
+                self._gl.run(_uploading(textures, first, count, nothing), volume.generation)
             if number in {first_pass, volume.count}:
-                self._prepare(textures, preparation, stride=1 if number == volume.count else FIRST_STRIDE)
+                self._prepare(volume, preparation, stride=1 if number == volume.count else FIRST_STRIDE)
                 volume.is_drawable = True
                 volume.release()
         if volume.loaded == 0:
             raise NotDrawable("None of the images of the volume can be decoded.", key="volume-not-decodable")
 
-    def _prepare(self, textures: VolumeTextures, preparation: Preparation, *, stride: int) -> None:
+    def _prepare(self, volume: LoadedVolume, preparation: Preparation, *, stride: int) -> None:
+        textures = volume.textures
+        assert textures is not None
         half, blocks = preparation.half(), preparation.blocks()
         slopes = gradients(half, textures.layout, stride=max(1, stride // textures.layout.half_factors[0]))
-        self._gl.run(lambda _: textures.upload_prepared(half, slopes, blocks))
+        self._gl.run(lambda _: textures.upload_prepared(half, slopes, blocks), volume.generation)
 
     def _decoded(self, volume: LoadedVolume, source: _Source) -> Iterator[tuple[int, int, Texels | None]]:
         """(slice, for how many it stands, its texels or None where it cannot be decoded), coarse first."""
@@ -250,21 +287,30 @@ class LoadedVolumes:
                 future = self._decoders.submit(source.texels, following[0], volume.watch)
                 under_way.append((*following, future))
 
+    def _wait_for_pictures(self, wanted_bytes: int) -> None:
+        """What is being drawn cannot be given back: that is waited for, where the rest would not make room enough."""
+        until = time.monotonic() + _ROOM_WAIT_S
+        while self._drawn_bytes() + wanted_bytes > self._budget_bytes and time.monotonic() < until:
+            time.sleep(_ROOM_LOOK_S)
+
+    def _drawn_bytes(self) -> int:
+        with self._wake:
+            return sum(volume.size_bytes for volume in self._volumes.values() if volume.is_used)
+
     def _make_room(self, wanted_bytes: int) -> None:
         """The volumes that were not used for longest are given back until ``wanted_bytes`` more fit."""
+        self._wait_for_pictures(wanted_bytes)
         with self._wake:
             idle = [(key, each) for key, each in self._volumes.items() if each.is_ended and not each.is_used]
-            given_back: list[VolumeTextures] = []
+            given_back: list[LoadedVolume] = []
             size_bytes = self.size_bytes
             for key, volume in idle:
                 if size_bytes + wanted_bytes <= self._budget_bytes:
                     break
                 size_bytes -= volume.size_bytes
                 del self._volumes[key]
-                if volume.textures is not None:
-                    given_back.append(volume.textures)
-        for textures in given_back:
-            self._gl.run(_freeing(textures))
+                given_back.append(volume)
+        self._free(given_back)
 
 
 def _uploading(textures: VolumeTextures, first: int, count: int, texels: Texels) -> Callable[[Renderer], None]:

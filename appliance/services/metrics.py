@@ -62,10 +62,36 @@ class Metrics:
             ("vendor", "renderer", "version", "software"),
             registry=self.registry,
         )
+        self.contexts_lost = Gauge(
+            "appliance_opengl_contexts_lost", "Contexts that were lost and opened again", registry=self.registry
+        )
+        self.renderer_fallback = Gauge(
+            "appliance_renderer_fallback",
+            "1 where software draws because a graphics card failed",
+            registry=self.registry,
+        )
         self.helper_restarts = Gauge(
             "appliance_helper_restarts",
             "How often a helper process died and was started again",
             ("helper",),
+            registry=self.registry,
+        )
+        self.caches = Gauge(
+            "appliance_cache_bytes",
+            "Bytes that are kept so as not to make them again",
+            ("cache",),
+            registry=self.registry,
+        )
+        self.render_cache = Gauge(
+            "appliance_render_cache",
+            "Decoded frames and thumbnails on the disk, and what became of those who asked for them since the start",
+            ("what",),
+            registry=self.registry,
+        )
+        self.made_ready = Gauge(
+            "appliance_made_ready",
+            "Frames and pictures that were made before anybody asked, and what waits to be",
+            ("what",),
             registry=self.registry,
         )
 

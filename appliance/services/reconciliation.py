@@ -65,11 +65,18 @@ class Findings:
 class Reconciliation:
     """One comparison, in a task of its own."""
 
-    def __init__(self, store: InstanceStore, database: DatabaseThreads, ingest: Ingest) -> None:
+    def __init__(
+        self,
+        store: InstanceStore,
+        database: DatabaseThreads,
+        ingest: Ingest,
+        forget: removals.Forget = removals.nothing_else,
+    ) -> None:
         self.findings = Findings()
         self._store = store
         self._database = database
         self._ingest = ingest
+        self._forget = forget
         self._task: asyncio.Task[None] | None = None
         self._told_at = 0.0
 
@@ -88,7 +95,9 @@ class Reconciliation:
         began = time.time()
         self._told_at = time.monotonic()
         self.findings = Findings()
-        self._add(removed=await self._database.call(lambda database: removals.finish(self._store, database)))
+        self._add(
+            removed=await self._database.call(lambda database: removals.finish(self._store, database, self._forget))
+        )
         known = await self._compare_rows()
         await self._compare_files(known, began)
         self.findings = replace(self.findings, is_done=True)

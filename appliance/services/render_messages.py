@@ -9,6 +9,7 @@ import msgspec
 from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.views import FilmView, PlaneView, SliceView, StoredValues, VolumeFilmView, VolumeView
 from appliance.storage.instances import StoreSettings
+from appliance.storage.render_cache import CacheFigures
 
 SERIES_UNKNOWN = "series-unknown"
 """Key of the refusal of a process that was not told of the series, or was started again since."""
@@ -24,9 +25,21 @@ class RenderSettings(msgspec.Struct, frozen=True):
     frame_cache_bytes: int
     texture_cache_bytes: int
     settled_wait_s: float
+    floor_bytes: int
+    render_cache_directory: str
+    render_cache_bytes: int
+    """0 for none."""
+    processes: int
+    """That share the render cache."""
+    idle_release_s: float
+    decode_memory_bytes: int
+    software_only: bool = False
+    """A graphics card is left alone, because processes that used it died."""
 
     def store(self) -> StoreSettings:
-        return StoreSettings(Path(self.store_directory), Path(self.key_file) if self.key_file else None)
+        return StoreSettings(
+            Path(self.store_directory), Path(self.key_file) if self.key_file else None, self.floor_bytes
+        )
 
 
 class DrawSlice(msgspec.Struct, frozen=True, tag=True):
@@ -35,6 +48,30 @@ class DrawSlice(msgspec.Struct, frozen=True, tag=True):
     viewer: str
     image: StoredImage
     view: SliceView
+    is_kept: bool = False
+    """Whether the picture itself is kept on the disk: a thumbnail."""
+
+
+class MakeReady(msgspec.Struct, frozen=True, tag=True):
+    """Of what came in, when there is nothing else to do: the frame decoded, and with a view its picture. Answered when it is."""
+
+    image: StoredImage
+    view: SliceView | None = None
+
+
+class MakeReadyAhead(msgspec.Struct, frozen=True, tag=True):
+    """Frames that a viewer is about to want, the next first, each the only one of its image. Answered at once."""
+
+    viewer: str
+    images: tuple[StoredImage, ...]
+    anew: bool
+    """Whether what was ahead of him before is not any more."""
+
+
+class Forget(msgspec.Struct, frozen=True, tag=True):
+    """Instances that are deleted: nothing of them stays in memory."""
+
+    keys: tuple[str, ...]
 
 
 class DrawFilm(msgspec.Struct, frozen=True, tag=True):
@@ -74,7 +111,18 @@ class TellState(msgspec.Struct, frozen=True, tag=True):
     pass
 
 
-Ask = DrawSlice | DrawFilm | DrawPlane | DrawVolume | DrawVolumeFilm | KnowSeries | TellState
+Ask = (
+    DrawSlice
+    | DrawFilm
+    | DrawPlane
+    | DrawVolume
+    | DrawVolumeFilm
+    | KnowSeries
+    | TellState
+    | MakeReady
+    | MakeReadyAhead
+    | Forget
+)
 
 
 class PictureHead(msgspec.Struct, frozen=True):
@@ -102,3 +150,11 @@ class ProcessState(msgspec.Struct, frozen=True):
     largest_volume_side: int
     frame_cache_bytes: int
     texture_cache_bytes: int
+    render_cache: CacheFigures
+    made_ahead: int
+    """Frames and pictures that were made before anybody asked."""
+    waiting_ahead: int
+    decoder_deaths: int
+    contexts_lost: int
+    fallback: str
+    """Why software draws where there is, or was, a graphics card; empty where it does not."""

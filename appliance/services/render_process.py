@@ -3,29 +3,36 @@
     main thread      takes requests and puts them into queues
     slice workers    a slice each: read, decode, draw, encode, answer; viewers in turn, the newest first
     volume thread    loads volumes in the background (``loaded_volumes``)
+    ahead            makes ready what is about to be wanted, and what came in, while nobody waits (``spare_time``)
+    keeper           writes decoded frames into the render cache (``frames``)
     gl thread        owns the context (``gl_thread``)
     films            draws and encodes moving pictures, one at a time
     encoders         encode planes and volumes, so that the next can be drawn meanwhile
 
-What nobody waits for any more is dropped before it is begun.
+What nobody waits for any more is dropped before it is begun. Compressed frames are decoded in processes of their own
+(``decode_process``): some for what is wanted, one of low priority for what is made ahead.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
+import os
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance import domain, rendering
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable, TooLarge
 from appliance.domain.grayscale import chosen_window
 from appliance.domain.image import StoredImage, StoredSeries, Window
@@ -39,6 +46,7 @@ from appliance.domain.views import (
     VolumeView,
 )
 from appliance.rendering.annotations import annotated
+from appliance.rendering.colours import in_srgb
 from appliance.rendering.encoders import encode, media_types
 from appliance.rendering.films import film_types, opened_film
 from appliance.rendering.renderer import Renderer
@@ -47,8 +55,9 @@ from appliance.rendering.stored_values import encoded_values
 from appliance.rendering.transfer_functions import transfer_function_of
 from appliance.services import journal
 from appliance.services.children import Request, serve_requests
+from appliance.services.decode_process import DecodeLimits, Decoders
 from appliance.services.fair_queue import FairQueue
-from appliance.services.frames import Frames, Stopwatch
+from appliance.services.frames import Frames, Stopwatch, keep_only_of_stored
 from appliance.services.gl_thread import GlThread
 from appliance.services.loaded_volumes import LoadedVolume, LoadedVolumes, Waiting
 from appliance.services.render_messages import (
@@ -59,12 +68,18 @@ from appliance.services.render_messages import (
     DrawSlice,
     DrawVolume,
     DrawVolumeFilm,
+    Forget,
     KnowSeries,
+    MakeReady,
+    MakeReadyAhead,
     PictureHead,
     ProcessState,
     RenderSettings,
 )
+from appliance.services.spare_time import SpareTime
 from appliance.storage.instances import open_store
+from appliance.storage.render_cache import CacheFigures, RenderCache
+from appliance.storage.sealing import MasterKeys
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +96,9 @@ _FEWEST_INTERACTIVE_PIXELS = 96 * 96
 _FIRST_GUESS_MS_PER_PIXEL = 60.0 / (256 * 256)
 _FORGETTING = 0.5
 """Weight of the newest frame in what a pixel is held to cost."""
+_AHEAD_NICENESS = 10
+_LONGEST_LOOK_S = 30.0
+"""From one look for what is idle to the next."""
 
 
 class RenderProcess:
@@ -88,17 +106,24 @@ class RenderProcess:
 
     def __init__(self, settings: RenderSettings) -> None:
         self._settings = settings
-        self._gl = GlThread()
-        self._frames = Frames(open_store(settings.store()), settings.frame_cache_bytes)
+        self._gl = GlThread(software_only=settings.software_only, on_lost=self._forget_lost)
+        self._store = open_store(settings.store())
+        self._cache = _opened_cache(settings, self._store.keys)
+        limits = DecodeLimits(memory_bytes=settings.decode_memory_bytes)
+        # As many as there are threads that may want a frame at once: slices, and volumes.
+        self._decoders = Decoders(2 * settings.decoder_threads, limits)
+        self._decoders.start()
+        self._patient_decoders = Decoders(1, limits, niceness=_AHEAD_NICENESS)
+        self._frames = Frames(self._store, settings.frame_cache_bytes, self._decoders, self._cache)
         self._slices: FairQueue[tuple[Request, DrawSlice]] = FairQueue()
-        self._busy = 0
-        self._busy_lock = threading.Lock()
+        self._spare: SpareTime[Callable[[], None]] = SpareTime(lambda: self._volumes.is_loading)
+        self._made_ahead = 0
         self._volumes = LoadedVolumes(
             self._frames,
             self._gl,
             budget_bytes=settings.texture_cache_bytes,
             threads=settings.decoder_threads,
-            is_busy=lambda: self._busy > 0,
+            is_busy=lambda: self._spare.is_busy,
         )
         self._encoders = ThreadPoolExecutor(settings.encoder_threads, thread_name_prefix="encoder")
         # One at a time and not by the slice workers, which somebody waits for picture by picture.
@@ -107,12 +132,13 @@ class RenderProcess:
         self._ms_per_pixel: dict[str, float] = {}
         for number in range(settings.decoder_threads):
             threading.Thread(target=self._draw_slices, name=f"slices-{number}", daemon=True).start()
+        threading.Thread(target=self._make_ahead, name="ahead", daemon=True).start()
+        threading.Thread(target=self._release_idle, name="idle", daemon=True).start()
 
     def handle(self, request: Request) -> None:
         ask = msgspec.msgpack.decode(request.message.header, type=Ask)
         if isinstance(ask, DrawSlice):
-            with self._busy_lock:
-                self._busy += 1
+            self._spare.begin()
             self._slices.put(ask.viewer, (request, ask))
         elif isinstance(ask, DrawFilm):
             self._films.submit(_answered, request, lambda: self._film(request, ask))
@@ -121,13 +147,26 @@ class RenderProcess:
             series = [self._known(version) for version in ask.versions]
             self._films.submit(_answered, request, lambda: self._volume_film(request, ask, series))
         elif isinstance(ask, DrawPlane | DrawVolume):
+            self._spare.touch()
             self._wait_for_volume(request, ask)
         elif isinstance(ask, KnowSeries):
             self._know(ask.series)
             request.answer(b"")
+        elif isinstance(ask, MakeReady):
+            self._spare.put_new(lambda: self._make_ready(request, ask))
+        elif isinstance(ask, MakeReadyAhead):
+            self._spare.put_ahead(ask.viewer, [self._decoding(image) for image in ask.images], anew=ask.anew)
+            request.answer(b"")
+        elif isinstance(ask, Forget):
+            for key in ask.keys:
+                self._frames.forget(key)
+            request.answer(b"")
         else:
             # The context may still be opening: not on this thread.
             self._encoders.submit(lambda: request.answer(msgspec.msgpack.encode(self._state())))
+
+    def _forget_lost(self) -> None:
+        self._volumes.forget_lost()
 
     def _know(self, series: StoredSeries) -> None:
         self._series[series.version] = series
@@ -148,6 +187,12 @@ class RenderProcess:
             largest_volume_side=info.largest_volume_side,
             frame_cache_bytes=self._frames.size_bytes,
             texture_cache_bytes=self._volumes.size_bytes,
+            render_cache=self._cache.figures if self._cache else CacheFigures(),
+            made_ahead=self._made_ahead,
+            waiting_ahead=self._spare.waiting,
+            decoder_deaths=self._decoders.deaths + self._patient_decoders.deaths,
+            contexts_lost=self._gl.contexts_lost,
+            fallback=self._gl.fallback,
         )
 
     # Slices
@@ -159,26 +204,37 @@ class RenderProcess:
                 if not request.is_cancelled:
                     _answered(request, lambda request=request, ask=ask: self._slice(request, ask))  # type: ignore[misc]
             finally:
-                with self._busy_lock:
-                    self._busy -= 1
+                self._spare.end()
 
-    def _slice(self, request: Request, ask: DrawSlice) -> None:
+    def _slice(self, request: Request, ask: DrawSlice, decoders: Decoders | None = None) -> None:
+        if ask.is_kept and self._answer_kept(request, ask):
+            return
         watch = Stopwatch()
         if ask.view.encoding.media_type == STORED_VALUES:
             self._stored_values(request, ask, watch)
             return
-        pixels, window = self._frame(ask.image, 0, ask.view, watch)
-        _encode_and_answer(request, pixels, ask.view.encoding, watch, _Standing(window))
+        pixels, window = self._frame(ask.image, 0, ask.view, watch, decoders)
+        made = _encode_and_answer(request, pixels, ask.view.encoding, watch, _Standing(window))
+        if ask.is_kept and made is not None:
+            self._keep_picture(ask, *made)
 
     def _frame(
-        self, stored_image: StoredImage, frame_index: int, view: SliceView, watch: Stopwatch
+        self,
+        stored_image: StoredImage,
+        frame_index: int,
+        view: SliceView,
+        watch: Stopwatch,
+        decoders: Decoders | None = None,
     ) -> tuple[Pixels, Window | None]:
         """One frame, drawn; and the window through which it is seen."""
         image = stored_image.description
         plan = planned(image, view)
-        stored = self._frames.stored_values(stored_image, frame_index, watch)
+        stored = self._frames.stored_values(stored_image, frame_index, watch, decoders)
         mask = self._frames.mask(stored_image, frame_index, watch) if view.layers else None
+        profile = self._frames.profile(stored_image)
         started = time.perf_counter()
+        if profile:
+            stored, image = in_srgb(stored, image, profile)
         window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
         view = replace(view, window=window)
         if plan.is_exact and self._gl.renderer.info.is_software:
@@ -216,6 +272,69 @@ class RenderProcess:
         head = PictureHead(view.encoding.media_type, size, watch.stages(), 1.0, False, first)
         request.answer(msgspec.msgpack.encode(head), body)
 
+    def _answer_kept(self, request: Request, ask: DrawSlice) -> bool:
+        """Whether the picture was on the disk and is the answer."""
+        started = time.perf_counter()
+        kept = self._cache.picture(ask.image.key, _picture_name(ask)) if self._cache else None
+        if kept is None:
+            return False
+        head, body = msgspec.msgpack.decode(kept, type=tuple[PictureHead, bytes])
+        read_ms = round((time.perf_counter() - started) * 1000, 3)
+        request.answer(msgspec.msgpack.encode(msgspec.structs.replace(head, stages_ms=(("read", read_ms),))), body)
+        return True
+
+    def _keep_picture(self, ask: DrawSlice, head: PictureHead, body: bytes) -> None:
+        if self._cache is not None:
+            self._cache.keep_picture(ask.image.key, _picture_name(ask), msgspec.msgpack.encode((head, body)))
+            keep_only_of_stored(self._cache, self._store, ask.image.key)
+
+    # Ahead of being asked
+
+    def _make_ahead(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _AHEAD_NICENESS)
+        while True:
+            work = self._spare.take()
+            try:
+                work()
+            except ApplianceError as error:
+                log.info("a frame could not be made ready: %s", error.message)  # who asks for it is told
+            except Exception:  # the edge of the task
+                log.exception("a frame could not be made ready")
+
+    def _make_ready(self, request: Request, ask: MakeReady) -> None:
+        if not request.is_cancelled:
+            _answered(request, lambda: self._made_ready(request, ask))
+
+    def _made_ready(self, request: Request, ask: MakeReady) -> None:
+        if ask.view is None:
+            self._made_ahead += self._frames.make_ready(ask.image, 0, self._patient_decoders)
+            request.answer(b"")
+            return
+        wanted = DrawSlice("", ask.image, ask.view, is_kept=True)
+        if self._cache is None or self._cache.has_picture(ask.image.key, _picture_name(wanted)):
+            request.answer(b"")
+            return
+        self._slice(request, wanted, self._patient_decoders)
+        self._made_ahead += 1
+
+    def _decoding(self, image: StoredImage) -> Callable[[], None]:
+        """What has the only frame of ``image`` in memory."""
+
+        def work() -> None:
+            if not self._frames.has(image, 0):
+                # By the workers of what is wanted: it will be in a moment.
+                self._frames.stored_values(image, 0, Stopwatch())
+                self._made_ahead += 1
+
+        return work
+
+    def _release_idle(self) -> None:
+        idle_s = self._settings.idle_release_s
+        while True:
+            time.sleep(min(idle_s / 4, _LONGEST_LOOK_S))
+            self._frames.release_unused(idle_s)
+            self._volumes.release_unused(idle_s)
+
     def _stored_values(self, request: Request, ask: DrawSlice, watch: Stopwatch) -> None:
         stored = self._frames.stored_values(ask.image, 0, watch)
         started = time.perf_counter()
@@ -237,7 +356,13 @@ class RenderProcess:
         def work(renderer: Renderer, volume: LoadedVolume) -> None:
             try:
                 if not request.is_cancelled:
+                    self._gl.check(volume.generation)
                     self._picture(request, ask, renderer, volume)
+            except ApplianceError:
+                raise
+            except Exception:
+                self._gl.check(volume.generation)  # a context that is lost explains all other errors
+                raise
             finally:
                 volume.done()
 
@@ -259,6 +384,7 @@ class RenderProcess:
         pixels, window = self._drawn(request, ask.view, renderer, volume)
         if pixels is None:
             return
+        self._gl.check(volume.generation)
         watch.add("draw", started)
         is_coarse = volume.is_coarse
         if isinstance(ask, DrawVolume) and ask.view.interactive:
@@ -326,7 +452,10 @@ class RenderProcess:
 
         def draw(renderer: Renderer) -> None:
             try:
-                drawn.set_result(self._drawn(request, view, renderer, volume))
+                self._gl.check(volume.generation)
+                pixels, window = self._drawn(request, view, renderer, volume)
+                self._gl.check(volume.generation)
+                drawn.set_result((pixels, window))
             except Exception as error:  # handed to the thread of the film, which answers
                 drawn.set_exception(error)
             finally:
@@ -429,9 +558,10 @@ def _turned(pixels: Pixels, view: SliceView) -> Pixels:
 
 def _encode_and_answer(
     request: Request, pixels: NDArray[Any], encoding: Encoding, watch: Stopwatch, standing: _Standing
-) -> None:
+) -> tuple[PictureHead, bytes] | None:
+    """The picture that was the answer; None if nobody waited for it any more."""
     if request.is_cancelled:
-        return
+        return None
     started = time.perf_counter()
     body = encode(pixels, encoding)
     watch.add("encode", started)
@@ -446,9 +576,40 @@ def _encode_and_answer(
         standing.reduction,
     )
     request.answer(msgspec.msgpack.encode(head), body)
+    return head, body
 
 
-def _answered(request: Request, work: Callable[[], None]) -> None:
+def _opened_cache(settings: RenderSettings, keys: MasterKeys | None) -> RenderCache | None:
+    if not settings.render_cache_bytes:
+        return None
+    return RenderCache(
+        Path(settings.render_cache_directory),
+        keys,
+        budget_bytes=settings.render_cache_bytes,
+        floor_bytes=settings.floor_bytes,
+        writers=settings.processes,
+    )
+
+
+def _picture_name(ask: DrawSlice) -> str:
+    """All that the picture depends on, beside the frame's bytes."""
+    return hashlib.sha256(_PROGRAM + msgspec.msgpack.encode((ask.image.description, ask.view))).hexdigest()
+
+
+def _program() -> bytes:
+    """Another one for each program that draws: pictures from before a mended shader are not met again."""
+    digest = hashlib.sha256()
+    for package in (domain, rendering):
+        for file in sorted(Path(package.__path__[0]).rglob("*")):
+            if file.suffix in {".py", ".glsl"}:
+                digest.update(file.read_bytes())
+    return digest.digest()
+
+
+_PROGRAM = _program()
+
+
+def _answered(request: Request, work: Callable[[], object]) -> None:
     """``work`` is done, and what it refuses is the answer. An error that nobody foresaw costs one picture, not all."""
     try:
         work()

@@ -29,7 +29,6 @@ from appliance.storage.transfer_syntaxes import (
     Codec,
     reason_without_codec,
 )
-from appliance.storage.video import decode_video_frame
 
 Pixels = NDArray[np.generic]
 
@@ -70,6 +69,9 @@ def decode_frame(description: ImageDescription, frame_index: int, reader: Readab
     if description.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
         reader = inflated_object(reader)
     if codec is Codec.VIDEO:
+        # Only here: FFmpeg is large, and every helper process that never sees a video would wait for it at its start.
+        from appliance.storage.video import decode_video_frame
+
         return decode_video_frame(form, frame, reader)
     data = _frame_bytes(codec, frame, reader)
     return _in_rgb(codec, form, data, _masked(form, _decoded(codec, form, frame, data)))
@@ -100,6 +102,15 @@ def decode_overlay(
     if len(bits) < count:
         raise NotDrawable(f"an overlay of {len(bits)} bits, expected {count}", key="overlay-damaged")
     return bits.reshape(overlay.rows, overlay.columns).astype(np.bool_)
+
+
+def read_profile(description: ImageDescription, reader: Readable) -> bytes | None:
+    """The ICC profile of an image's colours, None without one."""
+    if description.icc_profile is None:
+        return None
+    if description.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
+        reader = inflated_object(reader)
+    return reader.read_at(*description.icc_profile)
 
 
 def _codec(description: ImageDescription) -> Codec:

@@ -195,23 +195,31 @@ def overlays(ds: Dataset, form: PixelFormat, frame_count: int) -> list[tuple[Ove
 _MOST_OVERLAY_SIDE = 65535
 
 
-def _overlay(ds: Dataset, group: int, form: PixelFormat) -> Overlay | None:
+def overlay_geometry(ds: Dataset, group: int) -> Overlay | None:
+    """An overlay without its bits; None where its size is missing or wrong."""
     rows, columns = _overlay_number(ds, group, 0x0010), _overlay_number(ds, group, 0x0011)
     if not rows or not columns or not 0 < rows <= _MOST_OVERLAY_SIDE or not 0 < columns <= _MOST_OVERLAY_SIDE:
         return None
     origin = _overlay_numbers(ds, group, 0x0050)
     first_row, first_column = (origin[0] - 1, origin[1] - 1) if len(origin) == 2 else (0, 0)
+    return Overlay(rows, columns, first_row, first_column, group=group)
+
+
+def _overlay(ds: Dataset, group: int, form: PixelFormat) -> Overlay | None:
+    overlay = overlay_geometry(ds, group)
+    if overlay is None:
+        return None
     raw = ds.get_item(Tag(group, 0x3000))
     if raw is not None:
         offset, length = getattr(raw, "value_tell", None), len(raw.value or b"")
-        if offset is None or length < (rows * columns + 7) // 8:
+        if offset is None or length < (overlay.rows * overlay.columns + 7) // 8:
             return None
-        return Overlay(rows, columns, first_row, first_column, (int(offset), length))
+        return replace(overlay, place=(int(offset), length))
     bit = _overlay_number(ds, group, 0x0102)
     is_beside = bit is not None and 0 <= bit < form.bits_allocated and not 0 <= form.high_bit - bit < form.bits_stored
-    if not is_beside or (rows, columns) != (form.rows, form.columns) or form.samples_per_pixel != 1:
+    if not is_beside or (overlay.rows, overlay.columns) != (form.rows, form.columns) or form.samples_per_pixel != 1:
         return None
-    return Overlay(rows, columns, first_row, first_column, embedded_bit=bit)
+    return replace(overlay, embedded_bit=bit)
 
 
 def _overlay_of_frame(overlay: Overlay, number: int) -> Overlay | None:
@@ -248,6 +256,12 @@ def palette(ds: Dataset) -> tuple[LookUpTable, LookUpTable, LookUpTable]:
     """The three tables of Palette Color (C.7.6.3.1.5, segmented ones C.7.9.2). Raises NotDrawable if one is missing."""
     red, green, blue = (_palette_table(ds, colour) for colour in ("Red", "Green", "Blue"))
     return red, green, blue
+
+
+def icc_profile(ds: Dataset) -> bytes:
+    """The profile of the image's colours, of the data set or of its first optical path (C.11.15); empty without one."""
+    paths = items_of(ds, "OpticalPathSequence")
+    return bytes_of(ds, "ICCProfile") or next((found for item in paths if (found := bytes_of(item, "ICCProfile"))), b"")
 
 
 def _side(ds: Dataset, keyword: str) -> int:
@@ -290,11 +304,11 @@ def _of_data_set(ds: Dataset, frame_count: int) -> list[FrameAttributes]:
         _positive(ds, "SliceThickness"),
     )
     slope, intercept = _rescale(ds)
-    windows = _windows(ds)
+    of_file = windows(ds)
     offsets = numbers_of(ds, "GridFrameOffsetVector")
     planes = _offset_planes(plane, offsets) if len(offsets) == frame_count > 1 else [plane] * frame_count
     covering = shutter(ds)
-    return [FrameAttributes(one, slope, intercept, windows, covering) for one in planes]
+    return [FrameAttributes(one, slope, intercept, of_file, covering) for one in planes]
 
 
 def _offset_planes(plane: FramePlane, offsets: Sequence[float]) -> list[FramePlane]:
@@ -331,7 +345,7 @@ def _of_groups(ds: Dataset, shared: Dataset, own: Dataset) -> FrameAttributes:
     )
     slope, intercept = _rescale(group("PixelValueTransformationSequence"))
     covering = shutter(group("FrameDisplayShutterSequence"))
-    return FrameAttributes(plane, slope, intercept, _windows(group("FrameVOILUTSequence")), covering)
+    return FrameAttributes(plane, slope, intercept, windows(group("FrameVOILUTSequence")), covering)
 
 
 def _functional(ds: Dataset, keyword: str) -> list[Dataset]:
@@ -374,7 +388,7 @@ def _rescale(ds: Dataset) -> tuple[float, float]:
     return slope or 1.0, intercept or 0.0
 
 
-def _windows(ds: Dataset) -> tuple[Window, ...]:
+def windows(ds: Dataset) -> tuple[Window, ...]:
     """Windows with a width that their function allows (C.11.2.1.2, C.11.2.1.3)."""
     function = _FUNCTIONS.get(text_of(ds, "VOILUTFunction").upper(), "linear")
     explanations = texts_of(ds, "WindowCenterWidthExplanation")

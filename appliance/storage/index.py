@@ -15,7 +15,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from peewee import BigIntegerField, BlobField, CompositeKey, IntegerField, TextField
+from peewee import BigIntegerField, BlobField, CompositeKey, IntegerField, TextField, fn
 
 from appliance.domain.changes import PatientAsHeld, PatientNumber, StudyGone, StudyHeld
 from appliance.domain.errors import NotDrawable, NotFound
@@ -103,7 +103,7 @@ class InstanceRow(Table):
     frame_count = IntegerField()
     image = BlobField(null=True)
     not_drawable_reason = TextField(null=True)
-    received_at = TextField()
+    received_at = TextField(index=True)
     bits_allocated = IntegerField(null=True)
     preamble = TextField(null=True)
     missing_since = TextField(null=True)
@@ -181,12 +181,17 @@ def _keep_conflicts_apart(tx: Transaction) -> None:
     tx.create_tables(ConflictRow, RemovalRow)
 
 
+def _find_by_time(tx: Transaction) -> None:
+    tx.create_tables(InstanceRow)
+
+
 MIGRATIONS = (
     Migration(1, "studies, series, instances, conflicts, outbox", _create),
     Migration(2, "columns and metadata for DICOMweb", _make_searchable),
     Migration(3, "bytes of conflicts, removals, preambles, what is missing", _keep_conflicts_apart),
     Migration(4, "one outbox for all roles", lambda tx: unite(tx, OUTBOX.role)),
     Migration(5, "other patient ids", lambda tx: tx.add_columns(StudyRow.other_ids)),
+    Migration(6, "an index of the time at which instances came", _find_by_time),
 )
 
 
@@ -430,6 +435,16 @@ def forget_removal(tx: Transaction, key: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedSeries:
+    """A series of which something came."""
+
+    study_uid: StudyUid
+    series_uid: SeriesUid
+    last_at: str
+    """When the newest of it came, ISO 8601 in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeptRow:
     """One row that refers to bytes."""
 
@@ -490,6 +505,19 @@ def mark_missing(tx: Transaction, key: str, *, missing: bool) -> None:
 
 def instance_count(tx: Transaction) -> int:
     return tx.count(InstanceRow.select(InstanceRow.instance_uid))
+
+
+def received_since(tx: Transaction, since: str, *, limit: int) -> tuple[ReceivedSeries, ...]:
+    """Series of which instances came at ``since`` (ISO 8601, UTC) or later, the newest first."""
+    last = fn.MAX(InstanceRow.received_at)
+    rows = tx.rows(
+        InstanceRow.select(InstanceRow.study_uid, InstanceRow.series_uid, last.alias("last"))
+        .where(InstanceRow.received_at >= since)
+        .group_by(InstanceRow.study_uid, InstanceRow.series_uid)
+        .order_by(last.desc())
+        .limit(limit)
+    )
+    return tuple(ReceivedSeries(StudyUid(row.study_uid), SeriesUid(row.series_uid), row.last) for row in rows)
 
 
 # Looking

@@ -69,6 +69,8 @@ _LONGEST_ELEMENT_BYTES = 64 * 1024 * 1024
 _OTHER_IDS = 16
 """Items of Other Patient IDs Sequence that are taken; nobody has more numbers that matter."""
 _LONGEST_INFLATED_BYTES = 512 * 1024 * 1024
+_SHORTEST_PROFILE_BYTES = 128
+"""The head of an ICC profile."""
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_KINDS: dict[int, PixelKind] = {0x7FE00008: "float", 0x7FE00009: "double", 0x7FE00010: "integer"}
 _USUAL_LIMITS = DataSetLimits()
@@ -314,6 +316,7 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
     attributes = image_module.frame_attributes(ds, frame_count)
     overlays = image_module.overlays(ds, form, frame_count)
     modality = text_of(ds, "Modality").upper()
+    is_palette = form.photometric_interpretation == "PALETTE COLOR"
     return ImageDescription(
         instance_uid,
         sop_class_uid,
@@ -338,14 +341,24 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
         image_module.value_unit(ds, modality),
         image_module.modality_lut(ds),
         image_module.voi_luts(ds),
-        image_module.palette(ds) if form.photometric_interpretation == "PALETTE COLOR" else None,
+        image_module.palette(ds) if is_palette else None,
         text_of(ds, "PresentationLUTShape").upper() == "INVERSE",
         text_of(ds, "LossyImageCompression") == "01",
         text_of(ds, "FrameOfReferenceUID") or None,
         integer_of(ds, "InstanceNumber"),
         number_of(ds, "FrameTime"),
         image_module.presentation_lut(ds),
+        _profile_place(header, pixels) if form.samples_per_pixel == 3 or is_palette else None,
     )
+
+
+def _profile_place(header: Header, pixels: PixelElement) -> tuple[int, int] | None:
+    """Where the ICC profile lies; looked for by its bytes, since pydicom does not tell it of items in sequences."""
+    profile = image_module.icc_profile(header.ds)
+    if len(profile) < _SHORTEST_PROFILE_BYTES or pixels.offset > _LONGEST_ELEMENT_BYTES:
+        return None
+    offset = header.content.read_at(0, pixels.offset).find(profile)
+    return (offset, len(profile)) if offset >= 0 else None
 
 
 def _frame_count(ds: Dataset) -> int:

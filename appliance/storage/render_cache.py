@@ -35,6 +35,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import imagecodecs
 import msgspec
 import numpy as np
@@ -43,14 +44,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from appliance.domain.errors import Damaged
-from appliance.domain.image import StoredImage
-from appliance.storage import decoding, stream, transfer_syntaxes
+from appliance.domain.image import FrameDescription, StoredImage
+from appliance.storage import decoding, stream, transfer_syntaxes, video
 from appliance.storage.sealing import KEY_BYTES, MasterKeys
 from appliance.storage.transfer_syntaxes import CODECS, DEFLATED_EXPLICIT_LITTLE_ENDIAN, Codec
 
 Pixels = NDArray[np.generic]
 
-_DEAR = frozenset({Codec.JPEG_LOSSLESS, Codec.JPEG_LS, Codec.JPEG_2000, Codec.HTJ2K, Codec.JPEG_XL})
+_DEAR = frozenset({Codec.JPEG_LOSSLESS, Codec.JPEG_LS, Codec.JPEG_2000, Codec.HTJ2K, Codec.JPEG_XL, Codec.VIDEO})
 """Measured (docs/rendering.md): an entry of 512 x 512 of 16 bits is read, unsealed and unpacked in 0.4 ms.
 
 Those take 1.6 to 100 ms and more to decode; RLE, JPEG of 8 or 12 bits and deflated frames 0.3 to 1 ms, for which more
@@ -327,8 +328,12 @@ def _frame_name(image: StoredImage, frame_index: int) -> bytes:
     about = image.description
     frame = about.frames[frame_index]
     return b"frame " + msgspec.msgpack.encode(
-        (_DECODER, image.key, about.transfer_syntax_uid, about.pixel_format, frame.fragments, frame.first_bit)
+        (_DECODER, image.key, about.transfer_syntax_uid, about.pixel_format, *_place(frame))
     )
+
+
+def _place(frame: FrameDescription) -> tuple[object, ...]:
+    return frame.fragments, frame.first_bit, frame.stream_index
 
 
 def _picture_name(key: str, name: str) -> bytes:
@@ -337,8 +342,8 @@ def _picture_name(key: str, name: str) -> bytes:
 
 def _decoder() -> bytes:
     """Another one for each program that decodes: values from before a mended decoder are not met again."""
-    digest = hashlib.sha256(imagecodecs.__version__.encode())
-    for module in (decoding, transfer_syntaxes, stream):
+    digest = hashlib.sha256(f"{imagecodecs.__version__} {av.__version__}".encode())
+    for module in (decoding, transfer_syntaxes, stream, video):
         assert module.__file__ is not None, "a module of a file"
         digest.update(Path(module.__file__).read_bytes())
     return digest.digest()[:_NAME_BYTES]

@@ -45,6 +45,8 @@ CODECS: dict[str, Codec] = {
     "1.2.840.10008.1.2.4.81": Codec.JPEG_LS,
     "1.2.840.10008.1.2.4.90": Codec.JPEG_2000,
     "1.2.840.10008.1.2.4.91": Codec.JPEG_2000,
+    "1.2.840.10008.1.2.4.92": Codec.JPEG_2000,  # part 2, as far as a frame has its own components and no others
+    "1.2.840.10008.1.2.4.93": Codec.JPEG_2000,
     "1.2.840.10008.1.2.4.201": Codec.HTJ2K,
     "1.2.840.10008.1.2.4.202": Codec.HTJ2K,
     "1.2.840.10008.1.2.4.203": Codec.HTJ2K,

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.domain.grayscale import (
     chosen_window,
@@ -157,3 +159,42 @@ def test_a_found_window_of_pet_begins_at_nothing() -> None:
 @pytest.mark.parametrize("values", [np.full(9, 7.0), np.full(9, np.nan), np.array([])])
 def test_a_found_window_of_nothing_can_still_be_drawn_with(values: np.ndarray) -> None:
     assert np.isfinite(windowed(np.zeros(3), default_window(values, "MR"))).all()
+
+
+def test_a_segmentation_shows_nothing_black_and_its_highest_value_white() -> None:
+    assert default_window(np.zeros(100), "SEG") == Window(0.5, 1.0, "linear-exact")
+    assert default_window(np.array([0, 1, 1, 1]), "SEG") == Window(0.5, 1.0, "linear-exact")
+    assert default_window(np.array([0] * 90 + [255] * 10), "SEG") == Window(127.5, 255.0, "linear-exact")
+
+
+def test_a_linear_window_of_a_float_picture_is_no_threshold() -> None:
+    form = replace(SIGNED, bits_allocated=32, bits_stored=32, high_bit=31, kind="float")
+    image = replace(CT, pixel_format=form, frames=(replace(CT.frames[0], windows=(Window(0.5, 1.0),)),))
+
+    assert chosen_window(np.zeros((2, 2), np.float32), image, 0, None) == Window(0.5, 1.0, "linear-exact")
+    assert chosen_window(np.zeros((2, 2), np.float32), image, 0, Window(3, 1)) == Window(3, 1, "linear-exact")
+
+
+def test_a_presentation_lut_follows_the_window() -> None:
+    inverse = table(255, 191, 127, 63, 0, bits=8)
+    image = replace(CT, presentation_lut=inverse, frames=(FrameDescription(((0, 8),)),))
+
+    greys = drawn(np.array([[0, 25], [50, 100]], np.int16), image, 0, window=Window(50, 100, "linear-exact"))
+
+    assert greys.tolist() == [[255, 191], [127, 0]]
+
+
+@given(
+    st.integers(-2000, 2000),
+    st.floats(1, 4000),
+    st.sampled_from(["linear", "linear-exact", "sigmoid"]),
+    st.booleans(),
+)
+def test_more_is_never_darker_unless_it_is_inverted(center: int, width: float, function: str, invert: bool) -> None:
+    values = np.arange(-3000, 3000, 7, dtype=np.int16).reshape(2, -1)
+    image = replace(CT, frames=(FrameDescription(((0, 8),)),))
+    steps = np.diff(
+        drawn(values, image, 0, window=Window(center, width, function), invert=invert).ravel().astype(int)  # type: ignore[arg-type]
+    )
+
+    assert (steps <= 0 if invert else steps >= 0).all()

@@ -19,15 +19,19 @@ from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.conflicts import conflicts
+from appliance.http.renderer import renderer
 from appliance.http.uploads import UploadLimits, Uploads
+from appliance.services.drawing import RendererState
 from appliance.services.imports import ArchiveLimits
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
+from appliance.storage.render_cache import CacheFigures
 from tests.services.node_parts import NodeParts, ct_slice, encoded, node_parts
 
 LIMITS = UploadLimits(
     instance_bytes=10_000_000, request_bytes=20_000_000, archive=ArchiveLimits(unpacked_bytes=30_000_000, members=50)
 )
+DRAWS = RendererState(is_running=True, renderer="a card", contexts_lost=3, render_cache=CacheFigures(entries=7))
 CLINIC = InstitutionId(UUID(int=1))
 
 
@@ -52,7 +56,7 @@ async def asking(tmp_path: Path) -> AsyncIterator[Asking]:
     access = Access(TokenVerifier((signer.public_key,)))
     async with node_parts(tmp_path) as node:
         uploads = Uploads(node.ingest, access, Metrics(), institution_id=CLINIC, limits=LIMITS)
-        root = Root(resources([conflicts(node.catalogue, access)]), None, uploads)  # type: ignore[arg-type]
+        root = Root(resources([conflicts(node.catalogue, access), renderer(lambda: DRAWS, access)]), None, uploads)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as client:
             yield Asking(node, signer, client)
@@ -75,6 +79,15 @@ async def test_other_bytes_under_a_held_uid_are_refused_with_409_and_listed_for_
 
 async def test_a_physician_sees_no_conflicts(asking: Asking) -> None:
     assert (await asking.client.get("/api/conflicts", headers=asking.headers())).status_code == 403
+
+
+async def test_administrators_see_what_draws_and_physicians_do_not(asking: Asking) -> None:
+    answer = await asking.client.get("/api/renderer", headers=asking.headers(Role.ADMINISTRATOR))
+
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["renderer"], told["contexts_lost"], told["render_cache"]["entries"]) == ("a card", 3, 7)
+    assert (await asking.client.get("/api/renderer", headers=asking.headers())).status_code == 403
 
 
 @pytest.mark.parametrize("query", ["limit=x", "limit=-1", "limit=5000", "offset=-1"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -150,6 +150,46 @@ def test_a_shrunk_slice_is_the_mean_of_what_lies_under_each_pixel(painter: Slice
     assert np.abs(pixels - (means - 500 + 3000) / 6000 * 255).max() <= 1
 
 
+@pytest.mark.parametrize("factor", [4, 10, 12])
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.uint8])
+def test_a_much_shrunk_slice_is_the_mean_too(painter: SlicePainter, factor: int, dtype: Any) -> None:
+    stored = noise(dtype, (20 * factor, 30 * factor))
+    image, asked = image_of(stored), view(Viewport(30, 20), window=Window(100, 400, "linear-exact"))
+
+    pixels = painter.draw(stored, image, 0, asked, planned(image, asked))
+
+    means = stored.reshape(20, factor, 30, factor).mean(axis=(1, 3))
+    # Means of means are rounded once more.
+    assert np.abs(pixels - np.clip((means - 100 + 200) / 400, 0, 1) * 255).max() <= 1.5
+
+
+def test_a_slice_that_is_shrunk_along_one_side_is_not_along_the_other(painter: SlicePainter) -> None:
+    stored = noise(np.int16, (20, 960))
+    image, asked = image_of(stored), view(window=Window(500, 6000, "linear-exact"))
+
+    pixels = painter.draw(stored, image, 0, asked, SlicePlan((30, 20), Region(0, 0, 960, 20)))
+
+    means = stored.reshape(20, 30, 32).mean(axis=2)
+    assert np.abs(pixels - (means - 500 + 3000) / 6000 * 255).max() <= 1
+
+
+def test_much_shrunk_colours_are_means(painter: SlicePainter) -> None:
+    stored = noise(np.uint8, (200, 300, 3))
+    image, asked = image_of(stored), view(Viewport(30, 20))
+
+    pixels = painter.draw(stored, image, 0, asked, planned(image, asked))
+
+    assert np.abs(pixels - stored.reshape(20, 10, 30, 10, 3).mean(axis=(1, 3))).max() <= 1
+
+
+@pytest.mark.parametrize("columns", [991, 1000, 1003])
+def test_the_last_pixels_of_a_much_shrunk_slice_are_there(painter: SlicePainter, columns: int) -> None:
+    stored = np.full((400, columns), 200, np.uint8)
+    image, asked = image_of(stored), view(Viewport(100, 100), window=Window(100, 200, "linear-exact"))
+
+    assert (painter.draw(stored, image, 0, asked, planned(image, asked)) == 255).all()
+
+
 def test_an_enlarged_slice_passes_through_its_pixels_and_is_smooth_between(painter: SlicePainter) -> None:
     stored = np.tile(np.arange(0, 200, 20, dtype=np.int16), (10, 1))
     image, asked = image_of(stored), view(Viewport(80, 80), window=Window(100, 200, "linear-exact"))
@@ -185,7 +225,7 @@ def test_a_mask_lies_over_colours_too(painter: SlicePainter) -> None:
     assert np.array_equal(pixels, masked(stored, mask, 0))
 
 
-@pytest.mark.parametrize("factor", [2, 3, 5])
+@pytest.mark.parametrize("factor", [2, 3, 5, 10])
 def test_thin_overlays_do_not_vanish_when_a_slice_is_shrunk(painter: SlicePainter, factor: int) -> None:
     stored = np.zeros((60, 90), np.int16)
     mask = np.zeros((60, 90), np.uint8)
@@ -210,6 +250,7 @@ def test_a_mask_is_enlarged_pixel_by_pixel(painter: SlicePainter) -> None:
     assert np.array_equal(pixels == 0, large == COVERED)
 
 
+@example(limit=16, region=(0.0, 0.0, 17.0, 1.0), size=(1, 1))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     limit=st.sampled_from([16, 37, 64, 100]),
@@ -219,20 +260,18 @@ def test_a_mask_is_enlarged_pixel_by_pixel(painter: SlicePainter) -> None:
 def test_a_picture_in_tiles_is_the_picture_in_one_piece(
     canvases: Canvases, painter: SlicePainter, limit: int, region: Any, size: tuple[int, int]
 ) -> None:
-    ramp = (np.add.outer(3 * np.arange(120), np.arange(180)) % 211).astype(np.int16)
-    mask = np.zeros(ramp.shape, np.uint8)
-    mask[40:60, 50:70] = COVERED
-    image, asked = image_of(ramp), view(window=Window(100, 220))
+    waves = np.add.outer(np.sin(np.arange(120) / 11), np.sin(np.arange(180) / 15))
+    stored = np.rint(100 + 50 * waves).astype(np.int16)
+    image, asked = image_of(stored), view(window=Window(100, 220))
     plan = SlicePlan(size, Region(*region))
-    tiled = _tiled(canvases, limit)
 
-    difference = np.abs(
-        tiled.draw(ramp, image, 0, asked, plan, mask=mask).astype(int)
-        - painter.draw(ramp, image, 0, asked, plan, mask=mask)
-    )
+    tiled = _tiled(canvases, limit).draw(stored, image, 0, asked, plan).astype(int)
+    whole = painter.draw(stored, image, 0, asked, plan).astype(int)
 
-    # Where a tile begins is rounded in another way: pixels whose centre lies on an edge may fall to its other side.
-    assert np.mean(difference > 1) <= 0.05
+    # Pixels whose centres lie on the edge of the frame may fall to its other side, where it is black: a line or two.
+    differs = np.abs(tiled - whole) > 4
+    assert not (differs & (tiled > 0) & (whole > 0)).any()
+    assert differs.sum() <= sum(size)
 
 
 _tiled_painters: dict[int, SlicePainter] = {}

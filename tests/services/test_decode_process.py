@@ -139,9 +139,17 @@ def test_what_the_decoder_refuses_is_refused_with_its_reason(decoders: Decoders,
 
 def test_a_worker_that_is_killed_over_a_frame_costs_nobody_the_frame(decoders: Decoders, slow: Frame) -> None:
     before, pids = decoders.deaths, set(decoders.pids)
-    threading.Timer(0.1, kill_workers, (decoders,)).start()
 
+    def kill_over_the_frame() -> None:
+        while pids <= set(decoders.pids):
+            time.sleep(0.005)
+        time.sleep(0.05)
+        kill_workers(decoders)
+
+    killer = threading.Thread(target=kill_over_the_frame)
+    killer.start()
     values = decoders.decode(slow[0], 0, slow[1])
+    killer.join()
 
     assert np.array_equal(values, decode_frame(slow[0], 0, slow[1]))
     assert decoders.deaths == before + 1

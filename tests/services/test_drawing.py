@@ -204,6 +204,27 @@ async def test_a_frontal_plane_equals_the_rows_of_the_slices(
     assert np.corrcoef(shown, expected)[0, 1] > 0.98
 
 
+async def test_where_a_slice_is_missing_nothing_is_shown(drawing: Drawing, chest: StoredSeries) -> None:
+    places = sorted(image.description.frames[0].plane.position_mm for image in chest.images)  # type: ignore[type-var]
+    missing, beside = places[20], places[22]
+    assert missing is not None
+    assert beside is not None
+    kept = [each for each in chest.images if each.description.frames[0].plane.position_mm != missing]
+    series = StoredSeries(SeriesUid("1.2.6"), "gap", tuple(kept))
+    window = Window(0, 1000, "linear-exact")
+
+    pictures = []
+    for x, y, z in (missing, beside):
+        middle = (x + 200, y + 200, z)
+        camera = Camera((middle[0], middle[1], z - 500), middle, (0, -1, 0), 300)
+        view = PlaneView(series.series_uid, camera, (64, 64), PNG, window)
+        pictures.append(pixels_of((await drawing.plane(series, view, viewer="a")).body))
+
+    gap, slice_ = pictures
+    assert not gap.any()
+    assert slice_.max() > 100
+
+
 async def test_a_series_that_is_no_volume_says_why(drawing: Drawing, chest: StoredSeries, camera: Camera) -> None:
     alone = StoredSeries(SeriesUid("1.2.4"), "alone", chest.images[:1])
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -185,6 +186,22 @@ def test_lossy_htj2k_does_not_wrap_around(dicom_dir):
     )
 
     assert np.abs(lossy - lossless).max() <= 4
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.92", "1.2.840.10008.1.2.4.93"])
+def test_jpeg_2000_of_part_2_is_decoded_where_each_frame_has_its_own_components(dicom_dir, syntax):
+    image, reader = image_and_reader(dicom_dir / "10-transfer-syntaxes/nema-ct1/CT1_J2KR.dcm")
+    expected = decode_frame(image, 0, reader)
+
+    assert np.array_equal(decode_frame(replace(image, transfer_syntax_uid=syntax), 0, reader), expected)
+
+
+def test_jpeg_2000_with_components_of_other_frames_is_refused():
+    volume = imagecodecs.jpeg2k_encode(np.zeros((4, 4, 3), np.uint8))
+    form = PixelFormat(4, 4, 1, 8, 8, 7, False, "MONOCHROME2")
+
+    with pytest.raises(NotDrawable, match="a picture of 4x4x3, expected 4x4"):
+        native(volume, form, syntax="1.2.840.10008.1.2.4.92")
 
 
 def test_an_object_shorter_than_its_description_is_refused():
