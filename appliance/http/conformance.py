@@ -88,10 +88,13 @@ def statement() -> str:
         "Unknown parameters are passed over; a known one with a value that cannot be is refused with 400.",
         "### Rendered MPR Volume, Rendered 3D Volume",
         "`/dicom-web` and then " + ", ".join(f"`{_plain(path)}`" for path, _ in OF_VOLUMES) + "; also written "
-        "`renderedMPR` and `rendered3D`. What of a target is a volume is found by position. A Volumetric Presentation State "
-        "is refused as a target (422).",
+        "`renderedMPR` and `rendered3D`. What of a target is a volume is found by position.",
         _table(("parameter", "at", "values"), _volume_parameters()),
         "Ours beside them (docs/api.md): " + _quoted(OURS) + ".",
+        "Targets are volumetric presentation states too: Grayscale Planar MPR (style PLANAR) and Volume Rendering, of one input. "
+        "Applied are geometry, field of view, slab, rendering method, window and a bounding box of cropping; a `Warning` names "
+        "what of animation, annotations, shading, colours and other cropping a state has and a picture lacks. Compositing, "
+        "segmented and multiple ones are refused (422).",
         "Any other parameter that is an attribute, by keyword or tag, is matched against the images of the target: in the data "
         "set, in its shared and in its per-frame functional groups. Media types are those of a picture and of a film above; a "
         "film without `Accept` is `video/mp4`.",

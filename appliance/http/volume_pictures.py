@@ -13,7 +13,15 @@ from appliance.domain.image import Window
 from appliance.domain.views import Picture, PlaneView, RenderingMethod, VolumeView
 from appliance.http.picture_answers import SETTLED, UNSETTLED, PictureAnswers, etag_of
 from appliance.http.volume_metadata import headers_of, response_module, warnings_of
-from appliance.http.volume_requests import Kind, Rendering, attribute_names, rendering_of, target_of, wants_metadata
+from appliance.http.volume_requests import (
+    Kind,
+    Rendering,
+    as_state_says,
+    attribute_names,
+    rendering_of,
+    target_of,
+    wants_metadata,
+)
 from appliance.rendering.transfer_functions import presets
 from appliance.services.drawing import Drawing
 from appliance.services.volume_selection import VolumeSelection
@@ -77,8 +85,6 @@ class VolumePictures:
     async def _rendered(self, kind: Kind, study: str, series: str | None, instance: str | None) -> Response:
         viewer = await self._answers.viewer(study)
         query = _query()
-        asked = self._answers.asked(query)
-        is_metadata = wants_metadata(asked)
         target = target_of(
             query,
             _tags(attribute_names(query)),
@@ -86,10 +92,19 @@ class VolumePictures:
             SeriesUid(checked_uid(series, "series")) if series else None,
             InstanceUid(checked_uid(instance, "instance")) if instance else None,
         )
-        rendering = rendering_of(kind, asked, await self._selection.volumes(target), is_metadata=is_metadata)
+        state = await self._selection.state(target)
+        if state is not None:
+            query = as_state_says(kind, state, query)
+        asked = self._answers.asked(query)
+        is_metadata = wants_metadata(asked)
+        volumes = await (self._selection.volumes(target) if state is None else self._selection.of_state(target, state))
+        rendering = rendering_of(kind, asked, volumes, is_metadata=is_metadata)
         if is_metadata:
             return await self._metadata(rendering, viewer)
-        return await self._picture(rendering, viewer)
+        answer = await self._picture(rendering, viewer)
+        if state is not None and state.not_applied:
+            answer.headers.add("Warning", f'299 - "Not applied of the state: {", ".join(state.not_applied)}"')
+        return answer
 
     async def _picture(self, rendering: Rendering, viewer: str) -> Response:
         view, film = rendering.views[0], rendering.film

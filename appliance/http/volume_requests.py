@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from appliance.domain.attribute_matching import Wanted
-from appliance.domain.errors import BadRequest, NotAcceptable
+from appliance.domain.errors import BadRequest, NotAcceptable, NotDrawable
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.views import (
     STORED_VALUES,
@@ -17,7 +17,8 @@ from appliance.domain.views import (
     VolumeFilmView,
     VolumeView,
 )
-from appliance.http.picture_requests import Asked, encoding_of
+from appliance.domain.volumetric_states import VolumetricState
+from appliance.http.picture_requests import Asked, encoding_of, viewport_of
 from appliance.http.query_values import (
     Query,
     integer,
@@ -70,6 +71,7 @@ ONLY_OF: Mapping[str, Kind] = {
     "perspective": "3d",
 }
 RESOURCES_OF: Mapping[Kind, str] = {"mpr": "renderedmpr", "3d": "rendered3d"}
+_VIEWPOINT = ("orientation", "viewpointposition", "viewpointlookat", "viewpointup")
 _EXCLUDE_EACH_OTHER = (
     ("orientation", "viewpointposition"),
     ("orientation", "viewpointlookat"),
@@ -99,6 +101,52 @@ class Rendering:
         planes = tuple(view for view in self.views if isinstance(view, PlaneView))
         volumes = tuple(view for view in self.views if isinstance(view, VolumeView))
         return VolumeFilmView(planes, volumes, 1000 / self.motion.rate)
+
+
+def as_state_says(kind: Kind, state: VolumetricState, query: Query) -> dict[str, str]:
+    """The parameters of a picture of a presentation state: a viewpoint that is asked for goes before that of the state.
+
+    Raises BadRequest for parameters that a state has no room for (PS3.18 §8.3.5.3), NotDrawable for a state of the other kind.
+    """
+    if state.kind != kind:
+        raise NotDrawable(f"The presentation state is for {RESOURCES_OF[state.kind]}", key="presentation-of-other-kind")
+    for name in query:
+        if name in OF_THE_STANDARD and name not in _VIEWPOINT:
+            raise BadRequest(f"{name} is not for a presentation state", parameter=name)
+    width_mm, height_mm = state.size_mm
+    longest = max(state.size_mm)
+    width, height = (max(1, round(DEFAULT_SIZE[0] * side_mm / longest)) for side_mm in state.size_mm)
+    said = {
+        "viewport": f"{width},{height}",
+        "viewpointposition": _joined(state.position),
+        "viewpointlookat": _joined(state.look_at),
+        "viewpointup": _joined(state.up),
+    }
+    if any(name in query for name in _VIEWPOINT):
+        said = {}
+    elif "viewport" in query:
+        size = viewport_of(query)
+        assert size is not None
+        # All of the view is shown, also in a picture of another shape.
+        height_mm = max(height_mm, width_mm * size.height / size.width)
+    if not any(name in query for name in ("zoom", "fieldofview", *_VIEWPOINT)):
+        said["fieldofview"] = repr(height_mm)
+    if state.method:
+        said["renderingmethod"] = state.method.lower()
+    if state.slab_mm is not None:
+        said["mprslab"] = repr(state.slab_mm)
+    # A window is laid over colours, and a state's is not meant for those.
+    if state.window and (kind == "mpr" or state.method not in (None, "VOLUME_RENDERED")):
+        said["window"] = _joined(state.window)
+    if kind == "3d" and state.clip:
+        said["clip"] = _joined((*state.clip[0], *state.clip[1]))
+    if kind == "3d" and state.is_perspective:
+        said["perspective"] = "1"
+    return {**said, **query}
+
+
+def _joined(numbers: Sequence[float]) -> str:
+    return ",".join(map(repr, numbers))
 
 
 def target_of(

@@ -10,6 +10,7 @@ from appliance.domain.errors import BadRequest, NotDrawable, NotFound
 from appliance.domain.geometry import arranged
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import StoredSeries
+from appliance.domain.volumetric_states import VolumetricState, volumetric_state
 from appliance.services.archive import Archive
 from appliance.services.catalogue import Catalogue
 from appliance.services.volume_inputs import StoredVolume, narrowed, volumes_of
@@ -66,6 +67,26 @@ class VolumeSelection:
         if not numbered:
             raise BadRequest(f"There are {len(found)} volumes", parameter="volume")
         return numbered
+
+    async def state(self, target: VolumeTarget) -> VolumetricState | None:
+        """The presentation state that the target is; None where it is not an object without pixels.
+
+        Raises NotFound, and NotDrawable for what is no state that can be drawn.
+        """
+        if target.instance_uid is None:
+            return None
+        held = (await self._archive.holdings(target.study_uid, target.series_uid, target.instance_uid))[0]
+        if held.has_pixels:
+            return None
+        said = await self._archive.attributes(target.study_uid, {target.instance_uid})
+        return volumetric_state(said[target.instance_uid])
+
+    async def of_state(self, target: VolumeTarget, state: VolumetricState) -> tuple[StoredVolume, ...]:
+        """The volumes that a presentation state of the study is about. Raises NotDrawable where they are not held."""
+        try:
+            return await self.volumes(VolumeTarget(target.study_uid, references=state.references))
+        except BadRequest as error:
+            raise NotDrawable("Images of the presentation state are not held here", key="not-presented") from error
 
     async def _parts(self, target: VolumeTarget) -> list[_Part]:
         if target.instance_uid is not None and target.series_uid is not None:
