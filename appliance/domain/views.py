@@ -121,6 +121,18 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True)
+class Fusion:
+    """Another volume of the same frame of reference, laid over the picture in colours."""
+
+    version: str
+    """Of the series that it is."""
+    window: Window | None = None
+    """Where it has no colour and where all of it."""
+    opacity: float = 0.5
+    """0…1, where it is strongest."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlaneView:
     """A plane through the volume of a series."""
 
@@ -138,6 +150,7 @@ class PlaneView:
     """Grey or colour becomes itself to the power of 1 / gamma: above 1 what is dark becomes lighter."""
     filter: Literal["linear", "cubic"] = "linear"
     """Between voxels; "cubic" (Catmull-Rom) keeps edges sharper, overshoots beside them, and is slower."""
+    fusion: Fusion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +175,8 @@ class VolumeView:
     """A transfer function of its own, over values after the modality LUT; instead of ``preset``."""
     light: Light | None = None
     """Instead of that of the preset."""
+    fusion: Fusion | None = None
+    """Not of composited ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,19 +152,19 @@ def _without_rendering(query: Query) -> None:
             raise BadRequest("Stored values are given as they are, all of them", parameter=name)
 
 
-def window_of(query: Query) -> Window | None:
+def window_of(query: Query, parameter: str = "window") -> Window | None:
     """``window`` (PS3.18 §8.3.5.1.4): center first, then width, then the function."""
-    text = query.get("window")
+    text = query.get(parameter)
     if text is None:
         return None
     center, width, *function = text.split(",")[:3] if text.count(",") in (1, 2) else ("", "")
     name = function[0].strip().lower() if function else "linear"
     if name not in FUNCTIONS:
-        raise BadRequest(f"The window's function is not one of {', '.join(FUNCTIONS)}", parameter="window")
-    window = Window(finite(center, "window"), finite(width, "window"), FUNCTIONS[name])  # type: ignore[arg-type]
+        raise BadRequest(f"The window's function is not one of {', '.join(FUNCTIONS)}", parameter=parameter)
+    window = Window(finite(center, parameter), finite(width, parameter), FUNCTIONS[name])  # type: ignore[arg-type]
     # PS3.3 C.11.2.1.2.1, C.11.2.1.3.2: LINEAR needs a width of at least 1, the others one above 0.
     if window.width < 1 if window.function == "linear" else window.width <= 0:
-        raise BadRequest("The window's width is too small", parameter="window")
+        raise BadRequest("The window's width is too small", parameter=parameter)
     return window
 
 

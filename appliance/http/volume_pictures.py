@@ -20,11 +20,14 @@ from appliance.http.volume_requests import (
     attribute_names,
     rendering_of,
     target_of,
+    usual_of,
     wants_metadata,
+    with_fusion,
 )
+from appliance.http.volume_views import fused_series
 from appliance.rendering.transfer_functions import presets
 from appliance.services.drawing import Drawing
-from appliance.services.volume_selection import VolumeSelection
+from appliance.services.volume_selection import VolumeSelection, VolumeTarget
 from appliance.storage.queries import checked_tag
 
 _STUDY = "/dicom-web/studies/<study>"
@@ -99,6 +102,10 @@ class VolumePictures:
         is_metadata = wants_metadata(asked)
         volumes = await (self._selection.volumes(target) if state is None else self._selection.of_state(target, state))
         rendering = rendering_of(kind, asked, volumes, is_metadata=is_metadata)
+        series_uid = fused_series(query)
+        if series_uid is not None:
+            over = await self._selection.volumes(VolumeTarget(target.study_uid, series_uid))
+            rendering = with_fusion(rendering, usual_of(over), query)
         if is_metadata:
             return await self._metadata(rendering, viewer)
         answer = await self._picture(rendering, viewer)
@@ -142,10 +149,10 @@ class VolumePictures:
         return (await self._one(rendering, small, viewer)).window
 
     async def _one(self, rendering: Rendering, view: PlaneView | VolumeView, viewer: str) -> Picture:
-        series = rendering.volumes[0].series
+        series, fused = rendering.volumes[0].series, rendering.fused.series if rendering.fused else None
         if isinstance(view, PlaneView):
-            return await self._drawing.plane(series, view, viewer=viewer)
-        return await self._drawing.volume(series, view, viewer=viewer)
+            return await self._drawing.plane(series, view, viewer=viewer, fused=fused)
+        return await self._drawing.volume(series, view, viewer=viewer, fused=fused)
 
 
 def _query() -> dict[str, str]:

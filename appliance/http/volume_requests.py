@@ -14,6 +14,7 @@ from appliance.domain.views import (
     Camera,
     Encoding,
     PlaneView,
+    RenderingMethod,
     VolumeFilmView,
     VolumeView,
 )
@@ -24,7 +25,7 @@ from appliance.http.query_values import (
     integer,
 )
 from appliance.http.volume_motion import Motion, film_type, motion_of, moved
-from appliance.http.volume_views import DEFAULT_SIZE, plane_view, volume_view
+from appliance.http.volume_views import DEFAULT_SIZE, fusion_of, plane_view, volume_view
 from appliance.services.volume_inputs import StoredVolume
 from appliance.services.volume_selection import VolumeTarget
 
@@ -58,6 +59,9 @@ OURS = (
     "lighting",
     "clip",
     "perspective",
+    "fuse",
+    "fusewindow",
+    "fuseopacity",
 )
 _OF_ALL_PICTURES = ("accept", "window", "viewport", "quality", "annotation", "iccprofile", "charset")
 ONLY_OF: Mapping[str, Kind] = {
@@ -93,6 +97,8 @@ class Rendering:
     camera: Camera
     """As it was asked for, before anything moves."""
     motion: Motion | None = None
+    fused: StoredVolume | None = None
+    """Laid over the picture of the only view."""
 
     @property
     def film(self) -> VolumeFilmView | None:
@@ -189,7 +195,7 @@ def rendering_of(kind: Kind, asked: Asked, volumes: Sequence[StoredVolume], *, i
     """What is to be drawn of ``volumes``, the first of which is the usual one."""
     _refuse_contradictions(kind, asked.query)
     motion = motion_of(asked, volumes)
-    chosen = tuple(volumes) if motion and motion.style == "volumes" else (_usual(volumes),)
+    chosen = tuple(volumes) if motion and motion.style == "volumes" else (usual_of(volumes),)
     encoding = Encoding("image/png") if is_metadata else _encoding(asked, motion)
     views = tuple(_view(kind, volume, asked.query, encoding, is_film=motion is not None) for volume in chosen)
     if motion is None or motion.style == "volumes":
@@ -197,6 +203,20 @@ def rendering_of(kind: Kind, asked: Asked, volumes: Sequence[StoredVolume], *, i
     cameras = moved(views[0].camera, motion)
     moved_views = tuple(replace(views[0], camera=camera) for camera in cameras)
     return Rendering(chosen * len(cameras), moved_views, views[0].camera, motion)
+
+
+def with_fusion(rendering: Rendering, fused: StoredVolume, query: Query) -> Rendering:
+    """The same with ``fused`` laid over it. Raises BadRequest, and NotDrawable where they do not lie in one space."""
+    (view, *others), volume = rendering.views, rendering.volumes[0]
+    if others:
+        raise BadRequest("fuse is for pictures that do not move", parameter="fuse")
+    if isinstance(view, VolumeView) and view.method is RenderingMethod.VOLUME_RENDERED:
+        raise BadRequest("fuse is for planes and projections, not for volume_rendered", parameter="fuse")
+    space = volume.image.frame_of_reference_uid
+    if not space or space != fused.image.frame_of_reference_uid:
+        raise NotDrawable("The two series do not share a frame of reference", key="other-frame-of-reference")
+    laid_over = replace(view, fusion=fusion_of(query, fused.series.version))
+    return replace(rendering, views=(laid_over,), fused=fused)
 
 
 def _refuse_contradictions(kind: Kind, query: Query) -> None:
@@ -221,7 +241,7 @@ def _view(
     return volume_view(uid, query, encoding, center_mm=center_mm, size_mm=size_mm, default_size=default_size)
 
 
-def _usual(volumes: Sequence[StoredVolume]) -> StoredVolume:
+def usual_of(volumes: Sequence[StoredVolume]) -> StoredVolume:
     """Of the usual volumes of each series the one of most slices, and of these the first."""
     return max(volumes, key=lambda volume: (volume.is_usual, volume.slice_count))
 

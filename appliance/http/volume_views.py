@@ -9,10 +9,11 @@ from typing import Literal, cast, get_args
 
 from appliance.domain.cameras import Orientation, backed_off, height_of_view, usual_up, whole_view
 from appliance.domain.errors import BadRequest
-from appliance.domain.identifiers import SeriesUid
+from appliance.domain.identifiers import SeriesUid, checked_uid
 from appliance.domain.views import (
     Camera,
     Encoding,
+    Fusion,
     Light,
     PlaneView,
     RenderingMethod,
@@ -96,6 +97,16 @@ def volume_view(
         points=_transfer_points(query),
         light=_light(query),
     )
+
+
+def fused_series(query: Query) -> SeriesUid | None:
+    """The series that is laid over the picture."""
+    return SeriesUid(checked_uid(query["fuse"], "fuse")) if "fuse" in query else None
+
+
+def fusion_of(query: Query, version: str) -> Fusion:
+    """How the series of that ``version`` is laid over the picture."""
+    return Fusion(version, window_of(query, "fusewindow"), number_within(query, "fuseopacity", 0, 1, 0.5))
 
 
 def _size(query: Query, default: tuple[int, int]) -> tuple[int, int]:

@@ -235,13 +235,17 @@ class Drawing:
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
 
-    async def plane(self, series: StoredSeries, view: PlaneView, *, viewer: str) -> Picture:
-        """A plane or slab through the volume of ``series``. Raises as ``slice`` does."""
-        return await self._of_volume(series, view, DrawPlane(viewer, series.version, view))
+    async def plane(
+        self, series: StoredSeries, view: PlaneView, *, viewer: str, fused: StoredSeries | None = None
+    ) -> Picture:
+        """A plane or slab through the volume of ``series``; ``fused`` is the series of its fusion. Raises as ``slice`` does."""
+        return await self._of_volume(series, view, DrawPlane(viewer, series.version, view), fused)
 
-    async def volume(self, series: StoredSeries, view: VolumeView, *, viewer: str) -> Picture:
-        """The volume of ``series``. Raises as ``slice`` does."""
-        return await self._of_volume(series, view, DrawVolume(viewer, series.version, view))
+    async def volume(
+        self, series: StoredSeries, view: VolumeView, *, viewer: str, fused: StoredSeries | None = None
+    ) -> Picture:
+        """The volume of ``series``; ``fused`` is the series of its fusion. Raises as ``slice`` does."""
+        return await self._of_volume(series, view, DrawVolume(viewer, series.version, view), fused)
 
     async def volume_film(self, series: Sequence[StoredSeries], film: VolumeFilmView, *, viewer: str) -> Picture:
         """A moving picture, each frame of the volume of one of ``series``. Raises as ``slice`` does, and TooLarge."""
@@ -296,9 +300,11 @@ class Drawing:
             **told,
         )
 
-    async def _of_volume(self, series: StoredSeries, view: PlaneView | VolumeView, ask: Ask) -> Picture:
-        process = self._process_of(series.series_uid)
-        return await self._picture((series.version, view), lambda: self._drawn_of(process, (series,), ask))
+    async def _of_volume(
+        self, series: StoredSeries, view: PlaneView | VolumeView, ask: Ask, fused: StoredSeries | None
+    ) -> Picture:
+        process, both = self._process_of(series.series_uid), (series,) if fused is None else (series, fused)
+        return await self._picture((series.version, view), lambda: self._drawn_of(process, both, ask))
 
     def _process_of(self, key: str) -> _Process:
         return self._processes[self._number_of(key)]

@@ -39,6 +39,7 @@ from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.views import (
     STORED_VALUES,
     Encoding,
+    Fusion,
     PlaneView,
     RenderingMethod,
     SliceView,
@@ -49,6 +50,7 @@ from appliance.rendering.annotations import annotated
 from appliance.rendering.colours import in_srgb
 from appliance.rendering.encoders import encode, media_types
 from appliance.rendering.films import film_types, opened_film
+from appliance.rendering.fusion import fused
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, planned
 from appliance.rendering.stored_values import encoded_values
@@ -347,27 +349,52 @@ class RenderProcess:
     # Planes and volumes
 
     def _wait_for_volume(self, request: Request, ask: DrawPlane | DrawVolume) -> None:
-        series = self._known(ask.version)
+        fusion = ask.view.fusion
+        wanted = [self._known(ask.version), *([self._known(fusion.version)] if fusion else [])]
         _refuse_size(ask.view)
+        self._wait_for_next(request, ask, wanted, [])
+
+    def _wait_for_next(
+        self,
+        request: Request,
+        ask: DrawPlane | DrawVolume,
+        wanted: Sequence[StoredSeries],
+        ready: Sequence[LoadedVolume],
+    ) -> None:
+        """Waits for the volumes of ``wanted``, one after the other, and draws when they are all ``ready``."""
 
         def draw(volume: LoadedVolume) -> None:
-            self._gl.picture(ask.viewer, lambda renderer: _answered(request, lambda: work(renderer, volume)))
+            if len(wanted) > 1:
+                self._wait_for_next(request, ask, wanted[1:], [*ready, volume])
+            else:
+                every = [*ready, volume]
+                self._gl.picture(ask.viewer, lambda renderer: _answered(request, lambda: work(renderer, every)))
 
-        def work(renderer: Renderer, volume: LoadedVolume) -> None:
+        def work(renderer: Renderer, volumes: Sequence[LoadedVolume]) -> None:
             try:
                 if not request.is_cancelled:
-                    self._gl.check(volume.generation)
-                    self._picture(request, ask, renderer, volume)
+                    self._check(volumes)
+                    self._picture(request, ask, renderer, volumes)
             except ApplianceError:
                 raise
             except Exception:
-                self._gl.check(volume.generation)  # a context that is lost explains all other errors
+                self._check(volumes)  # a context that is lost explains all other errors
                 raise
             finally:
-                volume.done()
+                for volume in volumes:
+                    volume.done()
 
-        waiting = Waiting(needs_whole=not ask.view.interactive, draw=draw, refuse=request.refuse)
-        self._volumes.wanted(series).when_ready(waiting, self._settings.settled_wait_s)
+        def refuse(error: ApplianceError) -> None:
+            for volume in ready:
+                volume.done()
+            request.refuse(error)
+
+        waiting = Waiting(needs_whole=not ask.view.interactive, draw=draw, refuse=refuse)
+        self._volumes.wanted(wanted[0]).when_ready(waiting, self._settings.settled_wait_s)
+
+    def _check(self, volumes: Sequence[LoadedVolume]) -> None:
+        for volume in volumes:
+            self._gl.check(volume.generation)
 
     def _known(self, version: str) -> StoredSeries:
         series = self._series.get(version)
@@ -376,25 +403,44 @@ class RenderProcess:
         self._series.move_to_end(version)
         return series
 
-    def _picture(self, request: Request, ask: DrawPlane | DrawVolume, renderer: Renderer, volume: LoadedVolume) -> None:
-        watch = Stopwatch()
+    def _picture(
+        self, request: Request, ask: DrawPlane | DrawVolume, renderer: Renderer, volumes: Sequence[LoadedVolume]
+    ) -> None:
+        watch, volume = Stopwatch(), volumes[0]
         # Before drawing: slices that arrive between strips are only in a part of it.
-        completeness = volume.completeness
+        completeness = min(each.completeness for each in volumes)
         started = time.perf_counter()
         pixels, window = self._drawn(request, ask.view, renderer, volume)
+        if pixels is not None and ask.view.fusion is not None:
+            pixels = self._fused(request, ask.view, ask.view.fusion, renderer=renderer, volume=volumes[1], below=pixels)
         if pixels is None:
             return
-        self._gl.check(volume.generation)
+        self._check(volumes)
         watch.add("draw", started)
-        is_coarse = volume.is_coarse
+        is_coarse = any(each.is_coarse for each in volumes)
         if isinstance(ask, DrawVolume) and ask.view.interactive:
             is_coarse = True
-            if volume.is_ended:  # loading takes its share
+            if all(each.is_ended for each in volumes):  # loading takes its share
                 self._learn(ask.view.method, watch.ms("draw") / (pixels.shape[0] * pixels.shape[1]))
         standing = _Standing(window, completeness, is_coarse, volume.reduction)
         self._encoders.submit(
             _answered, request, lambda: _encode_and_answer(request, pixels, ask.view.encoding, watch, standing)
         )
+
+    def _fused(
+        self,
+        request: Request,
+        view: PlaneView | VolumeView,
+        fusion: Fusion,
+        *,
+        renderer: Renderer,
+        volume: LoadedVolume,
+        below: Pixels,
+    ) -> Pixels | None:
+        """``below`` with the other ``volume`` over it, seen from the same place."""
+        seen = replace(view, window=fusion.window, invert=False, gamma=1.0)
+        above, _ = self._drawn(request, seen, renderer, volume)
+        return None if above is None else fused(below, above, fusion.opacity)
 
     def _drawn(
         self, request: Request, view: PlaneView | VolumeView, renderer: Renderer, volume: LoadedVolume

@@ -401,6 +401,51 @@ async def test_perspective_shows_what_is_near_larger(doors: PictureDoors, dicom_
     assert (perspective > 128).sum() > 1.2 * (parallel > 128).sum()
 
 
+async def test_a_second_series_lies_over_the_first_in_the_colours_of_hot_metal(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    study = await study_of_phases(doors, dicom_dir, dict.fromkeys(PHASES[:2]))
+    one, other = [
+        summary.series_uid for summary in (await doors.parts.catalogue.study(StudyUid(study.rpartition("/")[2]))).series
+    ]
+    query = {"viewport": "64,64", "window": "400,800"}
+    for path, more in (("renderedmpr", {}), ("rendered3d", {"renderingmethod": "maximum_ip"})):
+        below, above = [
+            grey((await doors.get(f"{study}/series/{uid}/{path}", "image/png", **query, **more)).content)
+            for uid in (one, other)
+        ]
+
+        answer = await doors.get(
+            f"{study}/series/{one}/{path}",
+            "image/png",
+            fuse=other,
+            fusewindow="400,800",
+            fuseopacity="0.6",
+            **query,
+            **more,
+        )
+
+        share = 0.6 * above[..., None] / 255
+        colours = np.clip(above[..., None] / 255 * 3 - np.arange(3), 0, 1) * 255
+        expected = below[..., None] * (1 - share) + colours * share
+        assert above.max() > 100
+        assert np.abs(np.asarray(imagecodecs.png_decode(answer.content)) - expected).max() <= 1
+
+
+async def test_series_that_do_not_share_a_space_are_not_fused(doors: PictureDoors, dicom_dir: Path) -> None:
+    one = (await doors.take_in(dicom_dir / PHASES[0])).partition("/instances/")[0]
+    study = await study_of_phases(doors, dicom_dir, {PHASES[0]: None, PHASES_OF_ONE_INSTANCE: None})
+    series = (await doors.parts.catalogue.study(StudyUid(study.rpartition("/")[2]))).series
+
+    elsewhere = await doors.get(f"{study}/series/{series[0].series_uid}/renderedmpr", fuse=series[1].series_uid)
+    absent = await doors.get(f"{one}/renderedmpr", fuse="1.2.3")
+    composited = await doors.get(f"{one}/rendered3d", fuse=one.rpartition("/")[2])
+
+    assert (elsewhere.status_code, elsewhere.json()["type"]) == (422, "other-frame-of-reference")
+    assert absent.status_code == 404
+    assert (composited.status_code, composited.json()["parameter"]) == (400, "fuse")
+
+
 async def test_while_the_camera_moves_nothing_is_kept(doors: PictureDoors, dicom_dir: Path) -> None:
     series = await series_of(doors, dicom_dir / MR)
 
