@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("ingest", "truth", "volume")
+NAMES = ("ingest", "load", "slow-line", "truth", "volume")
 
 
 def main() -> int:
@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer instances and runs: ends within 3 minutes")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output, nothing else")
     arguments = parser.parse_args()
-    benchmark = importlib.import_module(f"benchmarks.{arguments.name}")
+    benchmark = importlib.import_module(f"benchmarks.{arguments.name.replace('-', '_')}")
     figures = benchmark.measure(quick=arguments.quick, say=lambda line: print(line, file=sys.stderr, flush=True))
     if arguments.json:
         print(json.dumps(figures))

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.domain.errors import NotDrawable
 from appliance.domain.image import FramePlane, ImageDescription
 
 Axes = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -111,11 +112,29 @@ class Arrangement:
     @property
     def volume(self) -> VolumeGeometry | None:
         """The one that is shown first: of most slices, and of these the first."""
-        return max(self.volumes, key=_slice_count, default=None)
+        return max(self.volumes, key=slice_count, default=None)
+
+    def chosen(self, number: int | None) -> VolumeGeometry:
+        """Volume ``number``, counted from 0; the one that is shown first for None. Raises NotDrawable where it is not there."""
+        volume = self.volume
+        if volume is None:
+            raise NotDrawable(self.reason or "The series is no volume.", key="no-volume")
+        if number is None:
+            return volume
+        if not 0 <= number < len(self.volumes):
+            raise NotDrawable(
+                f"The series has no volume {number}: it has {len(self.volumes)}, counted from 0.", key="no-such-volume"
+            )
+        return self.volumes[number]
 
 
-def _slice_count(volume: VolumeGeometry) -> int:
-    return len({part.lower for part in volume.lattice})
+def slices_of(volume: VolumeGeometry) -> tuple[int, ...]:
+    """The slices of its arrangement that a volume is made of, ascending."""
+    return tuple(sorted({number for part in volume.lattice for number in (part.lower, part.upper)}))
+
+
+def slice_count(volume: VolumeGeometry) -> int:
+    return len(slices_of(volume))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,13 @@ from typing import Literal
 
 from appliance.domain.identifiers import InstanceUid, SeriesUid
 
+DESCRIPTION_VERSION = 2
+"""Of what an ``ImageDescription`` says of a file; raised whenever that becomes more, or something else.
+
+Instances that an older program described are described again from their bytes (``services.reconciliation``). The first version
+knew no overlays, shutters, profiles, videos or presentation LUTs, and refused images that this one draws.
+"""
+
 PixelKind = Literal["integer", "float", "double"]
 """The attribute that holds the pixels: Pixel Data, Float Pixel Data or Double Float Pixel Data (PS3.3 C.7.6.24, 25)."""
 

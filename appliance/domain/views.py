@@ -126,6 +126,8 @@ class Fusion:
 
     version: str
     """Of the series that it is."""
+    volume: int | None = None
+    """As for a plane."""
     window: Window | None = None
     """Where it has no colour and where all of it."""
     opacity: float = 0.5
@@ -151,6 +153,8 @@ class PlaneView:
     filter: Literal["linear", "cubic"] = "linear"
     """Between voxels; "cubic" (Catmull-Rom) keeps edges sharper, overshoots beside them, and is slower."""
     fusion: Fusion | None = None
+    volume: int | None = None
+    """Of a series that makes several volumes the number of one, counted from 0; None is the one of most slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,8 @@ class VolumeView:
     """Instead of that of the preset."""
     fusion: Fusion | None = None
     """Not of composited ones."""
+    volume: int | None = None
+    """As for a plane."""
 
 
 @dataclass(frozen=True, slots=True)

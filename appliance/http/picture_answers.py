@@ -10,6 +10,7 @@ from quart import Response, request
 from appliance.domain.accounts import Account, Right
 from appliance.domain.audit import Action
 from appliance.domain.identifiers import StudyUid, checked_uid
+from appliance.domain.image import DESCRIPTION_VERSION
 from appliance.domain.views import Picture
 from appliance.http.access import Access
 from appliance.http.picture_requests import Asked
@@ -94,5 +95,6 @@ def window_header(picture: Picture) -> dict[str, str]:
 
 def etag_of(source: str, view: object) -> str:
     """Of what is drawn, by its content, and how it is seen."""
-    digest = hashlib.sha256(f"{_PICTURE_VERSION}\n{source}\n{view!r}".encode()).hexdigest()
+    about = f"{_PICTURE_VERSION}.{DESCRIPTION_VERSION}\n{source}\n{view!r}"
+    digest = hashlib.sha256(about.encode()).hexdigest()
     return f'"{digest[:32]}"'

@@ -63,8 +63,8 @@ def headers_of(rendering: Rendering, picture: Picture) -> dict[str, str]:
         "down": _spaced(place.down),
         "spacing": _spaced(place.spacing_mm),
     }
-    if volume.image.frame_of_reference_uid:
-        said["frame-of-reference"] = volume.image.frame_of_reference_uid
+    if volume.frame_of_reference_uid:
+        said["frame-of-reference"] = volume.frame_of_reference_uid
     headers = {
         **window_header(picture),
         "Rendered-Place": ", ".join(f"{name}={value}" for name, value in said.items()),
@@ -83,7 +83,7 @@ def warnings_of(volume: StoredVolume) -> tuple[str, ...]:
 
 
 def _plane(rendering: Rendering) -> Json:
-    view, image = rendering.views[0], rendering.volumes[0].image
+    view, space = rendering.views[0], rendering.volumes[0].frame_of_reference_uid
     place = place_of(rendering.camera, view.size)
     said = {
         "00200032": _element("DS", *place.position),
@@ -92,8 +92,8 @@ def _plane(rendering: Rendering) -> Json:
         "00280011": _element("US", view.size[0]),
         "00280030": _element("DS", *place.spacing_mm),
     }
-    if image.frame_of_reference_uid:
-        said["00200052"] = _element("UI", image.frame_of_reference_uid)
+    if space:
+        said["00200052"] = _element("UI", space)
     return said
 
 

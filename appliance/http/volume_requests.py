@@ -8,6 +8,7 @@ from typing import Literal
 
 from appliance.domain.attribute_matching import Wanted
 from appliance.domain.errors import BadRequest, NotAcceptable, NotDrawable
+from appliance.domain.geometry import slice_count
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.views import (
     STORED_VALUES,
@@ -168,8 +169,8 @@ def target_of(
         raise BadRequest("volumeinputreference names nothing", parameter="volumeinputreference")
     wanted = tuple(Wanted(tag, tuple(query[name].replace("\\", ",").split(","))) for name, tag in tags.items())
     number = integer(query["volume"], "volume") if "volume" in query else None
-    if number is not None and number < 1:
-        raise BadRequest("The first volume is number 1", parameter="volume")
+    if number is not None and number < 0:
+        raise BadRequest("The first volume is number 0", parameter="volume")
     return VolumeTarget(study_uid, series_uid, instance_uid, references, wanted, number)
 
 
@@ -212,10 +213,10 @@ def with_fusion(rendering: Rendering, fused: StoredVolume, query: Query) -> Rend
         raise BadRequest("fuse is for pictures that do not move", parameter="fuse")
     if isinstance(view, VolumeView) and view.method is RenderingMethod.VOLUME_RENDERED:
         raise BadRequest("fuse is for planes and projections, not for volume_rendered", parameter="fuse")
-    space = volume.image.frame_of_reference_uid
-    if not space or space != fused.image.frame_of_reference_uid:
+    space = volume.frame_of_reference_uid
+    if not space or space != fused.frame_of_reference_uid:
         raise NotDrawable("The two series do not share a frame of reference", key="other-frame-of-reference")
-    laid_over = replace(view, fusion=fusion_of(query, fused.series.version))
+    laid_over = replace(view, fusion=fusion_of(query, fused))
     return replace(rendering, views=(laid_over,), fused=fused)
 
 
@@ -236,14 +237,14 @@ def _view(
     geometry, uid = volume.geometry, volume.series.series_uid
     default_size = _DEFAULT_FILM_SIZE if is_film else DEFAULT_SIZE
     center_mm, size_mm = geometry.center_mm, geometry.size_mm
-    if kind == "mpr":
-        return plane_view(uid, query, encoding, center_mm=center_mm, size_mm=size_mm, default_size=default_size)
-    return volume_view(uid, query, encoding, center_mm=center_mm, size_mm=size_mm, default_size=default_size)
+    understood = plane_view if kind == "mpr" else volume_view
+    view = understood(uid, query, encoding, center_mm=center_mm, size_mm=size_mm, default_size=default_size)
+    return replace(view, volume=volume.number_of_view)
 
 
 def usual_of(volumes: Sequence[StoredVolume]) -> StoredVolume:
     """Of the usual volumes of each series the one of most slices, and of these the first."""
-    return max(volumes, key=lambda volume: (volume.is_usual, volume.slice_count))
+    return max(volumes, key=lambda volume: (volume.is_usual, slice_count(volume.geometry)))
 
 
 def _of_one_camera(views: tuple[PlaneView | VolumeView, ...]) -> tuple[PlaneView | VolumeView, ...]:

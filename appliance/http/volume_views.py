@@ -24,6 +24,7 @@ from appliance.domain.views import (
 from appliance.http.picture_requests import viewport_of, window_of
 from appliance.http.query_values import Query, finite, flag, number_above_zero, number_within, numbers, vector
 from appliance.rendering.transfer_functions import presets
+from appliance.services.volume_inputs import StoredVolume
 
 OF_COMPOSITING = ("preset", "transferpoints", "lighting")
 DEFAULT_SIZE = (512, 512)
@@ -104,9 +105,14 @@ def fused_series(query: Query) -> SeriesUid | None:
     return SeriesUid(checked_uid(query["fuse"], "fuse")) if "fuse" in query else None
 
 
-def fusion_of(query: Query, version: str) -> Fusion:
-    """How the series of that ``version`` is laid over the picture."""
-    return Fusion(version, window_of(query, "fusewindow"), number_within(query, "fuseopacity", 0, 1, 0.5))
+def fusion_of(query: Query, volume: StoredVolume) -> Fusion:
+    """How ``volume`` is laid over the picture."""
+    return Fusion(
+        volume.series.version,
+        volume.number_of_view,
+        window_of(query, "fusewindow"),
+        number_within(query, "fuseopacity", 0, 1, 0.5),
+    )
 
 
 def _size(query: Query, default: tuple[int, int]) -> tuple[int, int]:

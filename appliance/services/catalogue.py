@@ -9,7 +9,7 @@ from uuid import UUID
 
 from appliance.domain.audit import Action, Actor, Event, dicom_subject
 from appliance.domain.errors import NotDrawable, TooLarge
-from appliance.domain.geometry import Arrangement, SliceRef, arranged
+from appliance.domain.geometry import Arrangement, SliceRef, arranged, slice_count
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.presets import window_presets
@@ -87,26 +87,28 @@ class SliceDetail:
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeDetail:
-    center: tuple[float, float, float]
-    size_mm: tuple[float, float, float]
-    warnings: tuple[str, ...]
-    ok: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class VolumeChoice:
-    """One of the volumes of a series."""
+    """One of the volumes of a series; its number is its place in ``VolumeDetail.choices``, counted from 0."""
 
-    number: int
-    """From 1; ``volume=`` of a picture."""
     name: str
+    """What tells it from the others, in plain words; empty for the only one."""
     slice_count: int
     center: tuple[float, float, float]
     size_mm: tuple[float, float, float]
-    gaps_mm: float
-    is_usual: bool
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeDetail:
+    """What is shown first of the volumes of a series, and all of them."""
+
+    center: tuple[float, float, float]
+    size_mm: tuple[float, float, float]
+    warnings: tuple[str, ...]
+    choices: tuple[VolumeChoice, ...]
+    usual: int
+    """The number of the one that is shown first."""
+    ok: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,6 @@ class SeriesDetail(SeriesSummary):
     value_unit: str
     slices: tuple[SliceDetail, ...]
     volume: VolumeDetail | NoVolume
-    volumes: tuple[VolumeChoice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +323,7 @@ def _look(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, known: _A
         (stored.images[ref.image_index].description.instance_uid, ref.frame_index): position
         for position, ref in enumerate(arrangement.slices)
     }
-    return _Arranged(stored, arrangement, volumes, _series_detail(held, stored, arrangement, volumes), positions)
+    return _Arranged(stored, arrangement, volumes, _series_detail(held, stored, arrangement), positions)
 
 
 def _frames(series: _Arranged) -> list[StoredFrame]:
@@ -374,9 +375,7 @@ def _summary(
     )
 
 
-def _series_detail(
-    held: HeldSeries, stored: StoredSeries, arrangement: Arrangement, volumes: Sequence[StoredVolume]
-) -> SeriesDetail:
+def _series_detail(held: HeldSeries, stored: StoredSeries, arrangement: Arrangement) -> SeriesDetail:
     slices = tuple(_slice_detail(stored, ref) for ref in arrangement.slices)
     first = stored.images[arrangement.slices[0].image_index].description if slices else None
     windows = first.frames[arrangement.slices[0].frame_index].windows if first else ()
@@ -392,7 +391,6 @@ def _series_detail(
         first.value_unit if first else "",
         slices,
         _volume_detail(arrangement),
-        tuple(_volume_choice(volume) for volume in volumes),
     )
 
 
@@ -428,18 +426,9 @@ def _volume_detail(arrangement: Arrangement) -> VolumeDetail | NoVolume:
     volume = arrangement.volume
     if volume is None:
         return NoVolume(arrangement.reason or "There is nothing to make a volume of")
-    return VolumeDetail(volume.center_mm, volume.size_mm, volume.warnings)
-
-
-def _volume_choice(volume: StoredVolume) -> VolumeChoice:
-    geometry = volume.geometry
-    return VolumeChoice(
-        volume.number,
-        geometry.name,
-        volume.slice_count,
-        geometry.center_mm,
-        geometry.size_mm,
-        volume.gaps_mm,
-        volume.is_usual,
-        geometry.warnings,
+    choices = tuple(
+        VolumeChoice(each.name, slice_count(each), each.center_mm, each.size_mm, each.warnings)
+        for each in arrangement.volumes
     )
+    usual = arrangement.volumes.index(volume)
+    return VolumeDetail(volume.center_mm, volume.size_mm, volume.warnings, choices, usual)

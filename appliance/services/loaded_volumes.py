@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError, NotDrawable, Unavailable
-from appliance.domain.geometry import Arrangement, LatticeSlice, VolumeGeometry, arranged
+from appliance.domain.geometry import Arrangement, LatticeSlice, VolumeGeometry, arranged, slices_of
 from appliance.domain.grayscale import default_window, modality_values
 from appliance.domain.image import ImageDescription, StoredImage, StoredSeries, Window
 from appliance.rendering.renderer import Renderer
@@ -48,6 +48,10 @@ _ROOM_WAIT_S = 5.0
 _ROOM_LOOK_S = 0.01
 
 
+_Key = tuple[str, str, int | None]
+"""Series, its version, and which of its volumes."""
+
+
 @dataclass(slots=True)
 class Waiting:
     """A picture that waits for its volume: one of the two is called, once, on any thread.
@@ -64,8 +68,10 @@ class Waiting:
 class LoadedVolume:
     """One volume, from nothing to whole."""
 
-    def __init__(self, series: StoredSeries) -> None:
+    def __init__(self, series: StoredSeries, number: int | None = None) -> None:
         self.series = series
+        self.number = number
+        """Which volume of the series; None is the one that is shown first."""
         self.watch = Stopwatch()
         self.textures: VolumeTextures | None = None
         self.generation = 0
@@ -82,6 +88,10 @@ class LoadedVolume:
         self.used_at = time.monotonic()
         """Seconds of the monotonic clock."""
         self._lock = threading.Lock()
+
+    @property
+    def key(self) -> _Key:
+        return self.series.series_uid, self.series.version, self.number
 
     @property
     def image(self) -> ImageDescription:
@@ -165,7 +175,7 @@ class LoadedVolumes:
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="volume-decoder")
         self._ahead = 2 * threads
         self._is_busy = is_busy
-        self._volumes: OrderedDict[tuple[str, str], LoadedVolume] = OrderedDict()
+        self._volumes: OrderedDict[_Key, LoadedVolume] = OrderedDict()
         self._to_load: deque[LoadedVolume] = deque()
         self.is_loading = False
         self._wake = threading.Condition()
@@ -175,13 +185,16 @@ class LoadedVolumes:
     def size_bytes(self) -> int:
         return sum(volume.size_bytes for volume in list(self._volumes.values()))
 
-    def wanted(self, series: StoredSeries) -> LoadedVolume:
-        """The volume of ``series``, loading if it is new, and in use: whoever wants it waits for it once (``when_ready``)."""
-        key = (series.series_uid, series.version)
+    def wanted(self, series: StoredSeries, number: int | None = None) -> LoadedVolume:
+        """Volume ``number`` of ``series``, loading if it is new, and in use: whoever wants it waits for it once (``when_ready``).
+
+        None is the volume that is shown first. Nothing is refused here: where there is no such volume its waiters are told.
+        """
+        key = (series.series_uid, series.version, number)
         with self._wake:
             volume = self._volumes.get(key)
             if volume is None:
-                volume = self._volumes[key] = LoadedVolume(series)
+                volume = self._volumes[key] = LoadedVolume(series, number)
                 self._to_load.append(volume)
                 self._wake.notify()
             self._volumes.move_to_end(key)
@@ -199,7 +212,7 @@ class LoadedVolumes:
             except ApplianceError as error:
                 volume.refusal = error
                 with self._wake:
-                    self._volumes.pop((volume.series.series_uid, volume.series.version), None)
+                    self._volumes.pop(volume.key, None)
             self.is_loading = False
             volume.is_ended = True
             volume.release()
@@ -229,9 +242,7 @@ class LoadedVolumes:
 
     def _load(self, volume: LoadedVolume) -> None:
         arrangement = arranged([image.description for image in volume.series.images])
-        geometry = arrangement.volume
-        if geometry is None:
-            raise NotDrawable(arrangement.reason or "The series is no volume.", key="no-volume")
+        geometry = arrangement.chosen(volume.number)
         info = self._gl.renderer.info
         layout = laid_out(
             geometry,
@@ -333,19 +344,20 @@ class _Source:
         frames: Frames,
     ) -> None:
         self._slices = [(images[ref.image_index], ref.frame_index) for ref in arrangement.slices]
+        self._own = slices_of(geometry)
         self._lattice = geometry.lattice
         self._layout = layout
         self._frames = frames
-        self.scale = common_scale([(image.description, frame) for image, frame in self._slices]) or self._found_scale()
+        self.scale = self._common_scale() or self._found_scale()
 
     def usual_window(self) -> Window:
         """The file's window of the middle slice, or one found in it; of all slices where each has a rescale of its own."""
-        image, frame = self._slices[len(self._slices) // 2]
+        image, frame = self._slices[self._own[len(self._own) // 2]]
         windows = image.description.frames[frame].windows
         if windows and windows[0].width > 0 and self.scale.keeps_stored:
             return windows[0]
-        stride = max(1, len(self._slices) // 8)
-        values = [self._values(index)[::2, ::2].ravel() for index in range(0, len(self._slices), stride)]
+        stride = max(1, len(self._own) // 8)
+        values = [self._values(index)[::2, ::2].ravel() for index in self._own[::stride]]
         return default_window(np.concatenate(values), image.description.modality, image.description.value_unit)
 
     def texels(self, index: int, watch: Stopwatch) -> Texels | None:
@@ -378,8 +390,12 @@ class _Source:
         image, frame = self._slices[index]
         return modality_values(self._frames.stored_values(image, frame, Stopwatch()), image.description, frame)
 
+    def _common_scale(self) -> TexelScale | None:
+        own = (self._slices[index] for index in self._own)
+        return common_scale([(image.description, frame) for image, frame in own])
+
     def _found_scale(self) -> TexelScale:
-        ends = [(np.nanmin(values), np.nanmax(values)) for values in map(self._values, range(len(self._slices)))]
+        ends = [(np.nanmin(values), np.nanmax(values)) for values in map(self._values, self._own)]
         return scale_of_range(float(min(low for low, _ in ends)), float(max(high for _, high in ends)))
 
 

@@ -4,6 +4,7 @@
     a row without bytes                marked as missing; unmarked when the bytes are there again
     bytes without a row, readable      indexed again, through the parser: they came in, and a crash came before the row
     bytes without a row, others        set aside for a person to judge, never deleted
+    a row that an older program made   described again from its bytes, last of all, through the parser
 
 Runs in the background, a page of rows or a part of the store at a time, while instances come and go, also by other
 processes: whatever looks wrong is looked at once more while nobody else may touch it (``InstanceStore.holding``). Of a row costs
@@ -17,7 +18,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +61,10 @@ class Findings:
     """Bytes without a row that are damaged or no DICOM."""
     removed: int = 0
     """Bytes whose deletion had not come to its end."""
+    described_again: int = 0
+    """Instances whose description an older program had made, and that have one of this."""
+    not_described: int = 0
+    """Those of them that cannot be read any more; they keep the one that they have."""
 
 
 class Reconciliation:
@@ -79,6 +84,8 @@ class Reconciliation:
         self._forget = forget
         self._task: asyncio.Task[None] | None = None
         self._told_at = 0.0
+        self._has_older = False
+        """Whether an older program described one of the instances."""
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._until_done(), name="reconciliation")
@@ -100,6 +107,8 @@ class Reconciliation:
         )
         known = await self._compare_rows()
         await self._compare_files(known, began)
+        if self._has_older:
+            await self._describe_again()
         self.findings = replace(self.findings, is_done=True)
         return self.findings
 
@@ -129,6 +138,7 @@ class Reconciliation:
         for next_rows in (index.kept_after, index.kept_conflicts_after):
             last = ""
             while rows := await self._database.read(partial(next_rows, after=last, limit=_ROWS_AT_ONCE)):
+                self._has_older = self._has_older or any(row.has_old_description for row in rows)
                 for row in rows:
                     known.add(self._store.place_of(row.stored.key))
                 await self._compare(rows)
@@ -175,6 +185,31 @@ class Reconciliation:
                 await self._take_in(place)
             await asyncio.sleep(_PAUSE_S)
 
+    async def _describe_again(self) -> None:
+        """What older programs described is described by this one. Pictures wait for none of it."""
+        last = ""
+        while rows := await self._database.read(partial(index.kept_after, after=last, limit=_ROWS_AT_ONCE)):
+            for row in rows:
+                if row.has_old_description and not row.is_missing:
+                    await self._describe(row)
+                    await asyncio.sleep(_PAUSE_S)
+            last = rows[-1].instance_uid
+
+    async def _describe(self, row: KeptRow) -> None:
+        key = row.stored.key
+        try:
+            parsed = await self._ingest.parsed_again(key)
+        except NotFound:
+            return  # deleted since
+        except (Damaged, NotDicom, TooLarge) as error:
+            log.error("instance %s could not be described again, %s: %s", row.instance_uid, error.key, error.message)
+            self._add(not_described=1)
+            return
+        if await self._database.call(lambda database: database.run(lambda tx: index.describe_again(tx, key, parsed))):
+            # Pictures of it were made by what was known before.
+            await asyncio.to_thread(self._forget, key)
+        self._add(described_again=1)
+
     async def _take_in(self, place: Path) -> None:
         """Bytes that seem to have no row have one, or are set aside, or are gone."""
         try:
@@ -210,12 +245,11 @@ class Reconciliation:
 
 
 def _tell(findings: Findings) -> None:
-    is_well = not (findings.missing or findings.indexed_again or findings.set_aside or findings.removed)
+    is_well = not (
+        findings.missing or findings.indexed_again or findings.set_aside or findings.removed or findings.not_described
+    )
     log.log(
         logging.INFO if is_well else logging.WARNING,
         "store and index were compared",
-        extra={
-            name: getattr(findings, name)
-            for name in ("rows", "files", "missing", "found_again", "indexed_again", "set_aside", "removed")
-        },
+        extra={name: getattr(findings, name) for name in asdict(findings) if name != "is_done"},
     )

@@ -350,7 +350,9 @@ class RenderProcess:
 
     def _wait_for_volume(self, request: Request, ask: DrawPlane | DrawVolume) -> None:
         fusion = ask.view.fusion
-        wanted = [self._known(ask.version), *([self._known(fusion.version)] if fusion else [])]
+        wanted = [(self._known(ask.version), ask.view.volume)]
+        if fusion is not None:
+            wanted.append((self._known(fusion.version), fusion.volume))
         _refuse_size(ask.view)
         self._wait_for_next(request, ask, wanted, [])
 
@@ -358,7 +360,7 @@ class RenderProcess:
         self,
         request: Request,
         ask: DrawPlane | DrawVolume,
-        wanted: Sequence[StoredSeries],
+        wanted: Sequence[tuple[StoredSeries, int | None]],
         ready: Sequence[LoadedVolume],
     ) -> None:
         """Waits for the volumes of ``wanted``, one after the other, and draws when they are all ``ready``."""
@@ -390,7 +392,7 @@ class RenderProcess:
             request.refuse(error)
 
         waiting = Waiting(needs_whole=not ask.view.interactive, draw=draw, refuse=refuse)
-        self._volumes.wanted(wanted[0]).when_ready(waiting, self._settings.settled_wait_s)
+        self._volumes.wanted(*wanted[0]).when_ready(waiting, self._settings.settled_wait_s)
 
     def _check(self, volumes: Sequence[LoadedVolume]) -> None:
         for volume in volumes:
@@ -462,7 +464,7 @@ class RenderProcess:
         for one, view in zip(series, views, strict=True):
             if request.is_cancelled:
                 return
-            volume = self._whole(one)
+            volume = self._whole(one, view.volume)
             # The window of the first is that of all: found for each volume, the film would flicker.
             seen = view if view.window or not first else replace(view, window=first)
             started = time.perf_counter()
@@ -483,11 +485,11 @@ class RenderProcess:
         )
         request.answer(msgspec.msgpack.encode(head), body)
 
-    def _whole(self, series: StoredSeries) -> LoadedVolume:
-        """The volume of ``series`` when all of it is there, in use. Must not be called on the GL thread."""
+    def _whole(self, series: StoredSeries, number: int | None) -> LoadedVolume:
+        """Volume ``number`` of ``series`` when all of it is there, in use. Must not be called on the GL thread."""
         found: Future[LoadedVolume] = Future()
         waiting = Waiting(needs_whole=True, draw=found.set_result, refuse=found.set_exception)
-        self._volumes.wanted(series).when_ready(waiting, _LONGEST_LOADING_S)
+        self._volumes.wanted(series, number).when_ready(waiting, _LONGEST_LOADING_S)
         return found.result()
 
     def _drawn_in_turn(

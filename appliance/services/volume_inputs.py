@@ -1,4 +1,4 @@
-"""Which slices a volume is drawn from: the volumes of a series, and parts of a series that a request names.
+"""Which slices a volume is drawn from: those of one of the volumes of a series, or of a part that a request names.
 
 A part of a series is a series again, with only those images and frames and a version of its own. So whatever draws need not
 know that there was more.
@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from appliance.domain.errors import NotDrawable
-from appliance.domain.geometry import Arrangement, SliceRef, VolumeGeometry
+from appliance.domain.geometry import Arrangement, VolumeGeometry, slices_of
 from appliance.domain.identifiers import InstanceUid
-from appliance.domain.image import ImageDescription, StoredSeries
+from appliance.domain.image import StoredSeries
 
 Frames = Mapping[InstanceUid, Collection[int]]
 """Frames of each instance, counted from 0."""
@@ -21,31 +21,27 @@ Frames = Mapping[InstanceUid, Collection[int]]
 
 @dataclass(frozen=True, slots=True)
 class StoredVolume:
-    """A volume, and the slices that it is made of."""
+    """One of the volumes of a series."""
 
     series: StoredSeries
-    """Holds these slices and no others."""
     geometry: VolumeGeometry
     number: int
-    """Among the volumes of its series, from 1."""
+    """Among the volumes of its series, from 0."""
     is_usual: bool
     """Whether it is the one of its series that is shown unless another is asked for."""
+    instance_uids: frozenset[InstanceUid]
+    """Of the images that it is made of."""
+    frame_of_reference_uid: str | None = None
 
     @property
-    def image(self) -> ImageDescription:
-        return self.series.images[0].description
-
-    @property
-    def slice_count(self) -> int:
-        return len({end for part in self.geometry.lattice for end in (part.lower, part.upper)})
+    def number_of_view(self) -> int | None:
+        """How views name it: the usual one has one name only, so that it is loaded once however it is asked for."""
+        return None if self.is_usual else self.number
 
     @property
     def gaps_mm(self) -> float:
         """How much of its length shows nothing, since slices are missing."""
         return sum(part.is_gap for part in self.geometry.lattice) * self.geometry.spacing_mm[0]
-
-    def holds(self, instance_uid: InstanceUid) -> bool:
-        return any(image.description.instance_uid == instance_uid for image in self.series.images)
 
 
 def volumes_of(stored: StoredSeries, arrangement: Arrangement) -> tuple[StoredVolume, ...]:
@@ -56,9 +52,19 @@ def volumes_of(stored: StoredSeries, arrangement: Arrangement) -> tuple[StoredVo
             key="not-a-volume",
             series_uid=stored.series_uid,
         )
-    return tuple(
-        StoredVolume(_slices_of(stored, arrangement, volume), volume, number, volume is arrangement.volume)
-        for number, volume in enumerate(arrangement.volumes, 1)
+    return tuple(_volume(stored, arrangement, number) for number in range(len(arrangement.volumes)))
+
+
+def _volume(stored: StoredSeries, arrangement: Arrangement, number: int) -> StoredVolume:
+    geometry = arrangement.volumes[number]
+    images = [stored.images[arrangement.slices[each].image_index].description for each in slices_of(geometry)]
+    return StoredVolume(
+        stored,
+        geometry,
+        number,
+        geometry is arrangement.volume,
+        frozenset(image.instance_uid for image in images),
+        images[0].frame_of_reference_uid,
     )
 
 
@@ -75,13 +81,3 @@ def narrowed(stored: StoredSeries, frames: Frames) -> StoredSeries:
     named = "\n".join(f"{image.key} {wanted}" for image, wanted, _ in images)
     version = hashlib.sha256(f"{stored.version}\n{named}".encode()).hexdigest()
     return StoredSeries(stored.series_uid, version, tuple(kept for *_, kept in images))
-
-
-def _slices_of(stored: StoredSeries, arrangement: Arrangement, volume: VolumeGeometry) -> StoredSeries:
-    if len(arrangement.volumes) == 1:
-        return stored  # with what is left out of the volume, which the arrangement leaves out again
-    frames: dict[InstanceUid, set[int]] = {}
-    for index in {end for part in volume.lattice for end in (part.lower, part.upper)}:
-        ref: SliceRef = arrangement.slices[index]
-        frames.setdefault(stored.images[ref.image_index].description.instance_uid, set()).add(ref.frame_index)
-    return narrowed(stored, frames)

@@ -27,7 +27,7 @@ class VolumeTarget:
     """UIDs of series or instances, or, of an instance, numbers of frames from 1."""
     attributes: tuple[Wanted, ...] = ()
     number: int | None = None
-    """Of a series that holds several volumes, from 1."""
+    """Of a series that holds several volumes, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class VolumeSelection:
             return tuple(found)
         numbered = tuple(volume for volume in found if volume.number == target.number)
         if not numbered:
-            raise BadRequest(f"There are {len(found)} volumes", parameter="volume")
+            raise BadRequest(f"There are {len(found)} volumes, counted from 0", parameter="volume")
         return numbered
 
     async def state(self, target: VolumeTarget) -> VolumetricState | None:
@@ -132,7 +132,7 @@ class VolumeSelection:
         if not arrangement.volumes and target.references:
             # A slice may stand for the volume that it belongs to (PS3.18 B.34).
             every = await self._catalogue.volumes(target.study_uid, stored.series_uid)
-            named = [volume for volume in every if any(volume.holds(uid) for uid in part.frames)]
+            named = [volume for volume in every if any(uid in volume.instance_uids for uid in part.frames)]
             if named:
                 return named
         return volumes_of(stored, arrangement)

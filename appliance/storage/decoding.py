@@ -386,10 +386,17 @@ def _masked(form: PixelFormat, values: Pixels) -> Pixels:
     left = width - 1 - form.high_bit
     right = width - form.bits_stored
     values = values.astype(dtype, copy=False)
-    if not right:
+    if not right or (left == right and _is_within(form, values)):
         return values
     shifted: Pixels = np.right_shift(np.left_shift(values, left), right)
     return shifted
+
+
+def _is_within(form: PixelFormat, values: Pixels) -> bool:
+    """Whether nothing lies above Bits Stored, as in nearly all objects: then there is nothing to make anew."""
+    if not values.size or values.max() >= 1 << form.bits_stored - form.is_signed:
+        return False
+    return not form.is_signed or bool(values.min() >= -(1 << form.bits_stored - 1))
 
 
 def _in_rgb(codec: Codec, form: PixelFormat, data: bytes, values: Pixels) -> Pixels:

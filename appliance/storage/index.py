@@ -26,7 +26,7 @@ from appliance.domain.hierarchy import (
     StudyAttributes,
 )
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
-from appliance.domain.image import ImageDescription, StoredImage, StoredSeries
+from appliance.domain.image import DESCRIPTION_VERSION, ImageDescription, StoredImage, StoredSeries
 from appliance.domain.people import folded
 from appliance.storage.database import Migration, Statement, Table, Transaction, given, insertion
 from appliance.storage.outbox import Outbox, unite
@@ -107,6 +107,8 @@ class InstanceRow(Table):
     bits_allocated = IntegerField(null=True)
     preamble = TextField(null=True)
     missing_since = TextField(null=True)
+    described_by = IntegerField(null=True)
+    """The DESCRIPTION_VERSION by which ``image``, or the reason why there is none, was made; none of programs before it."""
 
     class Meta:
         table_name = "instance"
@@ -192,6 +194,7 @@ MIGRATIONS = (
     Migration(4, "one outbox for all roles", lambda tx: unite(tx, OUTBOX.role)),
     Migration(5, "other patient ids", lambda tx: tx.add_columns(StudyRow.other_ids)),
     Migration(6, "an index of the time at which instances came", _find_by_time),
+    Migration(7, "what described an instance", lambda tx: tx.add_columns(InstanceRow.described_by)),
 )
 
 
@@ -325,6 +328,7 @@ def _add_instance(tx: Transaction, parsed: ParsedInstance, stored: StoredBytes) 
         bits_allocated=instance.bits_allocated,
         preamble=parsed.preamble or None,
         missing_since=None,
+        described_by=DESCRIPTION_VERSION,
     )
     if parsed.metadata:
         tx.each(_ADD_METADATA, instance_uid=instance.instance_uid, json=parsed.metadata)
@@ -453,6 +457,8 @@ class KeptRow:
     is_missing: bool
     """As it was marked."""
     is_conflict: bool = False
+    has_old_description: bool = False
+    """Whether an older program described it, by less than is known today."""
 
 
 def kept_after(tx: Transaction, after: str, *, limit: int) -> tuple[KeptRow, ...]:
@@ -464,6 +470,7 @@ def kept_after(tx: Transaction, after: str, *, limit: int) -> tuple[KeptRow, ...
             InstanceRow.md5,
             InstanceRow.size_bytes,
             InstanceRow.missing_since,
+            InstanceRow.described_by,
         )
         .where(InstanceRow.instance_uid > after)
         .order_by(InstanceRow.instance_uid)
@@ -474,9 +481,41 @@ def kept_after(tx: Transaction, after: str, *, limit: int) -> tuple[KeptRow, ...
             InstanceUid(row.instance_uid),
             StoredBytes(row.key, row.md5, row.size_bytes),
             row.missing_since is not None,
+            has_old_description=(row.described_by or 0) < DESCRIPTION_VERSION,
         )
         for row in rows
     )
+
+
+def describe_again(tx: Transaction, key: str, parsed: ParsedInstance) -> bool:
+    """The instance of these bytes is described as ``parsed`` has it; whether that is anything else than before.
+
+    Its series has another version then, and counts what can be drawn now. Does nothing if no instance has these bytes.
+    """
+    rows = tx.rows(InstanceRow.select().where(InstanceRow.key == key))
+    if not rows:
+        return False
+    row, packed = rows[0], _packed(parsed.image) if parsed.image else None
+    before = bytes(row.image) if row.image is not None else None
+    drawable_frames = len(parsed.image.frames) if parsed.image else 0
+    tx.execute(
+        InstanceRow.update(
+            image=packed,
+            not_drawable_reason=parsed.not_drawable_reason,
+            frame_count=parsed.instance.frame_count,
+            described_by=DESCRIPTION_VERSION,
+        ).where(InstanceRow.instance_uid == row.instance_uid)
+    )
+    if packed == before and row.not_drawable_reason == parsed.not_drawable_reason:
+        return False
+    tx.execute(
+        SeriesRow.update(
+            version=_new_version(),
+            frame_count=SeriesRow.frame_count + drawable_frames - (row.frame_count if before else 0),
+            drawable_count=SeriesRow.drawable_count + (packed is not None) - (before is not None),
+        ).where(_is_series(row.study_uid, row.series_uid))
+    )
+    return True
 
 
 def kept_conflicts_after(tx: Transaction, after: str, *, limit: int) -> tuple[KeptRow, ...]:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.domain.geometry import SliceRef, VolumeGeometry, arranged, orientation_letters
+from appliance.domain.errors import NotDrawable
+from appliance.domain.geometry import SliceRef, VolumeGeometry, arranged, orientation_letters, slices_of
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import FrameDescription, FramePlane, ImageDescription, PixelFormat
 
@@ -138,6 +139,16 @@ def test_phases_are_volumes_of_their_own_in_the_order_of_their_numbers() -> None
         numbers = [images[ref.image_index].instance_number for ref in arrangement.slices]
         first, second = numbers[:3], numbers[3:]
         assert all(a < b for a, b in zip(first, second, strict=True))  # type: ignore[operator]
+
+
+def test_one_of_several_volumes_is_chosen_by_its_number() -> None:
+    arrangement = arranged([image(1 + n, plane(float(n % 3))) for n in range(6)])
+
+    assert arrangement.chosen(None) is arrangement.chosen(0) is arrangement.volumes[0]
+    assert arrangement.chosen(1) is arrangement.volumes[1]
+    assert slices_of(arrangement.chosen(1)) == (3, 4, 5)
+    with pytest.raises(NotDrawable, match="no volume 2: it has 2"):
+        arrangement.chosen(2)
 
 
 def test_orientations_are_volumes_of_their_own_and_the_largest_comes_first() -> None:

@@ -65,13 +65,15 @@ async def open_browser(
     hosts: Mapping[str, str] | None = None,
     http3: Sequence[str] = (),
     arguments: Sequence[str] = (),
+    executable: str | None = None,
 ) -> AsyncIterator[BrowserContext]:
     """A headless browser with a fresh profile under ``home``; closed, with its processes, on leaving.
 
     ``hosts`` maps names to addresses, as a DNS would. ``http3`` names the origins ("host:port", or "*") that are spoken to
     over HTTP/3 from the first request; an IPv4-only listener must not be called localhost there, because QUIC tries ::1.
+    ``executable`` is run instead of Chromium itself, and runs it where it is to be.
     """
-    executable = chromium_path()
+    executable = executable or chromium_path()
     trust(home, authority)
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(

@@ -172,10 +172,10 @@ async def test_a_series_of_several_volumes_shows_the_one_that_is_asked_for(
     instance = await doors.take_in(dicom_dir / PHASES_OF_ONE_INSTANCE)
     series = instance.partition("/instances/")[0]
 
-    answers = [await doors.get(f"{series}/renderedmpr", "image/png", volume=str(number)) for number in range(1, 5)]
-    fifth = await doors.get(f"{series}/renderedmpr", volume="5")
+    answers = [await doors.get(f"{series}/renderedmpr", "image/png", volume=str(number)) for number in range(4)]
+    fifth = await doors.get(f"{series}/renderedmpr", volume="4")
 
-    assert [told(one.headers["rendered-volume"])["number"] for one in answers] == ["1", "2", "3", "4"]
+    assert [told(one.headers["rendered-volume"])["number"] for one in answers] == ["0", "1", "2", "3"]
     assert len({one.content for one in answers}) == 4
     assert (fifth.status_code, fifth.json()["parameter"]) == (400, "volume")
 
@@ -222,7 +222,7 @@ async def test_a_study_is_its_series_with_the_most_slices_whatever_else_is_in_it
     answers = [await doors.get(f"{level}/renderedmpr", "image/png") for level in (study, series)]
 
     assert answers[0].content == answers[1].content
-    assert told(answers[0].headers["rendered-volume"]) == {"series": uid, "number": "1"}
+    assert told(answers[0].headers["rendered-volume"]) == {"series": uid, "number": "0"}
 
 
 async def test_what_is_no_volume_is_refused_with_the_reason(doors: PictureDoors, dicom_dir: Path) -> None:

@@ -20,7 +20,7 @@ CAN_MAKE = ("image/jpeg", "image/png", "image/webp", "image/jxl")
 CAN_ANIMATE = ("image/gif", "image/webp", "video/mp4")
 
 
-def volume(number: int = 1, *, slices: int = 4, is_usual: bool = True) -> StoredVolume:
+def volume(number: int = 0, *, slices: int = 4, is_usual: bool = True) -> StoredVolume:
     description = ImageDescription(
         instance_uid=InstanceUid("1.2.3"),
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
@@ -33,7 +33,7 @@ def volume(number: int = 1, *, slices: int = 4, is_usual: bool = True) -> Stored
     lattice = tuple(LatticeSlice(i, i) for i in range(slices))
     geometry = VolumeGeometry((slices, 4, 4), (1, 1, 1), identity, CENTER, SIZE, lattice)
     series = StoredSeries(SeriesUid("1.2"), f"version {number}", (StoredImage("key", description),))
-    return StoredVolume(series, geometry, number, is_usual)
+    return StoredVolume(series, geometry, number, is_usual, frozenset({InstanceUid("1.2.3")}), "1.9")
 
 
 def asked(accept: str | None = None, **query: str) -> Asked:
@@ -41,7 +41,7 @@ def asked(accept: str | None = None, **query: str) -> Asked:
 
 
 def rendering(kind: Kind, accept: str | None = None, *, count: int = 1, **query: str) -> Rendering:
-    return rendering_of(kind, asked(accept, **query), [volume(number) for number in range(1, count + 1)])
+    return rendering_of(kind, asked(accept, **query), [volume(number) for number in range(count)])
 
 
 def plane_of(**query: str) -> PlaneView:
@@ -253,14 +253,14 @@ def test_several_volumes_come_one_after_the_other_where_a_film_is_asked_for() ->
     films = [rendering("mpr", "video/mp4", count=3), rendering("mpr", "image/webp", count=3, animationrate="5")]
 
     for film in films:
-        assert [one.number for one in film.volumes] == [1, 2, 3]
+        assert [one.number for one in film.volumes] == [0, 1, 2]
     assert films[1].film is not None and films[1].film.duration_ms == 200
 
 
 def test_several_volumes_in_one_picture_are_the_usual_one_of_most_slices() -> None:
-    several = [volume(1, slices=9, is_usual=False), volume(2, slices=5), volume(3, slices=7)]
+    several = [volume(0, slices=9, is_usual=False), volume(1, slices=5), volume(2, slices=7)]
 
-    assert [one.number for one in rendering_of("mpr", asked(), several).volumes] == [3]
+    assert [one.number for one in rendering_of("mpr", asked(), several).volumes] == [2]
 
 
 def test_a_rate_alone_moves_nothing() -> None:
@@ -292,7 +292,7 @@ def test_what_is_no_parameter_may_be_an_attribute() -> None:
     assert target.attributes == (Wanted("00189070", ("140-260",)),)
 
 
-@pytest.mark.parametrize("query", [{"volumeinputreference": ","}, {"volume": "0"}, {"volume": "first"}])
+@pytest.mark.parametrize("query", [{"volumeinputreference": ","}, {"volume": "-1"}, {"volume": "first"}])
 def test_a_volume_that_is_named_wrongly_is_refused(query: dict[str, str]) -> None:
     with pytest.raises(ApplianceError) as caught:
         target_of(query, {}, StudyUid("1.2"))

@@ -52,6 +52,18 @@ async def test_a_volume_comes_with_its_images_in_one_reading(node):
     assert (volume.geometry.center_mm, volume.geometry.size_mm) == ((0.625, 0.75, 5.0), (1.5, 2.0, 8.0))
 
 
+async def test_each_volume_of_a_series_of_several_can_be_chosen(node):
+    for number in range(8):
+        await node.put(encoded(ct_slice(number + 1, z=2.0 * (number % 4))))
+
+    volume = (await node.catalogue.series("1.2.3", "1.2.3.1")).volume
+    first, second = await node.catalogue.volumes("1.2.3", "1.2.3.1")
+
+    assert [(one.name, one.slice_count) for one in volume.choices] == [("1 of 2", 4), ("2 of 2", 4)]
+    assert (first.number_of_view, second.number_of_view, volume.usual) == (None, 1, 0)
+    assert not first.instance_uids & second.instance_uids
+
+
 async def test_a_series_without_a_volume_says_why_it_has_none(node):
     await node.put(encoded(ct_slice()))
 
@@ -72,7 +84,7 @@ async def test_presets_of_the_file_come_first(node):
 
 SERIES_MEMBERS = """
     series_uid number modality description body_part laterality instance_count frame_count drawable not_drawable_reason
-    frame_of_reference_uid rows columns is_colour presets volume_presets value_unit slices volume volumes
+    frame_of_reference_uid rows columns is_colour presets volume_presets value_unit slices volume
 """
 SLICE_MEMBERS = (
     "instance_uid frame number rows columns position orientation pixel_spacing pixel_aspect_ratio window is_lossy"

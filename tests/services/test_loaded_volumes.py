@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from queue import Queue
 
 import pytest
+from pydicom import Dataset
 
 from appliance.domain.errors import ApplianceError
 from appliance.domain.identifiers import SeriesUid
@@ -23,35 +25,51 @@ from tests.services.node_parts import ct_slice, encoded
 Volumes = Callable[[int], LoadedVolumes]
 
 
+def unexpected(error: ApplianceError) -> None:
+    raise AssertionError(error)
+
+
 class Viewer:
     """Wants a picture of a volume, and goes on drawing it until told otherwise."""
 
     def __init__(self, volumes: LoadedVolumes, series: StoredSeries) -> None:
         self.has_begun = threading.Event()
         self.volume = volumes.wanted(series)
-        self.volume.when_ready(Waiting(True, self._begin, self._refused), wait_s=60)
+        self.volume.when_ready(Waiting(True, self._begin, unexpected), wait_s=60)
 
     def _begin(self, volume: LoadedVolume) -> None:
         self.has_begun.set()
 
-    def _refused(self, error: ApplianceError) -> None:
-        raise AssertionError(error)
 
-
-@pytest.fixture
-def several(tmp_path: Path) -> list[StoredSeries]:
-    """Three series of the same pictures."""
-    store = open_store(StoreSettings(tmp_path / "store", None, floor_bytes=0))
+def stored(folder: Path, slices: Sequence[Dataset]) -> tuple[StoredImage, ...]:
+    """The data sets in a store of their own."""
+    store = open_store(StoreSettings(folder / "store", None, floor_bytes=0))
     images = []
-    for number in range(8):
+    for ds in slices:
         spool = store.begin()
-        spool.write(encoded(ct_slice(number + 1, z=float(number))))
+        spool.write(encoded(ds))
         key = spool.commit()
         with store.open(key) as reader:
             image = parse(reader).image
         assert image is not None
         images.append(StoredImage(key, image))
-    return [StoredSeries(SeriesUid("1.2.3"), f"version-{number}", tuple(images)) for number in range(3)]
+    return tuple(images)
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> list[StoredSeries]:
+    """Three series of the same pictures."""
+    images = stored(tmp_path, [ct_slice(number + 1, z=float(number)) for number in range(8)])
+    return [StoredSeries(SeriesUid("1.2.3"), f"version-{number}", images) for number in range(3)]
+
+
+@pytest.fixture
+def phases(tmp_path: Path) -> StoredSeries:
+    """Two times of four slices; the second has values and a window of its own."""
+    slices = [ct_slice(number + 1, z=float(number % 4), value=100 * (number // 4)) for number in range(8)]
+    for ds in slices[4:]:
+        ds.WindowCenter, ds.WindowWidth, ds.RescaleIntercept = 1500, 700, 0
+    return StoredSeries(SeriesUid("1.2.3"), "version", stored(tmp_path, slices))
 
 
 @pytest.fixture
@@ -80,3 +98,29 @@ def test_a_volume_waits_until_one_that_is_being_drawn_can_be_given_back(
 
     assert third.has_begun.wait(60)
     assert room_for_two.size_bytes == 2 * alone.volume.size_bytes <= budget_bytes
+
+
+def test_a_chosen_volume_has_the_window_and_the_values_of_its_own_slices(
+    volumes: Volumes, phases: StoredSeries
+) -> None:
+    loaded = volumes(1024**2)
+    first, second = (loaded.wanted(phases, number) for number in (None, 1))
+    assert second is loaded.wanted(phases, 1)
+    ends = {id(each): threading.Event() for each in (first, second)}
+    for each in (first, second):
+        each.when_ready(Waiting(True, lambda volume: ends[id(volume)].set(), unexpected), wait_s=60)
+
+    assert all(end.wait(60) for end in ends.values())
+    assert (first.usual_window.center, second.usual_window.center) == (35, 1500)
+    assert (first.count, second.count) == (4, 4)
+    # Each by its own rescale: together no scale would keep the stored values.
+    assert first.scale.keeps_stored
+    assert second.scale.keeps_stored
+    assert first.scale != second.scale
+
+
+def test_a_volume_that_a_series_has_not_is_refused_by_its_number(volumes: Volumes, phases: StoredSeries) -> None:
+    refusals: Queue[ApplianceError] = Queue()
+    volumes(1024**2).wanted(phases, 2).when_ready(Waiting(True, lambda _: None, refusals.put), wait_s=60)
+
+    assert refusals.get(timeout=60).key == "no-such-volume"

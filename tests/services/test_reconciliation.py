@@ -1,14 +1,20 @@
 """Store and index after a crash: whatever one has and the other has not is mended, marked or set aside, and counted."""
 
+import asyncio
 import sqlite3
+import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
+from pydicom.dataset import Dataset
 
 from appliance.domain.errors import Conflict
 from appliance.services import removals
 from appliance.services.reconciliation import Findings, Reconciliation
 from appliance.storage import index
+from appliance.storage.database import MigrationRow, Transaction, migrate
+from appliance.storage.index import InstanceRow, SeriesRow
 from tests.services.node_parts import NODE_ID, SOMEBODY, NodeParts, ct_slice, encoded, node_parts
 
 
@@ -187,6 +193,87 @@ async def test_files_that_are_not_of_the_store_are_left_alone(node):
     (place_of_the_only(node).parent / ".snapshot").touch()
 
     assert (await reconciled(node)).set_aside == 0
+
+
+def with_overlay(number: int) -> Dataset:
+    ds = ct_slice(number)
+    ds.add_new(0x60000010, "US", ds.Rows)
+    ds.add_new(0x60000011, "US", ds.Columns)
+    ds.add_new(0x60000040, "CS", "G")
+    ds.add_new(0x60000050, "SS", [1, 1])
+    ds.add_new(0x60000100, "US", 1)
+    ds.add_new(0x60000102, "US", 0)
+    ds.add_new(0x60003000, "OW", b"\x0f\0\0\0")
+    return ds
+
+
+def as_the_first_program_described(tx: Transaction) -> None:
+    """Without what it knew nothing of, nor that somebody might know more."""
+    for row in tx.rows(InstanceRow.select()):
+        image = msgspec.msgpack.decode(zlib.decompress(row.image))
+        for name in ("presentation_lut", "icc_profile", "displayed_area", "graphics"):
+            del image[name]
+        for frame in image["frames"]:
+            del frame["overlays"], frame["shutter"], frame["stream_index"]
+        packed = zlib.compress(msgspec.msgpack.encode(image))
+        tx.execute(InstanceRow.update(image=packed).where(InstanceRow.instance_uid == row.instance_uid))
+    tx._engine.execute_sql("ALTER TABLE instance DROP COLUMN described_by")
+    tx.execute(MigrationRow.delete().where(MigrationRow.number == 7))
+
+
+async def test_what_an_older_program_described_is_described_again_once(node, caplog):
+    for number in (1, 2):
+        await node.put(encoded(with_overlay(number)))
+    told = await node.catalogue.stored_series("1.2.3", "1.2.3.1")
+    node.database.run(as_the_first_program_described)
+    migrate(node.database, "node", index.MIGRATIONS)
+    before = await node.catalogue.stored_image("1.2.3", "1.2.3.1", "1.2.3.1.1")
+    forgotten: list[str] = []
+    caplog.set_level("INFO")
+
+    reconciliation = Reconciliation(node.store, node.threads, node.ingest, forgotten.append)
+    reconciliation.start()
+    while not reconciliation.findings.is_done:
+        await asyncio.sleep(0.01)
+    await reconciliation.stop()
+
+    assert before.description.frames[0].overlays == ()
+    again = await node.catalogue.stored_series("1.2.3", "1.2.3.1")
+    assert again.images == told.images
+    assert again.version != told.version
+    assert sorted(forgotten) == sorted(image.key for image in again.images)
+    (said,) = [record for record in caplog.records if record.message == "store and index were compared"]
+    assert (said.described_again, said.levelname) == (2, "INFO")
+    assert (await reconciled(node)).described_again == 0
+
+
+async def test_an_image_that_can_be_drawn_now_counts_among_those_that_can(node):
+    await node.put(encoded(ct_slice(1)))
+
+    def as_an_older_program_refused_it(tx: Transaction) -> None:
+        tx.execute(InstanceRow.update(image=None, not_drawable_reason="no decoder", described_by=1))
+        tx.execute(SeriesRow.update(frame_count=0, drawable_count=0))
+
+    node.database.run(as_an_older_program_refused_it)
+
+    assert (await reconciled(node)).described_again == 1
+
+    series = node.database.read(lambda tx: index.series(tx, "1.2.3", "1.2.3.1"))
+    assert (series.frame_count, series.drawable_count) == (1, 1)
+    assert len((await node.catalogue.stored_series("1.2.3", "1.2.3.1")).images) == 1
+
+
+async def test_an_older_description_stays_where_the_bytes_are_damaged(node):
+    await node.put(encoded(ct_slice(1)))
+    node.database.run(lambda tx: tx.execute(InstanceRow.update(described_by=1)))
+    place = place_of_the_only(node)
+    data = place.read_bytes()
+    place.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
+
+    found = await reconciled(node)
+
+    assert (found.described_again, found.not_described) == (0, 1)
+    assert await node.catalogue.stored_image("1.2.3", "1.2.3.1", "1.2.3.1.1")
 
 
 async def test_a_node_of_the_first_version_gets_its_new_columns(tmp_path):

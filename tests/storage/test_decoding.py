@@ -137,6 +137,16 @@ def test_bits_above_bits_stored_are_no_pixels_and_the_sign_is_extended():
     assert native(words.tobytes(), GREY_12).tolist() == [[-1, 1, -2048, 2047]]
 
 
+def test_a_single_bit_above_bits_stored_is_found():
+    """Frames without any are taken as they are."""
+    words = np.array([0, 5, 0x0FFF, 0x1003], "<u2")
+    unsigned = replace(GREY_12, is_signed=False)
+
+    assert native(words.tobytes(), unsigned).tolist() == [[0, 5, 4095, 3]]
+    assert native(words[:4].tobytes(), replace(unsigned, bits_stored=13, high_bit=12)).tolist() == [[0, 5, 4095, 4099]]
+    assert native(np.array([0, -5, 2047, -2048], "<i2").tobytes(), GREY_12).tolist() == [[0, -5, 2047, -2048]]
+
+
 def test_a_high_bit_above_bits_stored_is_shifted_down():
     words = np.array([0xFFF3, 0x001F, 0x8000, 0x7FF0], "<u2")
 

@@ -71,6 +71,17 @@ def test_any_range_can_be_read(store):
                 assert reader.read_at(start, length) == content[start : start + length]
 
 
+def test_long_ranges_are_read_as_they_were_written(store):
+    """Sealed ones are opened piece by piece."""
+    content = os.urandom(20 * CHUNK_BYTES + 100)
+    key = put(store, content)
+
+    with store.open(key) as reader:
+        for start in (0, 7 * CHUNK_BYTES + 3):
+            for length in (8 * CHUNK_BYTES, 8 * CHUNK_BYTES + 1, len(content)):
+                assert reader.read_at(start, length) == content[start : start + length]
+
+
 def test_one_reader_serves_several_threads(store):
     content = os.urandom(8 * CHUNK_BYTES)
     key = put(store, content)
