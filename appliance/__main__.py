@@ -194,7 +194,7 @@ def _verify_audit(arguments: argparse.Namespace) -> int:
     proofs = []
     with assembly.trails(settings) as trails:
         if not trails:
-            raise SettingsError(f"{arguments.config}: names neither a toplevel nor a node, which keep audit trails")
+            raise SettingsError(f"{arguments.config}: names no toplevel, institution or node, which keep audit trails")
         for trail, database in trails:
             with tqdm(total=trail.count(database), unit=" records", disable=None) as bar:
                 proofs.append(trail.proof(database, bar.update))

@@ -48,7 +48,7 @@ from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts
 from appliance.services.archive import Archive
-from appliance.services.audit import TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
+from appliance.services.audit import INSTITUTION, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings, RendererState
@@ -62,16 +62,19 @@ from appliance.services.metrics import Metrics
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
+from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
 from appliance.services.synchronisation import (
     AnswerQuestions,
     Children,
-    LocalParent,
+    InstitutionParent,
+    LocalInstitution,
     LocalToplevel,
     Outbox,
     Parent,
     RemoteParent,
     Take,
+    TellReleases,
     ToplevelParent,
     Uplink,
 )
@@ -183,10 +186,16 @@ class _Bench:
     def access(self) -> Access:
         return Access(self.verifier)
 
-    def know(self, children: Sequence[ChildSettings], take: Take, answer: AnswerQuestions | None = None) -> None:
+    def know(
+        self,
+        children: Sequence[ChildSettings],
+        take: Take,
+        answer: AnswerQuestions | None = None,
+        tell: TellReleases | None = None,
+    ) -> None:
         """The children that the settings of a role name may deliver to it, and ask if it answers."""
         for child in children:
-            self.children.know(child.id, load_public_key(child.public_key), take, answer)
+            self.children.know(child.id, load_public_key(child.public_key), take, answer, tell)
 
     def refresh(self) -> None:
         """The gauges say how it is now."""
@@ -234,12 +243,15 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     service = Toplevel(database, insurers=settings.insurers)
 
     bench.know(settings.children, service.take_delivery, service.answer)
-    bench.blueprints += [sessions(accounts, bench.metrics), patients(service, bench.access)]
+    bench.blueprints += [
+        sessions(accounts, bench.metrics),
+        patients(service, bench.access, Auditing(toplevel_trail(settings), database)),
+    ]
     bench.checks["toplevel database"] = _database_check(database)
     return LocalToplevel(service.take_delivery, lambda: bench.verifier.keys, service.answer)
 
 
-async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None) -> Parent | None:
+async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None) -> InstitutionParent | None:
     """What nodes in this process call; None if there is no institution here."""
     settings = bench.settings.institution
     if settings is None:
@@ -251,16 +263,18 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     matching = Matching(database, institution_id, parent.answer, may_create=settings.new_patients == "create")
     outbox = KeptOutbox(database, institution.OUTBOX)
     uplink = await _open_uplink(bench, "institution", settings.id, outbox, parent, then=matching.ask)
-    service = Institution(database, here, on_change=uplink.wake)
+    trail = institution_trail(bench.settings)
+    auditing = Auditing(trail, database)
+    service = Institution(database, here, trail, on_change=uplink.wake)
     await service.announce()
-    waiting = Inbox(database, institution_id, parent.answer, on_change=uplink.wake)
-    bench.know(settings.children, service.take_delivery)
-    bench.blueprints += [records(service, bench.access), inbox(waiting, bench.access)]
+    waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
+    bench.know(settings.children, service.take_delivery, tell=service.releases)
+    bench.blueprints += [records(service, bench.access, auditing), inbox(waiting, bench.access, auditing)]
     bench.checks["institution database"] = _database_check(database)
-    return LocalParent(service.take_delivery, lambda: bench.verifier.keys)
+    return LocalInstitution(service.take_delivery, lambda: bench.verifier.keys, service.releases)
 
 
-async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads | None:
+async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) -> Uploads | None:
     """The uploads of the node; None if there is no node here."""
     settings = bench.settings.node
     if settings is None:
@@ -271,7 +285,9 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     outbox = KeptOutbox(database, index.OUTBOX)
     await outbox.announce(NodeHere(settings.id, settings.name, settings.base_url))
     parent = await _parent(bench, settings.parent, settings.id, institution_here)
-    uplink = await _open_uplink(bench, "node", settings.id, outbox, parent)
+    institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
+    held_back = HeldBack(database, settings.id, institution_id, parent.releases)
+    uplink = await _open_uplink(bench, "node", settings.id, outbox, parent, follow=held_back.follow)
     on_stored = [uplink.wake]
     ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=lambda: _call(on_stored))
     trail = node_trail(settings)
@@ -287,16 +303,15 @@ async def _open_node(bench: _Bench, institution_here: Parent | None) -> Uploads 
     archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
     await archive.start()
     bench.stack.push_async_callback(archive.stop)
-    institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
-    answers = PictureAnswers(bench.access, auditing, drawing, bench.metrics)
+    answers = PictureAnswers(bench.access, auditing, held_back, drawing, bench.metrics)
     bench.blueprints += [
-        studies(catalogue, bench.access, auditing, institution_id),
+        studies(catalogue, bench.access, auditing, held_back, institution_id),
         conflicts(catalogue, bench.access),
         renderer(drawing.state, bench.access),
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
-        Queries(archive, bench.access, settings.base_url).blueprint(),
-        Retrieval(archive, bench.access, auditing, settings.base_url).blueprint(),
+        Queries(archive, bench.access, held_back, settings.base_url).blueprint(),
+        Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),
     ]
     bench.streamed.append(
@@ -381,8 +396,11 @@ async def _open_uplink(
     parent: Parent,
     *,
     then: Callable[[], Awaitable[None]] | None = None,
+    follow: Callable[[], Awaitable[float]] | None = None,
 ) -> Uplink:
-    uplink = Uplink(role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics, then=then)
+    uplink = Uplink(
+        role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics, then=then, follow=follow
+    )
     uplink.start()
     bench.stack.push_async_callback(uplink.stop)
     return uplink
@@ -600,6 +618,14 @@ def node_trail(settings: NodeSettings) -> AuditTrail:
     return trail_of_store(settings.instances.directory)
 
 
+def institution_trail(settings: Appliance) -> AuditTrail:
+    """The audit trail of an institution; its head is noted beside the key that signs what it tells, or that of its toplevel."""
+    assert settings.institution is not None
+    parent = settings.institution.parent
+    key = parent.key if parent else settings.toplevel.signing_key  # type: ignore[union-attr]
+    return AuditTrail(INSTITUTION, key.with_name("audit-head-institution"))
+
+
 def toplevel_trail(settings: ToplevelSettings) -> AuditTrail:
     """The audit trail of a toplevel; its head is noted beside the key that signs tokens."""
     return AuditTrail(TOPLEVEL, settings.signing_key.with_name("audit-head"))
@@ -611,6 +637,8 @@ def trails(settings: Appliance) -> Iterator[list[tuple[AuditTrail, Database]]]:
     found: list[tuple[AuditTrail, Database]] = []
     if settings.toplevel is not None:
         found.append((toplevel_trail(settings.toplevel), Database(settings.toplevel.database)))
+    if settings.institution is not None:
+        found.append((institution_trail(settings), Database(settings.institution.database)))
     if settings.node is not None:
         found.append((node_trail(settings.node), Database(settings.node.database)))
     try:

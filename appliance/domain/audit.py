@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
+from appliance.domain.identifiers import InstanceUid, PatientId, SeriesUid, StudyUid
 
 
 class ActorKind(StrEnum):
@@ -44,6 +44,17 @@ class Action(StrEnum):
     ROTATE_KEY = "rotate-key"
     LOG_IN = "log-in"
     CREATE_ACCOUNT = "create-account"
+    LIST_INBOX = "list-inbox"
+    """The studies that wait, with their patients as the DICOM names them, for the first time in a while."""
+    ASSIGN = "assign"
+    """A study is a patient's, as a person said."""
+    CREATE_PATIENT = "create-patient"
+    """The same, of a patient who is new."""
+    TAKE_BACK = "take-back"
+    """A study waits again, as a person said."""
+    READ_REPORTS = "read-reports"
+    """Of a patient, for the first time in a while."""
+    WRITE_REPORT = "write-report"
 
 
 class Outcome(StrEnum):
@@ -57,10 +68,10 @@ class Subject:
     """What it was done to."""
 
     kind: str
-    """``study``, ``series``, ``instance``, ``account`` or ``store``."""
+    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account`` or ``store``."""
     uid: str = ""
     study_uid: str = ""
-    """Of a series or an instance."""
+    """Of a series or an instance, or of what a patient or a report was named for."""
 
 
 def dicom_subject(
@@ -72,6 +83,11 @@ def dicom_subject(
     if series_uid is not None:
         return Subject("series", series_uid, study_uid)
     return Subject("study", study_uid, study_uid)
+
+
+def patient_subject(patient_id: PatientId, study_uid: StudyUid | None = None) -> Subject:
+    """A patient, by the id of ours, and the study that they were named for."""
+    return Subject("patient", str(patient_id), study_uid or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,35 @@ class Answers(msgspec.Struct, frozen=True):
     """Those of the question that there are."""
 
 
+class ReleaseCursor(msgspec.Struct, frozen=True):
+    """How far a node has heard which studies are a patient's."""
+
+    sequence: int = 0
+    study_uid: str = ""
+    """The last one of this number."""
+
+
+class ReleasesWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which of my studies are a patient's, of those that changed since?"""
+
+    child_id: UUID
+    after: ReleaseCursor
+
+
+class Release(msgspec.Struct, frozen=True):
+    """A study is a patient's and may be seen at other institutions; or it waits, and may not."""
+
+    study_uid: str
+    is_released: bool
+
+
+class Releases(msgspec.Struct, frozen=True):
+    studies: tuple[Release, ...]
+    cursor: ReleaseCursor
+    is_all: bool
+    """Whether there is nothing after these."""
+
+
 class Acknowledgement(msgspec.Struct, frozen=True):
     """Everything up to this sequence number is kept by the parent."""
 

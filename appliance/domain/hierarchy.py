@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.domain.errors import NotFound
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
 
@@ -97,3 +98,12 @@ class ParsedInstance:
     """What the 128 bytes before the prefix are (``domain.preamble``); empty where they are zero or not there."""
     metadata: bytes = b""
     """The data set in the DICOM JSON model, as ``storage.dicom_json`` packs it; empty where that is too long to keep."""
+
+
+def not_held(
+    study_uid: StudyUid, series_uid: SeriesUid | None = None, instance_uid: InstanceUid | None = None
+) -> NotFound:
+    """That there is no such study, series or instance, as every door says it."""
+    named = {"study": study_uid, "series": series_uid, "instance": instance_uid}
+    asked = {level: uid for level, uid in named.items() if uid is not None}
+    return NotFound(f"no such {list(asked)[-1]} is held", **{f"{level}_uid": uid for level, uid in asked.items()})

@@ -39,6 +39,8 @@ class Search:
     """Attributes to be returned beside the usual ones; ``all`` is one of them."""
     limit: int | None = None
     offset: int = 0
+    is_released_only: bool = False
+    """Without the studies that wait for their patient."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,13 @@ class PlaneView:
     filter: Literal["linear", "cubic"] = "linear"
     """Between voxels; "cubic" (Catmull-Rom) keeps edges sharper, overshoots beside them, and is slower."""
     fusion: Fusion | None = None
+    curve: tuple[Vector, ...] = ()
+    """Points (LPS, mm) of a line: instead of the plane the surface that is made when the line is moved along the camera's ``up``.
+
+    Columns follow the line at equal lengths, the middle of it in the middle of the picture; rows go down along ``up``, the line
+    itself in the middle. Lengths along the line and along ``up`` are true, and of one scale. Of the camera only ``up`` and the
+    field of view count.
+    """
     volume: int | None = None
     """Of a series that makes several volumes the number of one, counted from 0; None is the one of most slices."""
 

@@ -8,7 +8,7 @@ from quart import Blueprint, Response, request
 
 from appliance.domain.errors import NotAuthenticated
 from appliance.http.bodies import json_response
-from appliance.services.synchronisation import CHANGES_PATH, KEYS_PATH, QUESTIONS_PATH, Children
+from appliance.services.synchronisation import CHANGES_PATH, KEYS_PATH, QUESTIONS_PATH, RELEASES_PATH, Children
 from appliance.services.tokens import TokenVerifier
 
 _BEARER = "Bearer "
@@ -24,6 +24,10 @@ def deliveries(children: Children, verifier: TokenVerifier) -> Blueprint:
     @blueprint.post(QUESTIONS_PATH)
     async def questions() -> Response:
         return json_response(await children.answer(*await _signed()))
+
+    @blueprint.post(RELEASES_PATH)
+    async def releases() -> Response:
+        return json_response(await children.releases(*await _signed()))
 
     @blueprint.get(KEYS_PATH)
     async def public_keys() -> Response:

@@ -8,12 +8,14 @@ from uuid import UUID, uuid4
 import msgspec
 from quart import Blueprint, Response
 
+from appliance.domain.audit import Action, Subject
 from appliance.domain.changes import PatientRecord
 from appliance.domain.identifiers import PatientId, StudyUid, checked_uid
 from appliance.domain.people import Gender
 from appliance.http.access import Access
 from appliance.http.bodies import integer_parameter, json_body, json_response
 from appliance.http.records import study_json
+from appliance.services.audit import Auditing
 from appliance.services.inbox import Decision, Inbox, PlacedStudy
 from appliance.storage.inbox import Assignment
 
@@ -34,7 +36,7 @@ class PatientToCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     with_number: bool
 
 
-def inbox(service: Inbox, access: Access) -> Blueprint:
+def inbox(service: Inbox, access: Access, auditing: Auditing) -> Blueprint:
     blueprint = Blueprint("inbox", __name__)
 
     @blueprint.get("/api/inbox")
@@ -43,12 +45,15 @@ def inbox(service: Inbox, access: Access) -> Blueprint:
         studies, total = await service.waiting(
             account, limit=integer_parameter("limit", 50), offset=integer_parameter("offset", 0)
         )
+        if studies:  # a count tells of nobody
+            await auditing.looked_at(access.actor(account), Action.LIST_INBOX, Subject("inbox"))
         return json_response({"studies": [_waiting(study) for study in studies], "total": total})
 
     @blueprint.get("/api/inbox/<study_uid>")
     async def one(study_uid: str) -> Response:
         account = access.reader()
         study, assignments = await service.study(account, _study_uid(study_uid))
+        await auditing.looked(access.actor(account), Action.OPEN, study.whose.study_uid)
         return json_response(
             {
                 **_waiting(study),
@@ -67,7 +72,7 @@ def inbox(service: Inbox, access: Access) -> Blueprint:
             _patient_id(wanted.seen_patient_id),
             wanted.with_number,
         )
-        return json_response(_assignment(await service.assign(account, decision)))
+        return json_response(_assignment(await service.assign(account, decision, access.actor(account))))
 
     @blueprint.post("/api/inbox/<study_uid>/patient")
     async def create(study_uid: str) -> Response:
@@ -80,7 +85,7 @@ def inbox(service: Inbox, access: Access) -> Blueprint:
             wanted.with_number,
             PatientRecord(wanted.family_name.strip(), wanted.given_name.strip(), wanted.birth_date, wanted.gender),
         )
-        return json_response(_assignment(await service.create(account, decision)), 201)
+        return json_response(_assignment(await service.create(account, decision, access.actor(account))), 201)
 
     return blueprint
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from quart import Blueprint, Response, request
 
+from appliance.domain.audit import Action, patient_subject
 from appliance.domain.identifiers import PatientId
 from appliance.domain.people import Patient
 from appliance.http.access import Access
 from appliance.http.bodies import integer_parameter, json_response, uuid_in_path
+from appliance.services.audit import Auditing
 from appliance.services.toplevel import Toplevel
 
 
-def patients(toplevel: Toplevel, access: Access) -> Blueprint:
+def patients(toplevel: Toplevel, access: Access, auditing: Auditing) -> Blueprint:
     blueprint = Blueprint("patients", __name__)
 
     @blueprint.get("/api/directory")
@@ -32,9 +34,9 @@ def patients(toplevel: Toplevel, access: Access) -> Blueprint:
     @blueprint.get("/api/patients/<patient_id>")
     async def one(patient_id: str) -> Response:
         account = access.writer()
-        return json_response(
-            _patient(await toplevel.patient(account, PatientId(uuid_in_path(patient_id, "patient_id"))))
-        )
+        found = await toplevel.patient(account, PatientId(uuid_in_path(patient_id, "patient_id")))
+        await auditing.looked_at(access.actor(account), Action.OPEN, patient_subject(found.id))
+        return json_response(_patient(found))
 
     return blueprint
 

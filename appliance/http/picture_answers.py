@@ -9,7 +9,7 @@ from quart import Response, request
 
 from appliance.domain.accounts import Account, Right
 from appliance.domain.audit import Action
-from appliance.domain.identifiers import StudyUid, checked_uid
+from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import DESCRIPTION_VERSION
 from appliance.domain.views import Picture
 from appliance.http.access import Access
@@ -18,6 +18,7 @@ from appliance.http.query_values import Query
 from appliance.services.audit import Auditing
 from appliance.services.drawing import Drawing
 from appliance.services.metrics import Metrics
+from appliance.services.releases import HeldBack
 
 SETTLED = "private, max-age=31536000, immutable"
 CHANGING = "no-cache"
@@ -30,9 +31,12 @@ _PICTURE_VERSION = "3"
 class PictureAnswers:
     """Opens and closes each request for a picture."""
 
-    def __init__(self, access: Access, auditing: Auditing, drawing: Drawing, metrics: Metrics) -> None:
+    def __init__(
+        self, access: Access, auditing: Auditing, held_back: HeldBack, drawing: Drawing, metrics: Metrics
+    ) -> None:
         self._access = access
         self._auditing = auditing
+        self._held_back = held_back
         self._drawing = drawing
         self._metrics = metrics
 
@@ -42,10 +46,16 @@ class PictureAnswers:
         account.require(Right.VIEW)
         return account
 
-    async def viewer(self, study: str) -> str:
-        """Who looks, as the render process tells viewers apart; that they look at this study is on record."""
-        account = self.reader()
+    async def viewer(self, study: str, series: str | None = None, instance: str | None = None) -> str:
+        """Who looks, as the render process tells viewers apart; that they look at this study is on record.
+
+        Raises NotFound for what is held back from them.
+        """
         study_uid = StudyUid(checked_uid(study, "study"))
+        series_uid = None if series is None else SeriesUid(checked_uid(series, "series"))
+        instance_uid = None if instance is None else InstanceUid(checked_uid(instance, "instance"))
+        account = self.reader()
+        await self._held_back.check(account, study_uid, series_uid, instance_uid)
         await self._auditing.looked(self._access.actor(account), Action.OPEN, study_uid)
         return f"{account.id} {request.remote_addr}"
 

@@ -71,7 +71,7 @@ class Pictures:
         return await self._rendered(viewer, uid, await self._catalogue.frames(uid, at_most=MOST_PICTURES))
 
     async def series(self, study: str, series: str) -> Response:
-        viewer = await self._answers.viewer(study)
+        viewer = await self._answers.viewer(study, series)
         uids = _uids(study, series)
         return await self._rendered(viewer, uids[0], await self._catalogue.frames(*uids, at_most=MOST_PICTURES))
 
@@ -82,7 +82,7 @@ class Pictures:
         return await self._of_instance(study, series, instance, frame_numbers(frames))
 
     async def _of_instance(self, study: str, series: str, instance: str, numbers: Sequence[int] | None) -> Response:
-        viewer = await self._answers.viewer(study)
+        viewer = await self._answers.viewer(study, series, instance)
         uids = (*_uids(study, series), _instance_uid(instance))
         if numbers is None and not (await self._archive.holdings(*uids))[0].has_pixels:
             return await self._rendered(viewer, uids[0], await self._presented(uids[0], uids[2]), uids[2])
@@ -198,7 +198,7 @@ class Pictures:
         return await self._thumbnail(middle, viewer, CHANGING)
 
     async def series_thumbnail(self, study: str, series: str) -> Response:
-        viewer = await self._answers.viewer(study)
+        viewer = await self._answers.viewer(study, series)
         middle = await self._catalogue.representative_frame(*_uids(study, series))
         return await self._thumbnail(middle, viewer, CHANGING)
 
@@ -206,7 +206,7 @@ class Pictures:
         return await self.frame_thumbnail(study, series, instance, "1")
 
     async def frame_thumbnail(self, study: str, series: str, instance: str, frames: str) -> Response:
-        viewer = await self._answers.viewer(study)
+        viewer = await self._answers.viewer(study, series, instance)
         number, *others = frame_numbers(frames)
         if others:
             raise BadRequest("One thumbnail at a time", parameter="frames")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import msgspec
@@ -18,6 +19,7 @@ from appliance.http.access import Access
 from appliance.http.asgi import Scope
 from appliance.http.media_types import accepted
 from appliance.services.archive import Archive
+from appliance.services.releases import HeldBack
 from appliance.storage.native_model import Json, native_model
 from appliance.storage.queries import MOST_COUNTED
 
@@ -31,8 +33,9 @@ XML_TYPE = "application/dicom+xml"
 class Queries:
     """The resources."""
 
-    def __init__(self, archive: Archive, access: Access, base_url: str) -> None:
+    def __init__(self, archive: Archive, access: Access, held_back: HeldBack, base_url: str) -> None:
         self._archive = archive
+        self._held_back = held_back
         self._access = access
         self._base_url = base_url
 
@@ -58,7 +61,8 @@ class Queries:
         return await self._found(Level.INSTANCE, study, series)
 
     async def _found(self, level: Level, study: str | None, series: str | None) -> Response:
-        self._access.reader().require(Right.VIEW)
+        account = self._access.reader()
+        account.require(Right.VIEW)
         as_xml = wants_xml(request.args.get("accept") or request.headers.get("Accept"))
         wanted = search_of(
             level,
@@ -66,6 +70,7 @@ class Queries:
             StudyUid(checked_uid(study, "study")) if study else None,
             SeriesUid(checked_uid(series, "series")) if series else None,
         )
+        wanted = replace(wanted, is_released_only=not self._held_back.sees_all(account))
         return self._answer(await self._archive.search(wanted), as_xml=as_xml)
 
     def _answer(self, found: Matches, *, as_xml: bool) -> Response:

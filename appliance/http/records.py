@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 from quart import Blueprint, Response
 
+from appliance.domain.audit import Action, patient_subject
 from appliance.domain.changes import StudyHeld
 from appliance.domain.identifiers import PatientId, StudyUid, checked_uid
 from appliance.domain.reports import Report, ReportText
 from appliance.http.access import Access
 from appliance.http.bodies import json_body, json_response, uuid_in_path
+from appliance.services.audit import Auditing
 from appliance.services.institution import Institution
 
 
@@ -21,19 +23,21 @@ class ReportToWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     study_uid: str | None = None
 
 
-def records(institution: Institution, access: Access) -> Blueprint:
+def records(institution: Institution, access: Access, auditing: Auditing) -> Blueprint:
     blueprint = Blueprint("records", __name__)
 
     @blueprint.get("/api/patients/<patient_id>/studies")
     async def studies(patient_id: str) -> Response:
         account = access.reader()
         found = await institution.studies(account, _patient_id(patient_id))
+        await auditing.looked_at(access.actor(account), Action.OPEN, patient_subject(_patient_id(patient_id)))
         return json_response({"studies": [study_json(study) for study in found]})
 
     @blueprint.get("/api/patients/<patient_id>/reports")
     async def reports(patient_id: str) -> Response:
         account = access.reader()
         found = await institution.reports(account, _patient_id(patient_id))
+        await auditing.looked_at(access.actor(account), Action.READ_REPORTS, patient_subject(_patient_id(patient_id)))
         return json_response({"reports": [_report(report) for report in found]})
 
     @blueprint.post("/api/patients/<patient_id>/reports")
@@ -42,7 +46,8 @@ def records(institution: Institution, access: Access) -> Blueprint:
         wanted = await json_body(ReportToWrite)
         study_uid = StudyUid(checked_uid(wanted.study_uid, "study_uid")) if wanted.study_uid else None
         text = ReportText(wanted.description, wanted.findings, wanted.conclusion, wanted.recommendation)
-        report = await institution.write_report(account, _patient_id(patient_id), study_uid, text)
+        by = access.actor(account)
+        report = await institution.write_report(account, _patient_id(patient_id), study_uid, text, by)
         return json_response(_report(report), 201)
 
     return blueprint

@@ -11,9 +11,12 @@ from appliance.http.access import Access
 from appliance.http.bodies import json_response
 from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue
+from appliance.services.releases import HeldBack
 
 
-def studies(catalogue: Catalogue, access: Access, auditing: Auditing, institution_id: InstitutionId) -> Blueprint:
+def studies(
+    catalogue: Catalogue, access: Access, auditing: Auditing, held_back: HeldBack, institution_id: InstitutionId
+) -> Blueprint:
     blueprint = Blueprint("studies", __name__)
 
     @blueprint.get("/api/studies/<study>")
@@ -21,6 +24,7 @@ def studies(catalogue: Catalogue, access: Access, auditing: Auditing, institutio
         account = access.reader()
         account.require(Right.VIEW)
         study_uid = StudyUid(checked_uid(study, "study"))
+        await held_back.check(account, study_uid)
         found = await catalogue.study(study_uid)
         await auditing.looked(access.actor(account), Action.OPEN, study_uid)
         return json_response(found)
@@ -30,6 +34,7 @@ def studies(catalogue: Catalogue, access: Access, auditing: Auditing, institutio
         account = access.reader()
         account.require(Right.VIEW)
         study_uid, series_uid = StudyUid(checked_uid(study, "study")), SeriesUid(checked_uid(series, "series"))
+        await held_back.check(account, study_uid, series_uid)
         found = await catalogue.series(study_uid, series_uid)
         await auditing.looked(access.actor(account), Action.OPEN, study_uid)
         return json_response(found)

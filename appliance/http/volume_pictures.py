@@ -86,7 +86,7 @@ class VolumePictures:
         return Response(msgspec.json.encode({"presets": known}), 200, content_type="application/json")
 
     async def _rendered(self, kind: Kind, study: str, series: str | None, instance: str | None) -> Response:
-        viewer = await self._answers.viewer(study)
+        viewer = await self._answers.viewer(study, series, instance)
         query = _query()
         target = target_of(
             query,

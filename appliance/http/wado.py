@@ -28,6 +28,7 @@ from appliance.http.qido import JSON_TYPES, XML_TYPE, wants_xml
 from appliance.services.archive import AS_STORED, Archive, Consignment, default_syntaxes
 from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue
+from appliance.services.releases import HeldBack
 from appliance.storage.bulk_data import Place
 from appliance.storage.dicom_json import with_absolute_addresses
 from appliance.storage.holdings import Holding
@@ -76,8 +77,11 @@ class _Wanted:
 class Retrieval:
     """The resources that give back."""
 
-    def __init__(self, archive: Archive, access: Access, auditing: Auditing, base_url: str) -> None:
+    def __init__(
+        self, archive: Archive, access: Access, auditing: Auditing, held_back: HeldBack, base_url: str
+    ) -> None:
         self._archive = archive
+        self._held_back = held_back
         self._auditing = auditing
         self._access = access
         self._base_url = base_url
@@ -112,9 +116,9 @@ class Retrieval:
         return response
 
     async def frames(self, study: str, series: str, instance: str, frames: str) -> Response:
-        by = self._reader()
         uids = _uids(study, series, instance)
         numbers = frame_numbers(frames)
+        by = await self._reader(*uids)
         key, image = await self._archive.image(*uids)
         await self._auditing.looked(by, Action.RETRIEVE, uids[0])
         if max(numbers) > len(image.frames):
@@ -205,20 +209,21 @@ class Retrieval:
 
     async def _held(self, study: str, series: str | None, instance: str | None, action: Action) -> tuple[Holding, ...]:
         """What is held there; that it is looked at is on record."""
-        by = self._reader()
         study_uid = StudyUid(checked_uid(study, "study"))
-        held = await self._archive.holdings(
-            study_uid,
-            SeriesUid(checked_uid(series, "series")) if series else None,
-            InstanceUid(checked_uid(instance, "instance")) if instance else None,
-        )
+        series_uid = SeriesUid(checked_uid(series, "series")) if series else None
+        instance_uid = InstanceUid(checked_uid(instance, "instance")) if instance else None
+        by = await self._reader(study_uid, series_uid, instance_uid)
+        held = await self._archive.holdings(study_uid, series_uid, instance_uid)
         await self._auditing.looked(by, action, study_uid)
         return held
 
-    def _reader(self) -> Actor:
+    async def _reader(
+        self, study_uid: StudyUid, series_uid: SeriesUid | None, instance_uid: InstanceUid | None
+    ) -> Actor:
         """Who asks, if they may look."""
         account = self._access.reader()
         account.require(Right.VIEW)
+        await self._held_back.check(account, study_uid, series_uid, instance_uid)
         return self._access.actor(account)
 
     def _root(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.domain.views import VolumeView
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
@@ -19,6 +20,8 @@ SETTLED_STEP = 0.75
 """Length of a step in parts of the finest texel: longer ones let thin bone break into rings."""
 _INTERACTIVE_STEP = 1.5
 """The same while the camera moves, through the half volume; a longer one is no longer smooth on skin."""
+_FARTHEST = 12
+"""Blocks that a ray crosses in one leap."""
 
 
 class CompositePainter:
@@ -51,7 +54,7 @@ class CompositePainter:
         table = transfer.table(step_mm)
         self._transfer.upload(table[np.newaxis])
         low, high = (scale.position(value) for value in transfer.ends)
-        _occupy(textures, table, low, high)
+        _tell_distances(textures, table, low, high)
         axes = camera_axes(view.camera)
         light = -axes.ahead + 0.45 * axes.up - 0.35 * axes.right  # over the viewer's left shoulder
         uniforms = {
@@ -59,7 +62,7 @@ class CompositePainter:
             "volume": textures.half if view.interactive else textures.fine,
             "reach": half_reach(layout) if view.interactive else (1.0, 1.0, 1.0),
             "gradient": textures.gradient,
-            "occupancy": textures.occupancy,
+            "away": textures.away,
             "transfer": self._transfer,
             "range": (low, high),
             "half_reach": half_reach(layout),
@@ -74,16 +77,37 @@ class CompositePainter:
         return 255 - pixels if pixels is not None and view.invert else pixels
 
 
-def _occupy(textures: VolumeTextures, table: np.ndarray, low: float, high: float) -> None:
-    """The occupancy texture tells in which blocks ``table``, from ``low`` to ``high`` in 0…1, shows anything."""
+def _tell_distances(textures: VolumeTextures, table: NDArray[np.float32], low: float, high: float) -> None:
+    """``textures.away`` tells how far each block is from those of which ``table``, from ``low`` to ``high`` in 0…1, shows any."""
     seen = np.concatenate([[0], np.cumsum(table[:, 3] > 0)])
     key = (low, high, seen.tobytes())
-    if textures.occupancy_of == key:
+    if textures.away_of == key:
         return
-    # A block's range in entries of the table, widened by one on either side for rounding.
-    part = (textures.block_ranges / 65535.0 - low) / max(high - low, 1e-9) * (ENTRIES - 1)
-    first = np.clip(np.floor(part[..., 0]) - 1, 0, ENTRIES - 1).astype(int)
-    last = np.clip(np.ceil(part[..., 1]) + 1, 0, ENTRIES - 1).astype(int)
-    occupied = seen[last + 1] > seen[first]
-    textures.occupancy.upload(0, np.where(occupied, np.uint8(255), np.uint8(0)))
-    textures.occupancy_of = key
+    # The entry of the table of each texel, as far as the volume can hold it; widened by one on either side for rounding.
+    part = (np.arange(65536) / 65535.0 - low) / max(high - low, 1e-9) * (ENTRIES - 1)
+    seen_before = seen[np.clip(np.floor(part) - 1, 0, ENTRIES - 1).astype(int)]
+    seen_until = seen[np.clip(np.ceil(part) + 1, 0, ENTRIES - 1).astype(int) + 1]
+    ranges = textures.block_ranges
+    textures.away.upload(0, distances(seen_until[ranges[..., 1]] > seen_before[ranges[..., 0]]))
+    textures.away_of = key
+
+
+def distances(is_occupied: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Of each block the distance to the next occupied one, in blocks along the axis along which it is farthest; at most 12."""
+    away = np.zeros(is_occupied.shape, np.uint8)
+    reached = is_occupied
+    for _ in range(_FARTHEST):
+        away += ~reached
+        reached = _grown(reached)
+    return away
+
+
+def _grown(blocks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those that are, and all that touch them."""
+    for axis in range(3):
+        before = np.moveaxis(blocks, axis, 0)
+        after = before.copy()
+        after[1:] |= before[:-1]
+        after[:-1] |= before[1:]
+        blocks = np.moveaxis(after, 0, axis)
+    return blocks

@@ -8,10 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from appliance.domain.errors import NotDrawable
 from appliance.domain.image import Window
 from appliance.domain.views import PlaneView, RenderingMethod, VolumeView
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
-from appliance.rendering.rays import brightening, half_reach, ray_uniforms
+from appliance.rendering.rays import brightening, curve_uniforms, half_reach, ray_uniforms
 from appliance.rendering.slices import Pixels
 from appliance.rendering.texels import TexelScale
 from appliance.rendering.volume_textures import VolumeTextures
@@ -33,6 +34,7 @@ class ProjectionPainter:
             way: Program(shader("rays.glsl", "grey.glsl", "projection.glsl", file)) for way, file in _WAYS.items()
         }
         self._thin = Program(shader("grey.glsl", "plane.glsl"))
+        self._curved = Program(shader("grey.glsl", "curved.glsl"))
         self._cubic = Program(shader("rays.glsl", "grey.glsl", "projection.glsl", "project_cubic.glsl"))
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
 
@@ -40,8 +42,10 @@ class ProjectionPainter:
         """A plane through ``look_at``, facing the camera, at true size; a slab is as thick on either side.
 
         Between voxels values are interpolated along all three axes, linearly, or by cubics for a plane or a mean of which the
-        view says so. Outside of the volume it is black.
+        view says so. Outside of the volume it is black. Raises NotDrawable for a curved surface that is to be thick or cubic.
         """
+        if view.curve:
+            return self._draw_curved(textures, scale, view, window)
         step_mm = textures.layout.finest_mm
         # An odd number of samples, the middle one in the plane itself, and no farther apart than voxels are.
         beside = math.ceil(view.slab_mm / 2 / step_mm)
@@ -63,6 +67,21 @@ class ProjectionPainter:
             uniforms = {name: uniforms[name] for name in ("origin", "across", "down", "volume")}
         self._upload_table(uniforms, scale, window, view)
         pixels = self._canvases.painted(program, view.size, uniforms, is_colour=False)
+        assert pixels is not None
+        return pixels
+
+    def _draw_curved(self, textures: VolumeTextures, scale: TexelScale, view: PlaneView, window: Window) -> Pixels:
+        if view.slab_mm or view.filter != "linear":
+            raise NotDrawable(
+                "A curved surface has no thickness, and no filter but the linear one.", key="curve-is-thin"
+            )
+        uniforms, places = curve_uniforms(view.curve, view.camera, view.size, textures.layout)
+        columns = Texture.of_shape((1, view.size[0], 4), np.float32, gl.GL_RGBA32F)
+        columns.upload(places)
+        uniforms |= {"volume": textures.fine, "columns": columns}
+        self._upload_table(uniforms, scale, window, view)
+        pixels = self._canvases.painted(self._curved, view.size, uniforms, is_colour=False)
+        columns.free()
         assert pixels is not None
         return pixels
 

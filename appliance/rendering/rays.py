@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,36 @@ def _clip_uniforms(layout: VolumeLayout, clip: tuple[Vector, Vector] | None) -> 
         matrix = layout.texture_to_patient[:3, :3] / side[:, None]
         corner = (layout.texture_to_patient[:3, 3] - least) / side
     return {"clip_x": matrix[0], "clip_y": matrix[1], "clip_z": matrix[2], "clip_corner": corner}
+
+
+def curve_uniforms(
+    points: Sequence[Vector], camera: Camera, size: tuple[int, int], layout: VolumeLayout
+) -> tuple[dict[str, Any], NDArray[np.float32]]:
+    """Uniforms of ``curved.glsl``, and the places of its columns: (1, columns, 4).
+
+    Raises NotDrawable for points that make no line and an ``up`` that makes no surface of it.
+    """
+    line = np.array(points, float).reshape(-1, 3)
+    if not np.isfinite(line).all():
+        raise NotDrawable("A point of the curve is no place.", key="curve-points")
+    lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    up = np.array(camera.up, float)
+    if not lengths[-1] > 0:
+        raise NotDrawable("The points of the curve make no line: two different ones are needed.", key="curve-points")
+    if not np.linalg.norm(up) > 0 or not (np.linalg.norm(np.cross(np.diff(line, axis=0), up), axis=1) > 1e-9).any():
+        raise NotDrawable("The curve runs along the direction in which it is to be moved.", key="curve-direction")
+    if not camera.field_of_view_mm > 0:
+        raise NotDrawable("The field of view has no height.", key="camera-field-of-view")
+    width, height = size
+    pixel_mm = camera.field_of_view_mm / height
+    at = lengths[-1] / 2 + (np.arange(width) + 0.5 - width / 2) * pixel_mm
+    to_texture = np.linalg.inv(layout.texture_to_patient)
+    columns = np.zeros((1, width, 4), np.float32)
+    places = np.stack([np.interp(at, lengths, line[:, axis]) for axis in range(3)], axis=-1)
+    columns[0, :, :3] = places @ to_texture[:3, :3].T + to_texture[:3, 3]
+    columns[0, :, 3] = (at >= 0) & (at <= lengths[-1])
+    down = to_texture[:3, :3] @ (up / np.linalg.norm(up)) * -camera.field_of_view_mm
+    return {"down": down}, columns
 
 
 def brightening(gamma: float) -> float:

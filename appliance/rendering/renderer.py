@@ -73,7 +73,12 @@ class Renderer:
         textures, scale = _nothing(), TexelScale(0, 1, True)
         series = SeriesUid("0")
         plane = PlaneView(series, camera, (8, 8), encoding)
-        for view in (plane, replace(plane, slab_mm=1), replace(plane, filter="cubic")):
+        for view in (
+            plane,
+            replace(plane, slab_mm=1),
+            replace(plane, filter="cubic"),
+            replace(plane, curve=((0, 0, 0), (1, 0, 0))),
+        ):
             self.projections.draw_plane(textures, scale, view, window)
         for method in RenderingMethod:
             volume = VolumeView(series, camera, (8, 8), encoding, method)

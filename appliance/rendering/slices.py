@@ -1,8 +1,8 @@
 """One frame, windowed, at the size and of the region that was asked for.
 
-Two ways, one contract: where every pixel of the picture is a pixel of the frame, NumPy's table look-up gives the same
-picture as the shader, and on a software rasteriser ten times sooner (``drawn_plainly``). Everything that is resampled goes
-through OpenGL (``SlicePainter``).
+Two ways, one contract: where every pixel of the picture is a pixel of the frame, or a mean of several, NumPy gives the same
+picture as the shader, and sooner than a software rasteriser (``drawn_plainly``). What is enlarged, or reaches beyond the frame,
+goes through OpenGL (``SlicePainter``).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from appliance.domain.masks import Mask, masked, shutter_grey
 from appliance.domain.views import Region, SliceView
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
 from appliance.rendering.graphics import with_graphics
+from appliance.rendering.means import means
 
 Pixels = NDArray[np.uint8]
 """(rows, columns), or (rows, columns, 3) in colour."""
@@ -100,6 +101,15 @@ def finished(pixels: Pixels, image: ImageDescription, plan: SlicePlan) -> Pixels
     return with_graphics(turned, image, plan.size, plan.region)
 
 
+def is_plain(image: ImageDescription, plan: SlicePlan, mask: Mask | None) -> bool:
+    """Whether ``drawn_plainly`` can draw it: pixel by pixel, or made smaller without a mask, from within the frame."""
+    if plan.is_exact:
+        return True
+    (width, height), part, form = plan.size, plan.region, image.pixel_format
+    is_within = 0 <= part.x <= part.x + part.width <= form.columns and 0 <= part.y <= part.y + part.height <= form.rows
+    return mask is None and is_within and width <= part.width and height <= part.height
+
+
 def drawn_plainly(
     stored: NDArray[Any],
     image: ImageDescription,
@@ -109,8 +119,10 @@ def drawn_plainly(
     *,
     mask: Mask | None = None,
 ) -> Pixels:
-    """The picture of an exact ``plan``, by NumPy alone; on any thread. ``mask`` lies over it (``domain.masks``)."""
-    assert plan.is_exact
+    """The picture of a plan that ``is_plain``, by NumPy alone; on any thread. ``mask`` lies over it (``domain.masks``)."""
+    if not plan.is_exact:
+        assert mask is None, "the plan is plain"
+        return finished(_shrunk(stored, image, frame_index, view, plan), image, plan)
     x, y, (width, height) = int(plan.region.x), int(plan.region.y), plan.size
     part = stored[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
     window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
@@ -124,6 +136,20 @@ def drawn_plainly(
     top, left = max(-y, 0), max(-x, 0)
     canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
     return finished(canvas, image, plan)
+
+
+def _shrunk(
+    stored: NDArray[Any], image: ImageDescription, frame_index: int, view: SliceView, plan: SlicePlan
+) -> Pixels:
+    """Values become means before the window, as in the shader."""
+    crop, part = _crop(stored, plan.region), plan.region
+    region = (part.x - crop.left, part.y - crop.top, part.width, part.height)
+    if image.is_colour:
+        colours = np.rint(means(colours_of(crop.of(stored), image), region, plan.size)).astype(np.uint8)
+        return 255 - colours if view.invert else colours
+    window = chosen_window(stored, image, frame_index, view.window)
+    texels, table = _texels_and_table(crop.of(stored), image, frame_index, window, invert=view.invert)
+    return table[np.rint(means(texels, region, plan.size)).astype(np.uint16)]
 
 
 def _plain(
@@ -181,7 +207,7 @@ class SlicePainter:
     def _parted(self, source: _Source, plan: SlicePlan) -> Pixels:
         """The picture in one piece, or in halves of which each is drawn alone where its pixels are too many for a texture."""
         (width, height), part = plan.size, plan.region
-        crop, step, limit = source.crop(part), _step(plan), self._largest_side
+        crop, step, limit = _crop(source.stored, part), _step(plan), self._largest_side
         if crop.width <= limit * step[1] and crop.height <= limit * step[0]:
             return self._whole(source, plan, crop, step)
         if crop.width > limit * step[1] and width > 1:
@@ -319,13 +345,14 @@ class _Source:
     invert: bool
     mask: Mask | None
 
-    def crop(self, region: Region) -> _Crop:
-        """``region`` and a pixel on each side, which interpolation reaches, within the frame."""
-        rows, columns = self.stored.shape[:2]
-        left, top = max(math.floor(region.x) - 1, 0), max(math.floor(region.y) - 1, 0)
-        right = min(math.ceil(region.x + region.width) + 1, columns)
-        bottom = min(math.ceil(region.y + region.height) + 1, rows)
-        return _Crop(left, top, right - left, bottom - top)
+
+def _crop(stored: NDArray[Any], region: Region) -> _Crop:
+    """``region`` and a pixel on each side, which interpolation reaches, within the frame."""
+    rows, columns = stored.shape[:2]
+    left, top = max(math.floor(region.x) - 1, 0), max(math.floor(region.y) - 1, 0)
+    right = min(math.ceil(region.x + region.width) + 1, columns)
+    bottom = min(math.ceil(region.y + region.height) + 1, rows)
+    return _Crop(left, top, right - left, bottom - top)
 
 
 def _texels_and_table(

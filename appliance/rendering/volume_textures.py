@@ -6,7 +6,7 @@ Four textures over the same box:
 - *half*: the mean of 2x2x2 texels (along axes that are fine enough), for pictures while the camera moves;
 - *gradient*: direction in the patient and steepness of the half volume, from which light is reckoned: one look-up instead of
   six, and smoother than the noise of single voxels;
-- *blocks*: the least and the largest texel of each 16x16x16 texels and of those one beyond, which interpolation reaches, so
+- *blocks*: the least and the largest texel of each 8x8x8 texels and of those one beyond, which interpolation reaches, so
   that rays skip what cannot be seen.
 
 Slices come coarse first: every 16th, then those between. A slice stands in for the following ones until they come, so the
@@ -26,7 +26,7 @@ from appliance.domain.geometry import VolumeGeometry
 from appliance.rendering.gloo import VolumeTexture, gl
 from appliance.rendering.texels import Texels
 
-BLOCK = 16
+BLOCK = 8
 FIRST_STRIDE = 16
 _SMALL_VOXELS = 8 * 1024**2
 """Volumes up to this size are quick enough as they are."""
@@ -247,10 +247,10 @@ class VolumeTextures:
         self.half = VolumeTexture.of_shape((*layout.half_shape, 1), np.uint16, gl.GL_R16)
         self.gradient = VolumeTexture.of_shape((*layout.half_shape, 4), np.int8, gl.GL_RGBA8_SNORM)
         self.blocks = VolumeTexture.of_shape((*layout.blocks_shape, 2), np.uint16, gl.GL_RG16, is_smooth=False)
-        self.occupancy = VolumeTexture.of_shape((*layout.blocks_shape, 1), np.uint8, gl.GL_R8, is_smooth=False)
+        self.away = VolumeTexture.of_shape((*layout.blocks_shape, 1), np.uint8, gl.GL_R8, is_smooth=False)
         self.block_ranges: Texels = np.zeros((*layout.blocks_shape, 2), np.uint16)
-        self.occupancy_of: object = None
-        """For which transfer function and which state of the blocks ``occupancy`` holds."""
+        self.away_of: object = None
+        """For which transfer function and which state of the blocks ``away`` holds."""
         self.has_half = False
 
     def upload_fine(self, first: int, count: int, texels: Texels) -> None:
@@ -262,9 +262,9 @@ class VolumeTextures:
         self.gradient.upload(0, gradient)
         self.blocks.upload(0, blocks)
         self.block_ranges = blocks
-        self.occupancy_of = None
+        self.away_of = None
         self.has_half = True
 
     def free(self) -> None:
-        for texture in (self.fine, self.half, self.gradient, self.blocks, self.occupancy):
+        for texture in (self.fine, self.half, self.gradient, self.blocks, self.away):
             texture.free()

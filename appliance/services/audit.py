@@ -14,9 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from appliance.domain.accounts import Account, Right
-from appliance.domain.audit import Action, Actor, ActorKind, Event, Outcome, dicom_subject
+from appliance.domain.audit import Action, Actor, ActorKind, Event, Outcome, Subject, dicom_subject
 from appliance.domain.errors import NotAllowed
 from appliance.domain.identifiers import InstitutionId, StudyUid
 from appliance.services.database_threads import DatabaseThreads
@@ -24,9 +25,11 @@ from appliance.storage import audit
 from appliance.storage.audit import AuditAnchor, Head, Proof
 from appliance.storage.database import Database, Transaction
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
-NODE, TOPLEVEL = "node", "toplevel"
+NODE, INSTITUTION, TOPLEVEL = "node", "institution", "toplevel"
 """The rooms that have a trail."""
 _AGAIN_AFTER_S = 15 * 60
 """Who looks at a study goes through a thousand pictures: that is one event, and another one after this time."""
@@ -78,6 +81,17 @@ class AuditTrail:
         """An event that has no transaction of its own is on record, and told."""
         self.tell(database.run(lambda tx: self.record(tx, event)))
 
+    def carry_out(self, database: Database, work: Callable[[Transaction], tuple[T, Event]]) -> T:
+        """What ``work`` returned; the event beside it is on record in the same transaction, and told."""
+
+        def recording(tx: Transaction) -> tuple[T, Recorded]:
+            result, event = work(tx)
+            return result, self.record(tx, event)
+
+        result, recorded = database.run(recording)
+        self.tell(recorded)
+        return result
+
     def count(self, database: Database) -> int:
         """How many records there are."""
         return database.read(lambda tx: audit.record_count(tx, self._room))
@@ -108,10 +122,14 @@ class Auditing:
 
     async def looked(self, actor: Actor, action: Action, study_uid: StudyUid) -> None:
         """That somebody looks at a study is on record, once in a while."""
-        name = (actor, action, study_uid)
+        await self.looked_at(actor, action, dicom_subject(study_uid))
+
+    async def looked_at(self, actor: Actor, action: Action, subject: Subject) -> None:
+        """The same for what is no study."""
+        name = (actor, action, subject)
         known = self._looked.get(name)
         if known is None or time.monotonic() - known[0] > _AGAIN_AFTER_S or _has_failed(known[1]):
-            putting = asyncio.ensure_future(self.put(Event(actor, action, dicom_subject(study_uid))))
+            putting = asyncio.ensure_future(self.put(Event(actor, action, subject)))
             known = self._looked[name] = (time.monotonic(), putting)
             self._looked.move_to_end(name)
             while len(self._looked) > _MOST_REMEMBERED:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from uuid import uuid4
 
 from appliance.domain import matching
 from appliance.domain.accounts import Account, Right
+from appliance.domain.audit import Action, Actor, Event, Outcome, dicom_subject, patient_subject
 from appliance.domain.changes import (
     NumbersFree,
     PatientHere,
@@ -17,8 +18,9 @@ from appliance.domain.changes import (
     Questions,
     StudyHeld,
 )
-from appliance.domain.errors import BadRequest, Conflict, NotFound, Unavailable
+from appliance.domain.errors import BadRequest, Conflict, NotAllowed, NotFound, Unavailable
 from appliance.domain.identifiers import InstitutionId, PatientId, StudyUid
+from appliance.services.audit import AuditTrail
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.synchronisation import AnswerQuestions
 from appliance.storage import inbox, institution
@@ -61,6 +63,7 @@ class Inbox:
         database: DatabaseThreads,
         institution_id: InstitutionId,
         answer: AnswerQuestions,
+        trail: AuditTrail,
         *,
         on_change: Callable[[], None],
     ) -> None:
@@ -68,6 +71,7 @@ class Inbox:
         self._database = database
         self._institution_id = institution_id
         self._answer = answer
+        self._trail = trail
         self._on_change = on_change
 
     async def waiting(self, account: Account, *, limit: int, offset: int) -> tuple[tuple[PlacedStudy, ...], int]:
@@ -86,26 +90,39 @@ class Inbox:
             lambda tx: (_placed(tx, (inbox.study_patient(tx, study_uid),))[0], inbox.history(tx, study_uid))
         )
 
-    async def assign(self, account: Account, decision: Decision) -> Assignment:
-        """The study is a patient's who is there already, or waits again.
+    async def assign(self, account: Account, decision: Decision, by: Actor) -> Assignment:
+        """The study is a patient's who is there already, or waits again, and ``by`` whom is on record.
 
         Conflict if somebody else decided meanwhile; Unavailable if the toplevel, which would know the patient, is away and
         nothing of the patient is here.
         """
-        self._require(account)
+        event = Event(by, Action.TAKE_BACK, dicom_subject(decision.study_uid))
+        if decision.patient_id is not None:
+            event = Event(by, Action.ASSIGN, patient_subject(decision.patient_id, decision.study_uid))
+        await self._require_or_record(account, event)
         if decision.patient_id is not None:
             await self._check_patient(decision.patient_id)
-        return await self._decide(account, decision)
+        return await self._decide(account, decision, event)
 
-    async def create(self, account: Account, decision: Decision) -> Assignment:
+    async def create(self, account: Account, decision: Decision, by: Actor) -> Assignment:
         """The study is a new patient's, who is as ``decision.record`` says; also while the toplevel is away."""
-        self._require(account)
-        assert decision.record is not None
+        assert decision.record is not None and decision.patient_id is not None
+        event = Event(by, Action.CREATE_PATIENT, patient_subject(decision.patient_id, decision.study_uid))
+        await self._require_or_record(account, event)
         _check_record(decision.record)
-        return await self._decide(account, decision)
+        return await self._decide(account, decision, event)
 
     def _require(self, account: Account) -> None:
         account.require(Right.ASSIGN, at=self._institution_id)
+
+    async def _require_or_record(self, account: Account, wanted: Event) -> None:
+        """Like ``_require``; what is refused is on record."""
+        try:
+            self._require(account)
+        except NotAllowed as error:
+            refused = replace(wanted, outcome=Outcome.REFUSED, reason=error.key)
+            await self._database.call(lambda database: self._trail.put(database, refused))
+            raise
 
     async def _check_patient(self, patient_id: PatientId) -> None:
         if await self._database.read(lambda tx: inbox.is_known(tx, patient_id)):
@@ -120,8 +137,11 @@ class Inbox:
         if patient_id not in answers.patient_ids:
             raise NotFound("There is no such patient", key="no-such-patient")
 
-    async def _decide(self, account: Account, decision: Decision) -> Assignment:
-        assignment = await self._database.run(lambda tx: self._decided(tx, account, decision))
+    async def _decide(self, account: Account, decision: Decision, event: Event) -> Assignment:
+        def work(tx: Transaction) -> tuple[Assignment, Event]:
+            return self._decided(tx, account, decision), event
+
+        assignment = await self._database.call(lambda database: self._trail.carry_out(database, work))
         self._on_change()
         return assignment
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
 from appliance.domain.accounts import Account, Right
+from appliance.domain.audit import Action, Actor, Event, Subject
 from appliance.domain.changes import (
     Acknowledgement,
     Change,
@@ -13,28 +14,35 @@ from appliance.domain.changes import (
     InstitutionHere,
     NodeHere,
     NumberedChange,
+    Releases,
+    ReleasesWanted,
     StudyGone,
     StudyHeld,
 )
 from appliance.domain.errors import BadRequest, NotAllowed
 from appliance.domain.identifiers import InstitutionId, PatientId, ReportId, StudyUid
 from appliance.domain.reports import Report, ReportText
+from appliance.services.audit import AuditTrail
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import institution
+from appliance.storage import inbox, institution
 from appliance.storage.database import Transaction
 
 _LONGEST_TEXT = 100_000
 """Characters of one part of a report."""
+_RELEASES_AT_ONCE = 1000
 
 
 class Institution:
     """Studies and reports of one institution."""
 
-    def __init__(self, database: DatabaseThreads, here: InstitutionHere, *, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, database: DatabaseThreads, here: InstitutionHere, trail: AuditTrail, *, on_change: Callable[[], None]
+    ) -> None:
         """``on_change`` is called when there is something for the toplevel."""
         self.id = InstitutionId(here.institution_id)
         self._on_change = on_change
         self._here = here
+        self._trail = trail
         self._database = database
 
     async def announce(self) -> None:
@@ -52,8 +60,9 @@ class Institution:
         return await self._database.read(lambda tx: institution.reports_of(tx, patient_id))
 
     async def write_report(
-        self, account: Account, patient_id: PatientId, study_uid: StudyUid | None, text: ReportText
+        self, account: Account, patient_id: PatientId, study_uid: StudyUid | None, text: ReportText, by: Actor
     ) -> Report:
+        """The report is there, and on record ``by`` whom."""
         account.require(Right.REPORT, at=self.id)
         parts = (text.description, text.findings, text.conclusion, text.recommendation)
         if not any(part.strip() for part in parts):
@@ -61,14 +70,25 @@ class Institution:
         if max(map(len, parts)) > _LONGEST_TEXT:
             raise BadRequest(f"A part of the report has more than {_LONGEST_TEXT} characters", key="report-too-long")
         report = Report(ReportId(uuid4()), patient_id, study_uid, institution.now(), account.id, account.name, text)
-        await self._database.run(lambda tx: institution.keep_report(tx, report))
-        return report
+        event = Event(by, Action.WRITE_REPORT, Subject("report", str(report.id), study_uid or ""))
+
+        def work(tx: Transaction) -> tuple[Report, Event]:
+            institution.keep_report(tx, report)
+            return report, event
+
+        return await self._database.call(lambda database: self._trail.carry_out(database, work))
 
     async def take_delivery(self, delivery: Delivery) -> Acknowledgement:
         """All changes of ``delivery`` are kept, those that were heard before left out; from a node known by its key."""
         acknowledgement = await self._database.run(lambda tx: self._take(tx, delivery))
         self._on_change()
         return acknowledgement
+
+    async def releases(self, wanted: ReleasesWanted) -> Releases:
+        """Which studies of a node are a patient's, of those that changed since it was told last."""
+        return await self._database.read(
+            lambda tx: inbox.releases(tx, wanted.child_id, wanted.after, limit=_RELEASES_AT_ONCE)
+        )
 
     def _take(self, tx: Transaction, delivery: Delivery) -> Acknowledgement:
         last = institution.DELIVERIES.last(tx, delivery.child_id)

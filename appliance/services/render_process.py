@@ -52,7 +52,7 @@ from appliance.rendering.encoders import encode, media_types
 from appliance.rendering.films import film_types, opened_film
 from appliance.rendering.fusion import fused
 from appliance.rendering.renderer import Renderer
-from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, planned
+from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, is_plain, planned
 from appliance.rendering.stored_values import encoded_values
 from appliance.rendering.transfer_functions import transfer_function_of
 from appliance.services import journal
@@ -239,7 +239,7 @@ class RenderProcess:
             stored, image = in_srgb(stored, image, profile)
         window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
         view = replace(view, window=window)
-        if plan.is_exact and self._gl.renderer.info.is_software:
+        if self._gl.renderer.info.is_software and is_plain(image, plan, mask):
             pixels = drawn_plainly(stored, image, frame_index, view, plan, mask=mask)
         else:
             pixels = self._gl.run(
@@ -423,7 +423,7 @@ class RenderProcess:
         if isinstance(ask, DrawVolume) and ask.view.interactive:
             is_coarse = True
             if all(each.is_ended for each in volumes):  # loading takes its share
-                self._learn(ask.view.method, watch.ms("draw") / (pixels.shape[0] * pixels.shape[1]))
+                self._learn(_cost_of(ask.view), watch.ms("draw") / (pixels.shape[0] * pixels.shape[1]))
         standing = _Standing(window, completeness, is_coarse, volume.reduction)
         self._encoders.submit(
             _answered, request, lambda: _encode_and_answer(request, pixels, ask.view.encoding, watch, standing)
@@ -539,15 +539,15 @@ class RenderProcess:
         width, height = view.size
         if not view.interactive:
             return view.size
-        pixels = _INTERACTIVE_BUDGET_MS / self._ms_per_pixel.get(view.method, _FIRST_GUESS_MS_PER_PIXEL)
+        pixels = _INTERACTIVE_BUDGET_MS / self._ms_per_pixel.get(_cost_of(view), _FIRST_GUESS_MS_PER_PIXEL)
         share = math.sqrt(max(pixels, _FEWEST_INTERACTIVE_PIXELS) / (width * height))
         # In steps of an eighth of an octave: a new size needs a new frame buffer, and the picture must not tremble.
         share = min(1.0, 2 ** (math.floor(math.log2(share) * 8) / 8))
         return max(1, round(width * share)), max(1, round(height * share))
 
-    def _learn(self, method: str, ms_per_pixel: float) -> None:
-        before = self._ms_per_pixel.get(method, _FIRST_GUESS_MS_PER_PIXEL)
-        self._ms_per_pixel[method] = (1 - _FORGETTING) * before + _FORGETTING * ms_per_pixel
+    def _learn(self, kind: str, ms_per_pixel: float) -> None:
+        before = self._ms_per_pixel.get(kind, _FIRST_GUESS_MS_PER_PIXEL)
+        self._ms_per_pixel[kind] = (1 - _FORGETTING) * before + _FORGETTING * ms_per_pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -586,6 +586,11 @@ def _window(view: PlaneView | VolumeView, volume: LoadedVolume) -> Window | None
     if view.method is RenderingMethod.VOLUME_RENDERED:
         return None
     return view.window or _usual_projection_window(view, volume)
+
+
+def _cost_of(view: VolumeView) -> str:
+    """Views of one such kind cost about the same for each pixel: haze takes several times as long as bone."""
+    return f"{view.method} {view.preset if view.method is RenderingMethod.VOLUME_RENDERED else ''}"
 
 
 def _usual_projection_window(view: VolumeView, volume: LoadedVolume) -> Window:

@@ -28,7 +28,15 @@ import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from appliance.domain.changes import Acknowledgement, Answers, Delivery, NumberedChange, Questions
+from appliance.domain.changes import (
+    Acknowledgement,
+    Answers,
+    Delivery,
+    NumberedChange,
+    Questions,
+    Releases,
+    ReleasesWanted,
+)
 from appliance.domain.errors import ApplianceError, BadRequest, NotAllowed, NotAuthenticated, Unavailable
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import PublicKey, TokenVerifier
@@ -37,6 +45,7 @@ log = logging.getLogger(__name__)
 
 CHANGES_PATH = "/api/sync/changes"
 QUESTIONS_PATH = "/api/sync/questions"
+RELEASES_PATH = "/api/sync/releases"
 KEYS_PATH = "/api/sync/keys"
 _AUDIENCE = "appliance-sync"
 _SIGNATURE_LIFETIME_S = 60
@@ -54,6 +63,8 @@ Take = Callable[[Delivery], Awaitable[Acknowledgement]]
 """Keeps a delivery of a child whose signature was verified."""
 AnswerQuestions = Callable[[Questions], Awaitable[Answers]]
 """Answers what such a child asks."""
+TellReleases = Callable[[ReleasesWanted], Awaitable[Releases]]
+"""Tells a node which of its studies are a patient's."""
 
 
 class Outbox(Protocol):
@@ -86,6 +97,13 @@ class ToplevelParent(Parent, Protocol):
         """What the toplevel knows of patients. Unavailable if it cannot be reached."""
 
 
+class InstitutionParent(Parent, Protocol):
+    """The institution, above a node."""
+
+    async def releases(self, wanted: ReleasesWanted) -> Releases:
+        """Which studies of the node are a patient's. Unavailable if it cannot be reached."""
+
+
 class LocalParent:
     """A parent in the same process."""
 
@@ -111,6 +129,17 @@ class LocalToplevel(LocalParent):
         return await self._answer(questions)
 
 
+class LocalInstitution(LocalParent):
+    """An institution in the same process."""
+
+    def __init__(self, take: Take, keys: Callable[[], tuple[PublicKey, ...]], tell: TellReleases) -> None:
+        super().__init__(take, keys)
+        self._tell = tell
+
+    async def releases(self, wanted: ReleasesWanted) -> Releases:
+        return await self._tell(wanted)
+
+
 class RemoteParent:
     """A parent on another machine, or in a process of its own."""
 
@@ -125,6 +154,9 @@ class RemoteParent:
 
     async def answer(self, questions: Questions) -> Answers:
         return msgspec.json.decode(await self._signed(QUESTIONS_PATH, questions), type=Answers)
+
+    async def releases(self, wanted: ReleasesWanted) -> Releases:
+        return msgspec.json.decode(await self._signed(RELEASES_PATH, wanted), type=Releases)
 
     async def token_keys(self) -> tuple[PublicKey, ...]:
         return msgspec.json.decode(await self._answer("GET", KEYS_PATH), type=tuple[PublicKey, ...])
@@ -163,7 +195,7 @@ class RemoteParent:
         return response.content
 
 
-Message = TypeVar("Message", Delivery, Questions)
+Message = TypeVar("Message", Delivery, Questions, ReleasesWanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +203,7 @@ class _Child:
     key: Ed25519PublicKey
     take: Take
     answer: AnswerQuestions | None
+    tell: TellReleases | None
 
 
 class Children:
@@ -179,9 +212,16 @@ class Children:
     def __init__(self) -> None:
         self._known: dict[UUID, _Child] = {}
 
-    def know(self, child_id: UUID, key: Ed25519PublicKey, take: Take, answer: AnswerQuestions | None = None) -> None:
-        """``answer`` for children that may ask."""
-        self._known[child_id] = _Child(key, take, answer)
+    def know(
+        self,
+        child_id: UUID,
+        key: Ed25519PublicKey,
+        take: Take,
+        answer: AnswerQuestions | None = None,
+        tell: TellReleases | None = None,
+    ) -> None:
+        """``answer`` for children that may ask, ``tell`` for those that hold studies."""
+        self._known[child_id] = _Child(key, take, answer, tell)
 
     async def receive(self, signature: str, body: bytes) -> Acknowledgement:
         """What ``body`` delivers is kept; NotAuthenticated if none of the known children signed it, or not now."""
@@ -194,6 +234,13 @@ class Children:
         if child.answer is None:
             raise NotAllowed("This child has nothing to ask", key="no-questions")
         return await child.answer(questions)
+
+    async def releases(self, signature: str, body: bytes) -> Releases:
+        """What a node is told of its studies; refused as ``receive`` refuses."""
+        child, wanted = self._verified(signature, body, ReleasesWanted)
+        if child.tell is None:
+            raise NotAllowed("This child holds no studies", key="no-node")
+        return await child.tell(wanted)
 
     def _verified(self, signature: str, body: bytes, kind: type[Message]) -> tuple[_Child, Message]:
         child_id, child = self._signer(signature, body)
@@ -225,7 +272,7 @@ class Children:
 
 
 class Uplink:
-    """Carries an outbox up and the token keys down, until it is stopped."""
+    """Carries an outbox up and what the parent says down, until it is stopped."""
 
     def __init__(
         self,
@@ -237,8 +284,9 @@ class Uplink:
         verifier: TokenVerifier,
         metrics: Metrics,
         then: Callable[[], Awaitable[None]] | None = None,
+        follow: Callable[[], Awaitable[float]] | None = None,
     ) -> None:
-        """``then`` is done whenever the parent has heard all that there is to tell."""
+        """``then`` is done whenever the parent has heard all that there is to tell, ``follow`` after the seconds that it says."""
         self.last_error: str | None = None
         self._role = role
         self._child_id = child_id
@@ -247,6 +295,7 @@ class Uplink:
         self._verifier = verifier
         self._metrics = metrics
         self._then = then
+        self._follow = follow
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -255,6 +304,9 @@ class Uplink:
             asyncio.create_task(self._keep(self._carry_up, self._wake), name=f"{self._role} uplink"),
             asyncio.create_task(self._keep(self._fetch_keys, asyncio.Event()), name=f"{self._role} token keys"),
         ]
+        if self._follow is not None:
+            following = self._keep(self._follow, asyncio.Event())
+            self._tasks.append(asyncio.create_task(following, name=f"{self._role} feed"))
 
     async def stop(self) -> None:
         for task in self._tasks:

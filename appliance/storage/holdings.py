@@ -8,7 +8,7 @@ from typing import Any
 
 from peewee import fn
 
-from appliance.domain.errors import NotFound
+from appliance.domain.hierarchy import not_held
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.storage.database import Transaction
 from appliance.storage.index import InstanceRow, MetadataRow
@@ -51,8 +51,7 @@ def holdings(
     )
     found = tuple(map(_holding, tx.rows(query.tuples())))
     if not found:
-        named = {"study_uid": study_uid, "series_uid": series_uid, "instance_uid": instance_uid}
-        raise NotFound("nothing is held there", **{name: uid for name, uid in named.items() if uid})
+        raise not_held(study_uid, series_uid, instance_uid)
     return found
 
 

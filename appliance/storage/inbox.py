@@ -12,16 +12,39 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from peewee import BlobField, BooleanField, CharField, DateTimeField, TextField, UUIDField
+from peewee import (
+    BigIntegerField,
+    BlobField,
+    BooleanField,
+    CharField,
+    CompositeKey,
+    DateTimeField,
+    TextField,
+    UUIDField,
+)
 
-from appliance.domain.changes import Answer, PatientAsHeld, PatientNumber, StudyHeld
+from appliance.domain.changes import Answer, PatientAsHeld, PatientNumber, Release, ReleaseCursor, Releases, StudyHeld
 from appliance.domain.errors import NotFound
 from appliance.domain.identifiers import AccountId, PatientId, StudyUid
 from appliance.domain.matching import Reason, is_blank
 from appliance.storage.database import Table, Transaction
 
+_THE_FEED = "releases"
 _NEVER = datetime(1970, 1, 1)
 """When the toplevel was asked of a study of which it was not."""
+
+
+class StudyAtNodeRow(Table):
+    """A study that one of the nodes holds, as the node said."""
+
+    study_uid = CharField(max_length=64)
+    node_id = UUIDField()
+    held = BlobField()
+    """``changes.StudyHeld`` in MessagePack."""
+
+    class Meta:
+        table_name = "study_at_node"
+        primary_key = CompositeKey("study_uid", "node_id")
 
 
 class StudyPatientRow(Table):
@@ -43,6 +66,8 @@ class StudyPatientRow(Table):
     since = DateTimeField(index=True)
     """It waits, or has its patient."""
     asked_at = DateTimeField(index=True)
+    sequence = BigIntegerField(null=True, index=True)
+    """Grows whenever nodes are to hear anew whether it waits."""
 
     class Meta:
         table_name = "study_patient"
@@ -93,8 +118,26 @@ class Assignment:
     assigned_at: datetime
 
 
+class ReleaseEndRow(Table):
+    """The last number that was given to a change of whether a study waits."""
+
+    feed = CharField(max_length=16, primary_key=True)
+    sequence = BigIntegerField()
+
+    class Meta:
+        table_name = "release_end"
+
+
 def create_tables(tx: Transaction) -> None:
-    tx.create_tables(StudyPatientRow, AssignmentRow)
+    tx.create_tables(StudyPatientRow, AssignmentRow, ReleaseEndRow)
+
+
+def number_studies(tx: Transaction) -> None:
+    """Studies of a version that told no node whether they wait are told of now."""
+    tx.add_columns(StudyPatientRow.sequence)
+    create_tables(tx)
+    first = _next_sequence(tx)
+    tx.execute(StudyPatientRow.update(sequence=first).where(StudyPatientRow.sequence.is_null()))
 
 
 # What a node tells
@@ -111,6 +154,8 @@ def note_study(tx: Transaction, held: StudyHeld, before: PatientAsHeld | None) -
     elif not row.is_decided and held.patient not in (before, _patient(row)):
         tx.execute(StudyPatientRow.delete().where(StudyPatientRow.study_uid == held.study_uid))
         _insert(tx, held, None, _first_reason(held.patient), is_decided=False)
+    elif before is None:
+        _change(tx, StudyPatientRow.study_uid == held.study_uid)
 
 
 def note_patient(tx: Transaction, held: StudyHeld, patient_id: PatientId) -> None:
@@ -142,7 +187,42 @@ def _insert(
         patient=msgspec.msgpack.encode(held.patient),
         since=_now(),
         asked_at=_NEVER,
+        sequence=_next_sequence(tx),
     )
+
+
+def _change(tx: Transaction, which: Any, **values: object) -> None:
+    """Rows have other values, and nodes hear of them."""
+    tx.execute(StudyPatientRow.update(**values, sequence=_next_sequence(tx)).where(which))
+
+
+def _next_sequence(tx: Transaction) -> int:
+    # The update comes first: it makes other writers wait, so that numbers come to be seen in their order.
+    mine = ReleaseEndRow.feed == _THE_FEED
+    if not tx.execute(ReleaseEndRow.update(sequence=ReleaseEndRow.sequence + 1).where(mine)):
+        tx.insert(ReleaseEndRow, feed=_THE_FEED, sequence=1)
+    return _last_sequence(tx)
+
+
+def _last_sequence(tx: Transaction) -> int:
+    return int(tx.value(ReleaseEndRow.select(ReleaseEndRow.sequence).where(ReleaseEndRow.feed == _THE_FEED)) or 0)
+
+
+# What nodes are told
+
+
+def releases(tx: Transaction, node_id: UUID, after: ReleaseCursor, *, limit: int) -> Releases:
+    """The next studies at a node of which it was said whether they wait, in the order in which that was said."""
+    row = StudyPatientRow
+    if after.sequence > _last_sequence(tx):
+        after = ReleaseCursor()  # of a time after the backup that this database was restored from
+    is_later = (row.sequence > after.sequence) | ((row.sequence == after.sequence) & (row.study_uid > after.study_uid))
+    at_node = StudyAtNodeRow.select(StudyAtNodeRow.study_uid).where(StudyAtNodeRow.node_id == node_id)
+    query = row.select(row.study_uid, row.patient_id, row.sequence).where(is_later & row.study_uid.in_(at_node))
+    rows = tx.rows(query.order_by(row.sequence, row.study_uid).limit(limit))
+    told = tuple(Release(one.study_uid, one.patient_id is not None) for one in rows)
+    cursor = ReleaseCursor(rows[-1].sequence, rows[-1].study_uid) if rows else after
+    return Releases(told, cursor, is_all=len(rows) < limit)
 
 
 # What the toplevel is asked and answers
@@ -177,7 +257,9 @@ def take_answer(tx: Transaction, asked: StudyPatient, answer: Answer) -> bool:
     }
     if answer.patient_id is not None:
         values["since"] = _now()
-    tx.execute(StudyPatientRow.update(**values).where(StudyPatientRow.study_uid == asked.study_uid))
+        _change(tx, StudyPatientRow.study_uid == asked.study_uid, **values)
+    else:
+        tx.execute(StudyPatientRow.update(**values).where(StudyPatientRow.study_uid == asked.study_uid))
     return True
 
 
@@ -186,7 +268,7 @@ def ask_again(tx: Transaction, number: PatientNumber) -> None:
     of_number = (StudyPatientRow.issuer == number.issuer) & (StudyPatientRow.value == number.value)
     undecided = of_number & (StudyPatientRow.is_decided == False)  # noqa: E712
     again = {"patient_id": None, "reason": Reason.NOT_ASKED, "candidate_id": None, "asked_at": _NEVER}
-    tx.execute(StudyPatientRow.update(**again).where(undecided))
+    _change(tx, undecided, **again)
 
 
 # What persons decide
@@ -209,7 +291,7 @@ def decide(tx: Transaction, assignment: Assignment) -> None:
         "is_decided": True,
         "since": _plain(assignment.assigned_at),
     }
-    tx.execute(StudyPatientRow.update(**values).where(StudyPatientRow.study_uid == assignment.study_uid))
+    _change(tx, StudyPatientRow.study_uid == assignment.study_uid, **values)
     tx.insert(
         AssignmentRow,
         id=assignment.id,

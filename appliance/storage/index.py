@@ -18,16 +18,18 @@ import msgspec
 from peewee import BigIntegerField, BlobField, CompositeKey, IntegerField, TextField, fn
 
 from appliance.domain.changes import PatientAsHeld, PatientNumber, StudyGone, StudyHeld
-from appliance.domain.errors import NotDrawable, NotFound
+from appliance.domain.errors import NotDrawable
 from appliance.domain.hierarchy import (
     ParsedInstance,
     PatientAttributes,
     SeriesAttributes,
     StudyAttributes,
+    not_held,
 )
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import DESCRIPTION_VERSION, ImageDescription, StoredImage, StoredSeries
 from appliance.domain.people import folded
+from appliance.storage import releases
 from appliance.storage.database import Migration, Statement, Table, Transaction, given, insertion
 from appliance.storage.outbox import Outbox, unite
 
@@ -195,6 +197,7 @@ MIGRATIONS = (
     Migration(5, "other patient ids", lambda tx: tx.add_columns(StudyRow.other_ids)),
     Migration(6, "an index of the time at which instances came", _find_by_time),
     Migration(7, "what described an instance", lambda tx: tx.add_columns(InstanceRow.described_by)),
+    Migration(8, "studies that are released", releases.create_tables),
 )
 
 
@@ -384,8 +387,7 @@ def delete_study(tx: Transaction, node_id: UUID, study_uid: StudyUid) -> tuple[s
     _study_row(tx, study_uid)
     keys = _delete_instances(tx, InstanceRow.study_uid == study_uid)
     tx.execute(SeriesRow.delete().where(SeriesRow.study_uid == study_uid))
-    tx.execute(StudyRow.delete().where(StudyRow.study_uid == study_uid))
-    OUTBOX.put(tx, StudyGone(study_uid, node_id))
+    _forget_study(tx, node_id, study_uid)
     return keys
 
 
@@ -760,7 +762,12 @@ def _tell_rest(tx: Transaction, node_id: UUID, study_uid: StudyUid) -> None:
         told = tx.each(_STUDY_TOLD, study_uid=study_uid)[0]
         OUTBOX.put(tx, _as_held(told, rest, study_uid, node_id))
         return
+    _forget_study(tx, node_id, study_uid)
+
+
+def _forget_study(tx: Transaction, node_id: UUID, study_uid: StudyUid) -> None:
     tx.execute(StudyRow.delete().where(StudyRow.study_uid == study_uid))
+    releases.forget(tx, study_uid)
     OUTBOX.put(tx, StudyGone(study_uid, node_id))
 
 
@@ -771,7 +778,7 @@ def _is_series(study_uid: StudyUid, series_uid: SeriesUid) -> Any:
 def _study_row(tx: Transaction, study_uid: StudyUid) -> Any:
     row = tx.first(StudyRow.select().where(StudyRow.study_uid == study_uid))
     if row is None:
-        raise NotFound("no such study is held", study_uid=study_uid)
+        raise not_held(study_uid)
     return row
 
 
@@ -783,16 +790,14 @@ def _series_rows(tx: Transaction, study_uid: StudyUid) -> list[Any]:
 def _series_row(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid) -> Any:
     row = tx.first(SeriesRow.select().where(_is_series(study_uid, series_uid)))
     if row is None:
-        raise NotFound("no such series is held", study_uid=study_uid, series_uid=series_uid)
+        raise not_held(study_uid, series_uid)
     return row
 
 
 def _instance_row(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> Any:
     row = tx.first(InstanceRow.select().where(InstanceRow.instance_uid == instance_uid))
     if row is None or (row.study_uid, row.series_uid) != (study_uid, series_uid):
-        raise NotFound(
-            "no such instance is held", study_uid=study_uid, series_uid=series_uid, instance_uid=instance_uid
-        )
+        raise not_held(study_uid, series_uid, instance_uid)
     return row
 
 

@@ -19,6 +19,7 @@ from appliance.domain.identifiers import AccountId, PatientId, ReportId, StudyUi
 from appliance.domain.reports import Report, ReportText
 from appliance.storage import inbox
 from appliance.storage.database import Migration, Table, Transaction
+from appliance.storage.inbox import StudyAtNodeRow
 from appliance.storage.outbox import Deliveries, Outbox, OutboxRow, unite
 
 OUTBOX = Outbox("institution")
@@ -27,19 +28,6 @@ _VARIABLES = 500
 """Values in one statement: engines allow a thousand or more."""
 _PATIENTS_OF_VERSION_1 = UUID("5b0f2d0a-6a2b-5d0b-9f0e-3f2f3c1f7a11")
 """Version 1 made the ids of patients in this namespace, from institution, issuer and number."""
-
-
-class StudyAtNodeRow(Table):
-    """A study that one of the nodes holds, as the node said."""
-
-    study_uid = CharField(max_length=64)
-    node_id = UUIDField()
-    held = BlobField()
-    """``changes.StudyHeld`` in MessagePack."""
-
-    class Meta:
-        table_name = "study_at_node"
-        primary_key = CompositeKey("study_uid", "node_id")
 
 
 class HeldStudyOfVersion1Row(Table):
@@ -112,6 +100,7 @@ MIGRATIONS = (
     Migration(1, "reports, nodes", _create),
     Migration(2, "one outbox for all roles", lambda tx: unite(tx, OUTBOX.role)),
     Migration(3, "whose a study is, apart from where it lies", _part_studies_from_patients),
+    Migration(4, "nodes hear which studies wait", inbox.number_studies),
 )
 
 

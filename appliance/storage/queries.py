@@ -22,6 +22,7 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from appliance.domain.errors import BadRequest
 from appliance.domain.people import folded
 from appliance.domain.searches import Filter, Level, Match, Matches, Search
+from appliance.storage import releases
 from appliance.storage.database import Transaction, matches
 from appliance.storage.dicom_json import unpacked
 from appliance.storage.index import InstanceRow, MetadataRow, SeriesRow, StudyRow, folded_name
@@ -167,6 +168,8 @@ def _condition(wanted: Search) -> tuple[Condition, tuple[str, ...]]:
         conditions.append(_LEVEL_ROWS[wanted.level].study_uid == wanted.study_uid)
     if wanted.series_uid is not None:
         conditions.append(_LEVEL_ROWS[wanted.level].series_uid == wanted.series_uid)
+    if wanted.is_released_only:
+        conditions.append(_LEVEL_ROWS[wanted.level].study_uid.in_(releases.released()))
     for one in wanted.filters:
         attribute = _attribute(one.name)
         if attribute is None or attribute.kind is Kind.RETURNED:

@@ -129,6 +129,10 @@ class RunningAppliance:
     def take_in(self, folder: Path) -> None:
         """``appliance import`` beside the running server, until everybody above has heard of it."""
         self.run("import", "--config", str(self.config), str(folder))
+        self.wait_until_told()
+
+    def wait_until_told(self) -> None:
+        """Everybody above has heard of everything."""
         deadline = time.monotonic() + _HEARD_TIMEOUT_S
         while self._untold():
             assert time.monotonic() < deadline, "the outboxes do not empty"

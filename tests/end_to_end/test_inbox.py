@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -144,11 +145,21 @@ async def test_the_second_of_two_physicians_is_told(ana: Physician, clinic: Runn
     await expect(ana.find("decision-reason")).to_contain_text("Taken back")
 
 
-async def test_a_physician_of_another_institution_sees_no_inbox(clinic: RunningAppliance, tmp_path: Path) -> None:
+async def test_a_physician_of_another_institution_sees_no_inbox_and_nothing_that_waits(
+    clinic: RunningAppliance, tmp_path: Path
+) -> None:
     with clinic.client() as client:
         headers = token_of(client, "ivo")
         answers = [client.get(path, headers=headers) for path in ("/api/inbox", f"/api/inbox/{OTHER}")]
         assert [answer.status_code for answer in answers] == [403, 403]
+        assert client.get(f"/api/studies/{OTHER}", headers=headers).status_code == 404
+        assert client.get(f"/api/studies/{OTHER}", headers=token_of(client, "ana")).status_code == 200
+        for _ in range(100):  # the institution says so to its node within seconds
+            if client.get(f"/api/studies/{FIRST}", headers=headers).status_code == 200:
+                break
+            await asyncio.sleep(0.1)
+        found = client.get("/dicom-web/studies", headers=headers).json()
+        assert {study["0020000D"]["Value"][0] for study in found} == {FIRST, SECOND}
 
     async with open_browser(tmp_path, authority=clinic.authority, hosts={HOST: "127.0.0.1"}) as context:
         ivo = await Physician.at(context, clinic)

@@ -10,16 +10,32 @@ import pytest
 
 from provisioning.phantom import RECORDS, Phantom, Size, read_mark, write_files
 from tests.end_to_end.physician import Physician, fitted
-from tests.end_to_end.running import RunningAppliance
+from tests.end_to_end.running import PASSWORD, USERNAME, RunningAppliance
 
 
 async def opened(physician: Physician, folder: Path, appliance: RunningAppliance) -> None:
-    """The study in ``folder`` is imported, found by its Patient ID and opened."""
+    """The study in ``folder`` is imported, assigned, found by its Patient ID and opened.
+
+    It has no birth date of its patient, so by the rule it waits in the inbox.
+    """
     appliance.take_in(folder)
     first = next(path for path in sorted(folder.iterdir()) if path.suffix == ".dcm")
     header = pydicom.dcmread(first, stop_before_pixels=True)
+    assign(appliance, str(header.StudyInstanceUID), str(header.PatientID))
     await physician.log_in()
     await physician.open_study(str(header.PatientID))
+
+
+def assign(appliance: RunningAppliance, study_uid: str, patient: str) -> None:
+    """The study is that of a new patient, whom the toplevel knows by now."""
+    record = {"family_name": patient, "given_name": "", "birth_date": None, "gender": None}
+    with appliance.client() as client:
+        login = {"username": USERNAME, "password": PASSWORD}
+        token = client.post("/api/session", json=login).raise_for_status().json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        decision = {**record, "seen_patient_id": None, "with_number": True}
+        client.post(f"/api/inbox/{study_uid}/patient", headers=headers, json=decision).raise_for_status()
+    appliance.wait_until_told()
 
 
 async def scrolled(physician: Physician, slices: int) -> list[float]:

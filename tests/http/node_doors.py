@@ -17,6 +17,7 @@ from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.qido import Queries
 from appliance.http.stow import StoreInstances
+from appliance.http.studies import studies
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.archive import Archive
 from appliance.services.audit import Auditing
@@ -24,7 +25,7 @@ from appliance.services.ingest import IngestSettings
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
 from appliance.storage.index import StudyRow
-from tests.services.node_parts import SOMEBODY, NodeParts, node_parts
+from tests.services.node_parts import SOMEBODY, NodeParts, held_back, node_parts
 
 CLINIC = InstitutionId(UUID(int=1))
 ELSEWHERE = InstitutionId(UUID(int=2))
@@ -80,8 +81,9 @@ async def node_doors(
         archive = Archive(parts.store, parts.threads)
         await archive.start()
         blueprints = [
-            Queries(archive, access, BASE).blueprint(),
-            Retrieval(archive, access, auditing, BASE).blueprint(),
+            Queries(archive, access, held_back(parts), BASE).blueprint(),
+            Retrieval(archive, access, auditing, held_back(parts), BASE).blueprint(),
+            studies(parts.catalogue, access, auditing, held_back(parts), CLINIC),
             deletions(parts.catalogue, access, auditing, CLINIC),
         ]
         root = Root(resources(blueprints), None, None, [stow])  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
 from appliance.services.volume_selection import VolumeSelection
 from appliance.storage.instances import StoreSettings
-from tests.services.node_parts import NodeParts, node_parts
+from tests.services.node_parts import NodeParts, held_back, node_parts
 
 CLINIC = InstitutionId(UUID(int=1))
 BASE = "https://box.test"
@@ -46,6 +46,11 @@ class PictureDoors:
     """Carries the token of a physician of the clinic."""
     signer: TokenSigner
     taken: dict[Path, str] = field(default_factory=dict)
+
+    def token(self, at: InstitutionId = CLINIC) -> dict[str, str]:
+        """Of a physician of an institution."""
+        account = Account(AccountId(UUID(int=9)), "ana", "Ana", "Anić", frozenset({Role.PHYSICIAN}), at)
+        return {"Authorization": f"Bearer {self.signer.sign(account).text}"}
 
     async def take_in(self, path: Path) -> str:
         """The path of the instance that is in the file, stored if it is not there yet."""
@@ -71,17 +76,17 @@ async def picture_doors(folder: Path, **limits: int) -> AsyncIterator[PictureDoo
         archive = Archive(parts.store, parts.threads)
         await archive.start()
         auditing = Auditing(parts.trail, parts.threads)
-        answers = PictureAnswers(access, auditing, drawing, Metrics())
+        answers = PictureAnswers(access, auditing, held_back(parts), drawing, Metrics())
         pictures = Pictures(parts.catalogue, archive, drawing, answers, base_url=BASE)
         volumes = VolumePictures(VolumeSelection(parts.catalogue, archive), drawing, answers)
         root = Root(resources([pictures.blueprint(), volumes.blueprint()]), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
-            account = Account(AccountId(UUID(int=9)), "ana", "Ana", "Anić", frozenset({Role.PHYSICIAN}), CLINIC)
-            client.headers.update({"Authorization": f"Bearer {signer.sign(account).text}"})
+            doors = PictureDoors(parts, client, signer)
+            client.headers.update(doors.token())
             del client.headers["Accept"]
             try:
-                yield PictureDoors(parts, client, signer)
+                yield doors
             finally:
                 await archive.stop()
                 await drawing.stop()

@@ -12,10 +12,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from appliance.domain.changes import Questions
+from appliance.domain.changes import Questions, Release, ReleaseCursor, Releases, ReleasesWanted
 from appliance.domain.errors import Unavailable
 from appliance.services.synchronisation import RemoteParent
-from appliance.services.tokens import load_private_key
+from appliance.services.tokens import load_private_key, make_private_key
+from appliance.storage.audit import AuditRow
+from appliance.storage.database import Database
 from tests.http.central import BASE, NODE, client_of, deliver_a_study, settings_in, token_of
 
 PATH = "/api/inbox/1.2.3/patient"
@@ -51,6 +53,91 @@ async def create(
 async def studies_of(client: httpx.AsyncClient, headers: dict[str, str], patient_id: str) -> list[str]:
     answer = await client.get(f"/api/patients/{patient_id}/studies", headers=headers)
     return [study["study_uid"] for study in answer.json()["studies"]]
+
+
+async def test_a_node_hears_that_a_study_has_its_patient_and_that_it_was_taken_back(
+    client: httpx.AsyncClient, node_key: Path
+) -> None:
+    headers = await token_of(client)
+    node = RemoteParent(BASE, NODE, load_private_key(node_key), None)
+    node._client = client
+    await deliver_a_study(client, node_key)
+    await inbox_of(client, headers)
+
+    first = await node.releases(ReleasesWanted(NODE, ReleaseCursor()))
+    assigned = (await create(client, headers)).json()
+    second = await node.releases(ReleasesWanted(NODE, first.cursor))
+    back = {"patient_id": None, "seen_patient_id": assigned["patient_id"], "with_number": False}
+    await client.put(PATH, headers=headers, json=back)
+    third = await node.releases(ReleasesWanted(NODE, second.cursor))
+    nothing = await node.releases(ReleasesWanted(NODE, third.cursor))
+
+    assert first.studies == third.studies == (Release("1.2.3", is_released=False),)
+    assert second.studies == (Release("1.2.3", is_released=True),)
+    assert nothing == Releases((), third.cursor, is_all=True)
+
+
+def audited(folder: Path, room: str) -> list[tuple[str, str, str]]:
+    """Action, kind and UID of all that is on record."""
+    database = Database(f"sqlite:///{folder}/appliance/{room}.sqlite")
+    try:
+        query = AuditRow.select().where(AuditRow.room == room).order_by(AuditRow.sequence)
+        rows = database.read(lambda tx: tx.rows(query))
+    finally:
+        database.close()
+    return [
+        (row.action, row.subject_kind, row.subject_uid)
+        for row in rows
+        if row.action not in ("log-in", "create-account")
+    ]
+
+
+async def test_who_looks_at_the_inbox_a_patient_and_reports_is_on_record_once(
+    client: httpx.AsyncClient, node_key: Path, tmp_path: Path
+) -> None:
+    headers = await token_of(client)
+    await deliver_a_study(client, node_key)
+    await inbox_of(client, headers)
+    await client.get("/api/inbox/1.2.3", headers=headers)
+    patient = (await create(client, headers)).json()["patient_id"]
+    for _ in range(2):
+        await client.get(f"/api/patients/{patient}/studies", headers=headers)
+        await client.get(f"/api/patients/{patient}/reports", headers=headers)
+    text = {"study_uid": "1.2.3", "findings": "None."}
+    report = (await client.post(f"/api/patients/{patient}/reports", headers=headers, json=text)).json()["id"]
+    async with asyncio.timeout(60):
+        while (await client.get(f"/api/patients/{patient}", headers=headers)).status_code != 200:
+            await asyncio.sleep(0.05)
+    await client.get(f"/api/patients/{patient}", headers=headers)
+
+    assert audited(tmp_path, "institution") == [
+        ("list-inbox", "inbox", ""),
+        ("open", "study", "1.2.3"),
+        ("create-patient", "patient", patient),
+        ("open", "patient", patient),
+        ("read-reports", "patient", patient),
+        ("write-report", "report", report),
+    ]
+    assert audited(tmp_path, "toplevel") == [("open", "patient", patient)]
+
+
+async def test_nobody_is_on_record_for_counting_what_waits(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    await client.get("/api/inbox?limit=0", headers=await token_of(client))
+
+    assert audited(tmp_path, "institution") == []
+
+
+async def test_who_did_not_sign_hears_nothing_of_studies(
+    client: httpx.AsyncClient, node_key: Path, tmp_path: Path
+) -> None:
+    make_private_key(tmp_path / "other.pem")
+    stranger = RemoteParent(BASE, NODE, load_private_key(tmp_path / "other.pem"), None)
+    stranger._client = client
+
+    with pytest.raises(Unavailable) as refused:
+        await stranger.releases(ReleasesWanted(NODE, ReleaseCursor()))
+
+    assert refused.value.fields["status"] == 401
 
 
 async def test_a_study_waits_with_all_that_is_needed_to_decide(client: httpx.AsyncClient, node_key: Path) -> None:

@@ -19,7 +19,7 @@ from appliance.domain.masks import COVERED, DRAWN, masked
 from appliance.domain.views import Encoding, Region, SliceView, Viewport
 from appliance.rendering.context import Context
 from appliance.rendering.gloo import Canvases, Texture
-from appliance.rendering.slices import SlicePainter, SlicePlan, drawn_plainly, planned
+from appliance.rendering.slices import SlicePainter, SlicePlan, drawn_plainly, is_plain, planned
 
 WINDOW = Window(40, 400)
 PNG = Encoding("image/png")
@@ -139,11 +139,11 @@ def test_a_region_beside_the_frame_is_black(draw: Any) -> None:
     assert not pixels[:, :10].any()
 
 
-def test_a_shrunk_slice_is_the_mean_of_what_lies_under_each_pixel(painter: SlicePainter) -> None:
+def test_a_shrunk_slice_is_the_mean_of_what_lies_under_each_pixel(draw: Any) -> None:
     stored = noise(np.int16, (60, 90))
     image, asked = image_of(stored), view(Viewport(30, 20), window=Window(500, 6000, "linear-exact"))
 
-    pixels = painter.draw(stored, image, 0, asked, planned(image, asked))
+    pixels = draw(stored, image, asked)
 
     means = stored.reshape(20, 3, 30, 3).mean(axis=(1, 3))
     assert pixels.shape == (20, 30)
@@ -152,11 +152,11 @@ def test_a_shrunk_slice_is_the_mean_of_what_lies_under_each_pixel(painter: Slice
 
 @pytest.mark.parametrize("factor", [4, 10, 12])
 @pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.uint8])
-def test_a_much_shrunk_slice_is_the_mean_too(painter: SlicePainter, factor: int, dtype: Any) -> None:
+def test_a_much_shrunk_slice_is_the_mean_too(draw: Any, factor: int, dtype: Any) -> None:
     stored = noise(dtype, (20 * factor, 30 * factor))
     image, asked = image_of(stored), view(Viewport(30, 20), window=Window(100, 400, "linear-exact"))
 
-    pixels = painter.draw(stored, image, 0, asked, planned(image, asked))
+    pixels = draw(stored, image, asked)
 
     means = stored.reshape(20, factor, 30, factor).mean(axis=(1, 3))
     # Means of means are rounded once more.
@@ -167,27 +167,48 @@ def test_a_slice_that_is_shrunk_along_one_side_is_not_along_the_other(painter: S
     stored = noise(np.int16, (20, 960))
     image, asked = image_of(stored), view(window=Window(500, 6000, "linear-exact"))
 
-    pixels = painter.draw(stored, image, 0, asked, SlicePlan((30, 20), Region(0, 0, 960, 20)))
-
+    plan = SlicePlan((30, 20), Region(0, 0, 960, 20))
     means = stored.reshape(20, 30, 32).mean(axis=2)
-    assert np.abs(pixels - (means - 500 + 3000) / 6000 * 255).max() <= 1
+    for pixels in (painter.draw(stored, image, 0, asked, plan), drawn_plainly(stored, image, 0, asked, plan)):
+        assert np.abs(pixels - (means - 500 + 3000) / 6000 * 255).max() <= 1
 
 
-def test_much_shrunk_colours_are_means(painter: SlicePainter) -> None:
+@pytest.mark.parametrize("source", [None, Region(10, 7, 80.5, 41.25), Region(0.5, 0, 130, 67)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32, "colour"])
+def test_a_slice_that_is_shrunk_plainly_is_that_of_the_shader(
+    painter: SlicePainter, source: Region | None, dtype: Any
+) -> None:
+    stored = noise(np.uint8, (67, 131, 3)) if dtype == "colour" else noise(np.int16).astype(dtype)
+    image, asked = image_of(stored), view(Viewport(50, 40, source), invert=True)
+    plan = planned(image, asked)
+
+    assert is_plain(image, plan, None)
+    plainly = drawn_plainly(stored, image, 0, asked, plan).astype(int)
+    assert np.abs(plainly - painter.draw(stored, image, 0, asked, plan)).max() <= 1
+
+
+@pytest.mark.parametrize("source", [Region(-1, 0, 131, 67), Region(0, 0, 131, 68), Region(0, 0, 20, 20)])
+def test_what_reaches_beyond_the_frame_or_is_enlarged_is_not_plain(source: Region) -> None:
+    image = image_of(noise(np.int16))
+
+    assert not is_plain(image, planned(image, view(Viewport(50, 40, source))), None)
+
+
+def test_much_shrunk_colours_are_means(draw: Any) -> None:
     stored = noise(np.uint8, (200, 300, 3))
     image, asked = image_of(stored), view(Viewport(30, 20))
 
-    pixels = painter.draw(stored, image, 0, asked, planned(image, asked))
+    pixels = draw(stored, image, asked)
 
     assert np.abs(pixels - stored.reshape(20, 10, 30, 10, 3).mean(axis=(1, 3))).max() <= 1
 
 
 @pytest.mark.parametrize("columns", [991, 1000, 1003])
-def test_the_last_pixels_of_a_much_shrunk_slice_are_there(painter: SlicePainter, columns: int) -> None:
+def test_the_last_pixels_of_a_much_shrunk_slice_are_there(draw: Any, columns: int) -> None:
     stored = np.full((400, columns), 200, np.uint8)
     image, asked = image_of(stored), view(Viewport(100, 100), window=Window(100, 200, "linear-exact"))
 
-    assert (painter.draw(stored, image, 0, asked, planned(image, asked)) == 255).all()
+    assert (draw(stored, image, asked) == 255).all()
 
 
 def test_an_enlarged_slice_passes_through_its_pixels_and_is_smooth_between(painter: SlicePainter) -> None:

@@ -16,7 +16,7 @@ from appliance.domain.grayscale import windowed
 from appliance.domain.identifiers import SeriesUid
 from appliance.domain.image import Window
 from appliance.domain.views import Camera, Encoding, PlaneView, RenderingMethod, VolumeView
-from appliance.rendering.composites import CompositePainter
+from appliance.rendering.composites import CompositePainter, distances
 from appliance.rendering.context import Context
 from appliance.rendering.gloo import Canvases
 from appliance.rendering.projections import ProjectionPainter
@@ -99,6 +99,35 @@ FROM_FEET = Camera((0, 0, -99), (0, 0, 1), (0, -1, 0), 24)
 FROM_FRONT = whole_view((0, 0, 0), (56, 24, 80), "a", aspect=1)
 
 
+def test_the_distance_of_a_block_is_that_of_the_farthest_axis() -> None:
+    rng = np.random.default_rng(5)
+    is_occupied = rng.random((20, 6, 9)) < 0.004
+    is_occupied[3, 2, 7] = True
+
+    away = distances(is_occupied)
+
+    places, occupied = np.argwhere(np.ones_like(is_occupied)), np.argwhere(is_occupied)
+    true = np.abs(places[:, None] - occupied[None]).max(axis=2).min(axis=1)
+    assert np.array_equal(away.ravel(), np.minimum(true, 12))
+
+
+def test_leaps_over_blocks_that_show_nothing_change_no_pixel(
+    composites: CompositePainter, textures: VolumeTextures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slanted = replace(FROM_FRONT, position=(40.0, -99.0, 33.0))
+    transfer = transfer_function("bone", "CT", None, WINDOW)
+    for camera in (FROM_FRONT, slanted, replace(slanted, is_perspective=True)):
+        leaping = composites.draw(textures, SCALE, volume(camera), (64, 64), transfer)
+        with monkeypatch.context() as patch:
+            patch.setattr("appliance.rendering.composites.distances", lambda shown: np.zeros(shown.shape, np.uint8))
+            textures.away_of = None
+            stepping = composites.draw(textures, SCALE, volume(camera), (64, 64), transfer)
+        textures.away_of = None
+        assert leaping is not None
+        assert leaping.max() > 100
+        assert np.array_equal(leaping, stepping)
+
+
 def test_a_plane_in_a_slice_is_that_slice(
     projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16]
 ) -> None:
@@ -107,6 +136,68 @@ def test_a_plane_in_a_slice_is_that_slice(
 
     rows = values[20].astype(float).reshape(24, 2, 56).mean(axis=1)
     assert np.abs(pixels - windowed(rows, WINDOW) * 255).max() <= 1
+
+
+def test_a_straight_curve_is_the_plane_that_stands_on_it(
+    projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16]
+) -> None:
+    # From right to left through the middle of slice 20, and moved backwards and forwards in it: the picture of that slice.
+    line = ((-28.0, 0.0, 1.0), (-3.0, 0.0, 1.0), (28.0, 0.0, 1.0))
+
+    curved = projections.draw_plane(textures, SCALE, plane(FROM_FEET, (56, 24), curve=line), WINDOW)
+
+    flat = projections.draw_plane(textures, SCALE, plane(FROM_FEET, (56, 24)), WINDOW)
+    assert np.abs(curved.astype(int) - flat).max() <= 1
+
+
+def test_a_curved_surface_follows_its_line_at_true_lengths(
+    projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16]
+) -> None:
+    # 10 mm to the left, then 16 mm towards the head; moved along the rows of the slices, half a millimetre a pixel.
+    line = ((0.0, 0.0, -9.0), (10.0, 0.0, -9.0), (10.0, 0.0, 7.0))
+    camera = replace(FROM_FEET, field_of_view_mm=12)
+
+    curved = projections.draw_plane(textures, SCALE, plane(camera, (60, 24), curve=line), WINDOW)
+
+    at = (np.arange(60) + 0.5 - 30) / 2 + 13
+    along = np.interp(at, [0, 10, 26], [0, 10, 10])
+    climb = np.interp(at, [0, 10, 26], [-9, -9, 7])
+    down = (np.arange(24) + 0.5 - 12) / 2
+    expected = [[value_at(values, (x, y, z)) for x, z in zip(along, climb, strict=True)] for y in down]
+    grey = windowed(np.array(expected), WINDOW) * 255
+    is_on_line = (at >= 0) & (at <= 26)
+    assert np.abs(curved[:, is_on_line] - grey[:, is_on_line]).max() <= 2
+    assert not curved[:, ~is_on_line].any()
+    assert is_on_line.sum() == 52
+
+
+def value_at(values: NDArray[np.int16], place: tuple[float, float, float]) -> float:
+    """Between the eight voxels about a place in the patient, whose middle is 0, 0, 0."""
+    index = np.array(place[::-1]) / SPACING + (np.array(values.shape) - 1) / 2
+    low = np.floor(index).astype(int)
+    weight = index - low
+    found = 0.0
+    for corner in np.ndindex(2, 2, 2):
+        found += float(np.prod(np.where(corner, weight, 1 - weight)) * values[tuple(low + corner)])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"curve": ((1.0, 2.0, 3.0),)}, "curve-points"),
+        ({"curve": ((1.0, 2.0, 3.0), (1.0, 2.0, 3.0))}, "curve-points"),
+        ({"curve": ((0.0, 0.0, 0.0), (0.0, 5.0, 0.0))}, "curve-direction"),
+        ({"curve": ((0.0, 0.0, 0.0), (5.0, 0.0, 0.0)), "slab_mm": 3.0}, "curve-is-thin"),
+    ],
+)
+def test_a_curve_that_makes_no_surface_is_refused(
+    projections: ProjectionPainter, textures: VolumeTextures, changes: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(NotDrawable) as caught:
+        projections.draw_plane(textures, SCALE, plane(FROM_FEET, (8, 8), **changes), WINDOW)
+
+    assert caught.value.key == key
 
 
 def test_a_plane_between_slices_is_their_mean(
@@ -340,7 +431,7 @@ def test_slices_come_coarse_first_and_each_once() -> None:
 
 @pytest.mark.parametrize("name", suitable_presets("CT"))
 def test_presets_begin_with_nothing_and_rise(name: str) -> None:
-    modality = "MR" if name == "mr" else "CT"
+    modality = "MR" if name in suitable_presets("MR") else "CT"
 
     table = transfer_function(name, modality, None, Window(500, 1000)).table(1.0)
 

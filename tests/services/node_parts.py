@@ -12,11 +12,14 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from appliance.domain.audit import Actor, ActorKind
+from appliance.domain.changes import Releases, ReleasesWanted
+from appliance.domain.identifiers import InstitutionId
 from appliance.services.audit import AuditTrail
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.ingest import Ingest, IngestSettings, Sender, Stored
 from appliance.services.outboxes import KeptOutbox
+from appliance.services.releases import HeldBack
 from appliance.storage import audit
 from appliance.storage.database import Database, migrate
 from appliance.storage.index import MIGRATIONS, OUTBOX
@@ -24,6 +27,7 @@ from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.sealing import create_key
 
 NODE_ID = UUID("7d5b1c1e-0f0e-4a53-9a0e-2f8f5f8a0c11")
+INSTITUTION_ID = InstitutionId(UUID(int=1))
 SOMEBODY = Actor(ActorKind.ACCOUNT, "00000000-0000-0000-0000-000000000009", "ana", "192.0.2.1")
 
 
@@ -84,6 +88,15 @@ async def node_parts(
         await ingest.stop()
         await threads.close()
         database.close()
+
+
+def held_back(parts: NodeParts) -> HeldBack:
+    """What other institutions than INSTITUTION_ID do not see; that one tells nothing by itself."""
+
+    async def silent(wanted: ReleasesWanted) -> Releases:
+        return Releases((), wanted.after, is_all=True)
+
+    return HeldBack(parts.threads, NODE_ID, INSTITUTION_ID, silent)
 
 
 def ct_slice(

@@ -28,13 +28,16 @@ from appliance.domain.errors import BadRequest, Conflict, NotAllowed, NotFound, 
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId, StudyUid
 from appliance.domain.people import Patient
 from appliance.services import matching
+from appliance.services.audit import AuditTrail
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.inbox import Decision, Inbox
 from appliance.services.institution import Institution
 from appliance.services.matching import Matching
 from appliance.services.toplevel import Toplevel
-from appliance.storage import institution, toplevel
+from appliance.storage import audit, institution, toplevel
+from appliance.storage.audit import AuditRow
 from appliance.storage.database import Database, migrate
+from tests.services.node_parts import SOMEBODY
 
 NODE = UUID(int=7)
 CLINIC, OTHER = InstitutionId(UUID(int=1)), InstitutionId(UUID(int=2))
@@ -52,6 +55,7 @@ class Clinic:
     id: InstitutionId
     database: DatabaseThreads
     above: Toplevel
+    trail: AuditTrail
     may_create: bool = False
     is_dark: bool = False
     sequence: int = 0
@@ -61,8 +65,10 @@ class Clinic:
 
     def __post_init__(self) -> None:
         self.physician = physician(self.id)
-        self.service = Institution(self.database, InstitutionHere(self.id, "", "", ()), on_change=lambda: None)
-        self.inbox = Inbox(self.database, self.id, self.ask, on_change=lambda: None)
+        self.service = Institution(
+            self.database, InstitutionHere(self.id, "", "", ()), self.trail, on_change=lambda: None
+        )
+        self.inbox = Inbox(self.database, self.id, self.ask, self.trail, on_change=lambda: None)
 
     async def ask(self, questions: Questions) -> Answers:
         if self.is_dark:
@@ -98,12 +104,12 @@ class Clinic:
     async def assign(
         self, uid: str, to: PatientId | None, seen: PatientId | None = None, *, alone: bool = False
     ) -> None:
-        await self.inbox.assign(self.physician, Decision(StudyUid(uid), to, seen, not alone))
+        await self.inbox.assign(self.physician, Decision(StudyUid(uid), to, seen, not alone), SOMEBODY)
         await self.synchronise()
 
     async def create(self, uid: str, record: PatientRecord = EVA, *, alone: bool = False) -> PatientId:
         made = PatientId(uuid4())
-        await self.inbox.create(self.physician, Decision(StudyUid(uid), made, None, not alone, record))
+        await self.inbox.create(self.physician, Decision(StudyUid(uid), made, None, not alone, record), SOMEBODY)
         await self.synchronise()
         return made
 
@@ -119,14 +125,25 @@ async def clinics(tmp_path: Path) -> AsyncIterator[tuple[Clinic, Clinic]]:
         def opened(name: str, migrations: object) -> DatabaseThreads:
             database = Database(f"sqlite:///{tmp_path}/{name}.sqlite")
             migrate(database, name.partition("-")[0], migrations)  # type: ignore[arg-type]
+            migrate(database, "audit", audit.MIGRATIONS)
             threads = DatabaseThreads(database)
             stack.push_async_callback(threads.close)
             return threads
 
         above = Toplevel(opened("toplevel", toplevel.MIGRATIONS), insurers=["INSURER"])
         yield (
-            Clinic(CLINIC, opened("institution-1", institution.MIGRATIONS), above),
-            Clinic(OTHER, opened("institution-2", institution.MIGRATIONS), above),
+            Clinic(
+                CLINIC,
+                opened("institution-1", institution.MIGRATIONS),
+                above,
+                AuditTrail("institution", tmp_path / "audit-1"),
+            ),
+            Clinic(
+                OTHER,
+                opened("institution-2", institution.MIGRATIONS),
+                above,
+                AuditTrail("institution", tmp_path / "audit-2"),
+            ),
         )
 
 
@@ -351,12 +368,34 @@ async def test_only_physicians_of_the_institution_see_and_decide(clinic: Clinic,
     for attempt in (
         clinic.inbox.waiting(who, limit=1, offset=0),
         clinic.inbox.study(who, StudyUid("1.1")),
-        clinic.inbox.assign(who, decision),
-        clinic.inbox.create(who, decision),
+        clinic.inbox.assign(who, decision, SOMEBODY),
+        clinic.inbox.create(who, decision, SOMEBODY),
     ):
         with pytest.raises(NotAllowed):
             await attempt
     assert await clinic.waiting() == {"1.1": "unknown-id"}
+
+
+async def test_who_decided_what_is_on_record_and_what_was_refused_too(clinic: Clinic) -> None:
+    await clinic.take(study("1.1"))
+    eva = await clinic.create("1.1")
+    with pytest.raises(Conflict):
+        await clinic.create("1.1")
+    await clinic.assign("1.1", None, seen=eva)
+    await clinic.assign("1.1", eva)
+    with pytest.raises(NotAllowed):
+        await clinic.inbox.assign(physician(OTHER), Decision(StudyUid("1.1"), None, eva, False), SOMEBODY)
+
+    records = await clinic.database.read(lambda tx: tx.rows(AuditRow.select().order_by(AuditRow.sequence)))
+
+    said = [(one.action, one.subject_kind, one.subject_uid, one.study_uid, one.outcome, one.reason) for one in records]
+    assert said == [
+        ("create-patient", "patient", str(eva), "1.1", "done", ""),
+        ("take-back", "study", "1.1", "1.1", "done", ""),
+        ("assign", "patient", str(eva), "1.1", "done", ""),
+        ("take-back", "study", "1.1", "1.1", "refused", "other-institution"),
+    ]
+    assert {(one.room, one.actor_name, one.address) for one in records} == {("institution", "ana", "192.0.2.1")}
 
 
 # While the line is down

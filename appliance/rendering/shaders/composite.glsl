@@ -4,7 +4,7 @@
 // by a pattern without visible grain, so that steps make no rings. It ends when nearly nothing more can shine through.
 uniform sampler3D volume;
 uniform sampler3D gradient;     // direction in the patient, steepness
-uniform sampler3D occupancy;    // of each block: whether the transfer function shows anything of it
+uniform sampler3D away;         // of each block: how many blocks away is one of which the transfer function shows anything; 0 itself
 uniform sampler2D transfer;     // colour and opacity of a step, over "range"
 uniform vec2 range;             // of the transfer function, in 0…1 of the texture's range
 uniform vec3 half_reach;        // the box's share of the gradient texture along x, y, z
@@ -53,8 +53,9 @@ void main() {
     while (i <= inside.y && seen.a <= OPAQUE) {
         while (i > until && i <= inside.y) {
             vec3 block = block_at(start + i * ahead);
-            float last = min(inside.y, last_in_block(start, block, i));
-            bool is_occupied = texelFetch(occupancy, ivec3(block), 0).r > 0.0;
+            float blocks_away = texelFetch(away, ivec3(block), 0).r * 255.0;
+            bool is_occupied = blocks_away < 0.5;
+            float last = min(inside.y, last_among_blocks(start, block, max(blocks_away, 1.0), i));
             until = is_occupied ? last : until;
             i = is_occupied ? i : floor(last) + 1.0;
         }

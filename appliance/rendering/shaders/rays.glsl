@@ -67,9 +67,13 @@ vec3 block_at(vec3 position) {
     return clamp(floor(position * blocks_in_volume), vec3(0.0), block_texels - 1.0);
 }
 
-// The last step before the ray leaves the block, not before step i.
-float last_in_block(vec3 start, vec3 block, float i) {
-    vec3 border = (block + step(vec3(0.0), inverse)) * block_side;
+// The last step before the ray leaves the block and those less than so many blocks away from it, not before step i.
+float last_among_blocks(vec3 start, vec3 block, float blocks_away, float i) {
+    vec3 border = (block + mix(vec3(1.0 - blocks_away), vec3(blocks_away), step(vec3(0.0), inverse))) * block_side;
     vec3 leave = (border - start) * inverse;
     return max(i, floor(min(leave.x, min(leave.y, leave.z))));
+}
+
+float last_in_block(vec3 start, vec3 block, float i) {
+    return last_among_blocks(start, block, 1.0, i);
 }

@@ -12,6 +12,7 @@ import { pointBeside, towardsEye, upOf } from '../geometry/turntable'
 import { added, lookOf, scaled } from '../geometry/vectors'
 import { extentOf, pixelAspect, type Scene, type Subject, type View, type WindowSetting } from '../view'
 import { functionFor } from '../window'
+import { FINENESSES, type Fineness } from './pace'
 
 /** A draft is shown while the hand moves; the final one at rest. */
 export type Grade = 'draft' | 'final'
@@ -26,37 +27,48 @@ export interface PictureRequest {
   readonly footprint: Rect
   readonly grade: Grade
   readonly isLossy: boolean
+  /** Of a draft; drafts of one view that differ in it only have the same key. */
+  readonly fineness: Fineness | null
 }
 
-const DRAFT_QUALITY = 60
 /** Of the lit volume at rest, whose shading has no true values to lose: a quarter of the lossless bytes. */
 const VOLUME_QUALITY = 90
+const FINEST = FINENESSES.at(-1)!
 /** Longer side of a draft, pixels. */
-const DRAFT_SIDE = 768
 const VOLUME_DRAFT_SIDE = 288
+const VOLUME_DRAFT_QUALITY = 60
 const VOLUME_SIDE = 1024
 /** A frame up to this many pixels comes whole and lossless; a larger one in the part and size that is seen. */
 const WHOLE_FRAME_PIXELS = 1536 * 1536
 /** From the eye to the plane it looks at, mm; parallel projection, so any distance is as good. */
 const EYE_DISTANCE_MM = 1000
 
-export function pictureRequest(view: View, subject: Subject, grade: Grade): PictureRequest {
-  const { path, query, footprint } = parts(view, subject, grade)
-  const encoding = encodingOf(view.scene, subject, grade)
-  if (encoding.quality) query.set('quality', String(encoding.quality))
+/** `fineness` is of a draft of a frame or a plane. */
+export function pictureRequest(view: View, subject: Subject, grade: Grade, fineness: Fineness = FINEST): PictureRequest {
+  const { path, query, footprint } = parts(view, subject, grade, fineness)
+  const { accept, quality, isLossy } = encodingOf(view.scene, subject, grade, fineness)
   if (view.window && view.scene.kind !== 'volume') query.set('window', windowQuery(view.window))
   if (view.invert) query.set('invert', '1')
-  // Commas are part of the standard's values and need no escape in a query (RFC 3986 §3.4).
-  const address = `${path}?${query.toString().replaceAll('%2C', ',')}`
+  const address = `${path}?${written(query)}${quality ? `&quality=${quality}` : ''}`
   return {
-    key: `${subject.nodeUrl} ${address} ${encoding.accept}`,
+    key: grade === 'draft' ? draftKey(subject.nodeUrl, path, query, footprint) : `${subject.nodeUrl} ${address} ${accept}`,
     nodeUrl: subject.nodeUrl,
     path: address,
-    accept: encoding.accept,
+    accept,
     footprint,
     grade,
-    isLossy: encoding.isLossy,
+    isLossy,
+    fineness: grade === 'draft' && view.scene.kind !== 'volume' && view.scene.kind !== 'mip' ? fineness : null,
   }
+}
+
+/** Commas are part of the standard's values and need no escape in a query (RFC 3986 §3.4). */
+const written = (query: URLSearchParams): string => query.toString().replaceAll('%2C', ',')
+
+function draftKey(nodeUrl: string, path: string, query: URLSearchParams, { width, height }: Rect): string {
+  const shown = new URLSearchParams(query)
+  shown.delete('viewport')
+  return `draft ${nodeUrl} ${path}?${written(shown)} ${number(width)} ${number(height)}`
 }
 
 const windowQuery = (window: WindowSetting): string =>
@@ -68,28 +80,36 @@ interface Parts {
   footprint: Rect
 }
 
-function parts(view: View, subject: Subject, grade: Grade): Parts {
+function parts(view: View, subject: Subject, grade: Grade, { side }: Fineness): Parts {
   const { scene } = view
-  if (scene.kind === 'frame') return frameParts(view, scene.index, subject, grade)
-  if (scene.kind === 'plane') return planeParts(view, scene, subject, grade)
+  const draftSide = grade === 'draft' ? side : null
+  if (scene.kind === 'frame') return frameParts(view, scene.index, subject, draftSide)
+  if (scene.kind === 'plane') return planeParts(view, scene, subject, draftSide)
   return volumeParts(view, scene, subject, grade)
 }
 
 const seriesPath = ({ studyUid, series }: Subject): string => `/dicom-web/studies/${studyUid}/series/${series.series_uid}`
 
-function encodingOf(scene: Scene, { series }: Subject, grade: Grade): { accept: string; quality: number | null; isLossy: boolean } {
-  if (grade === 'draft') return { accept: 'image/webp', quality: DRAFT_QUALITY, isLossy: true }
+interface Encoding {
+  accept: string
+  quality: number | null
+  isLossy: boolean
+}
+
+function encodingOf(scene: Scene, { series }: Subject, grade: Grade, fineness: Fineness): Encoding {
+  const isSpace = scene.kind === 'volume' || scene.kind === 'mip'
+  if (grade === 'draft') return { accept: 'image/webp', quality: isSpace ? VOLUME_DRAFT_QUALITY : fineness.quality, isLossy: true }
   if (scene.kind === 'volume') return { accept: 'image/webp', quality: VOLUME_QUALITY, isLossy: true }
   if (series.is_colour) return { accept: 'image/webp', quality: 100, isLossy: false }
   return { accept: 'image/png', quality: null, isLossy: false }
 }
 
-function frameParts(view: View, index: number, subject: Subject, grade: Grade): Parts {
+function frameParts(view: View, index: number, subject: Subject, draftSide: number | null): Parts {
   const slice = subject.series.slices[index]
   if (!slice) throw new RangeError(`there is no slice ${index}`)
   const extent = extentOf(view.scene, subject)
-  const footprint = grade === 'draft' ? extent : seenOfFrame(view, slice, extent)
-  const scale = grade === 'draft' ? draftScale(extent, view.pane) : finalScale(view, extent, footprint)
+  const footprint = draftSide ? extent : seenOfFrame(view, slice, extent)
+  const scale = draftSide ? draftScale(extent, view.pane, draftSide) : finalScale(view, extent, footprint)
   const { width, height } = pixels(footprint, scale)
   const aspect = pixelAspect(slice)
   const region = footprint === extent ? [] : [footprint.x, footprint.y / aspect, footprint.width, footprint.height / aspect]
@@ -102,8 +122,8 @@ function frameParts(view: View, index: number, subject: Subject, grade: Grade): 
 
 const isSmall = ({ width, height }: Size): boolean => width * height <= WHOLE_FRAME_PIXELS
 
-const draftScale = (extent: Rect, pane: Size): number =>
-  Math.min(1, scaleOf({ center: { x: 0, y: 0 }, zoom: 1 }, extent, pane), DRAFT_SIDE / Math.max(extent.width, extent.height))
+const draftScale = (extent: Rect, pane: Size, side: number): number =>
+  Math.min(1, scaleOf({ center: { x: 0, y: 0 }, zoom: 1 }, extent, pane), side / Math.max(extent.width, extent.height))
 
 const finalScale = (view: View, extent: Rect, footprint: Rect): number =>
   footprint === extent && isSmall(extent) ? 1 : Math.min(1, scaleOf(view.framing, extent, view.pane))
@@ -122,11 +142,11 @@ function seenOfFrame(view: View, slice: SliceEntry, extent: Rect): Rect {
   return { x: left, y: top * aspect, width: right - left, height: (bottom - top) * aspect }
 }
 
-function planeParts(view: View, scene: Extract<Scene, { kind: 'plane' }>, subject: Subject, grade: Grade): Parts {
+function planeParts(view: View, scene: Extract<Scene, { kind: 'plane' }>, subject: Subject, draftSide: number | null): Parts {
   const volume = wholeVolume(subject)
   const { footprint, scale } = seenOfSpace(view, subject)
   const useful = Math.min(scale, 1 / finestSpacingMm(subject.grid))
-  const size = pixels(footprint, grade === 'draft' ? Math.min(useful / 1.5, DRAFT_SIDE / Math.max(footprint.width, footprint.height)) : useful)
+  const size = pixels(footprint, draftSide ? Math.min(useful / 1.5, draftSide / Math.max(footprint.width, footprint.height)) : useful)
   const middle = { x: footprint.x + footprint.width / 2, y: footprint.y + footprint.height / 2 }
   const offset = planeOffsetMm(scene.axis, scene.index, volume.size_mm, subject.grid)
   const facing = facingOfPlane(scene.axis)

@@ -8,6 +8,8 @@ export interface Picture {
   readonly request: PictureRequest
   readonly bitmap: ImageBitmap
   readonly sizeBytes: number
+  /** As it came over the line. */
+  readonly bodyBytes: number
   /** Part of the volume that is in it, 0 to 1. */
   readonly completeness: number
   /** The window that the server found where none was asked for; null if it does not say. */
@@ -17,7 +19,7 @@ export interface Picture {
 export type Load = (request: PictureRequest, purpose: Wish['purpose'], signal: AbortSignal) => Promise<Outcome<Picture>>
 
 /** Becomes the urgency of RFC 9218 on HTTP/2 and HTTP/3: a picture that is looked at passes those for later. */
-const PRIORITY = { draft: 'high', final: 'auto', ahead: 'low' } as const satisfies Record<Wish['purpose'], RequestPriority>
+const PRIORITY = { draft: 'high', final: 'auto', values: 'low', ahead: 'low' } as const satisfies Record<Wish['purpose'], RequestPriority>
 
 /** The first plane of a large series waits for its slices. */
 const TIMEOUT_MS = 60_000
@@ -39,11 +41,13 @@ export function loadThrough(entrances: Entrances): Load {
 
 async function decoded(response: Response, request: PictureRequest): Promise<Picture> {
   // The grey of a pixel is a value: no colour profile may change it.
-  const bitmap = await createImageBitmap(await response.blob(), { colorSpaceConversion: 'none', premultiplyAlpha: 'none' })
+  const body = await response.blob()
+  const bitmap = await createImageBitmap(body, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' })
   return {
     request,
     bitmap,
     sizeBytes: bitmap.width * bitmap.height * BYTES_PER_PIXEL,
+    bodyBytes: body.size,
     completeness: completenessIn(response.headers),
     window: windowIn(response.headers),
   }

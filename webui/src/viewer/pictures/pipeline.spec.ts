@@ -26,6 +26,8 @@ function view(scene: Scene): View {
 }
 const frame = (index: number) => view({ kind: 'frame', index })
 
+const FRAME_MS = 16
+
 /** A node that answers when the test says so, and a screen that keeps what it was told. */
 class Scenery {
   readonly asked: { name: string; request: PictureRequest; signal: AbortSignal; answer: (outcome: Outcome<Picture>) => void }[] = []
@@ -35,6 +37,7 @@ class Scenery {
     (request, _purpose, signal) =>
       new Promise((resolve) => this.asked.push({ name: nameOf(request), request, signal, answer: resolve })),
     (state) => (this.state = state),
+    (happen) => setTimeout(happen, FRAME_MS),
   )
 
   names(): string[] {
@@ -51,7 +54,7 @@ class Scenery {
 
   picture(request: PictureRequest, completeness: number): Picture {
     const bitmap = { width: 64, height: 64, close: () => this.closed.push(nameOf(request)) } as unknown as ImageBitmap
-    return { request, bitmap, sizeBytes: 64 * 64 * 4, completeness, window: null }
+    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, completeness, window: null }
   }
 
   shown(): string | null {
@@ -107,30 +110,121 @@ describe('while the hand moves', () => {
     expect(scenery.names()).toEqual(['draft 1', 'final 1'])
   })
 
-  it('passed pictures are shown as they arrive, never back in time', async () => {
-    for (const index of [1, 2, 3]) scenery.pipeline.want(frame(index), SUBJECT, [])
-
-    await scenery.answer('draft 2')
-    expect(scenery.shown()).toBe('draft 2')
-    await scenery.answer('draft 1')
-    expect(scenery.shown()).toBe('draft 2')
-    await scenery.answer('draft 3')
-    expect(scenery.shown()).toBe('draft 3')
-  })
-
-  it('the view that is shown is the one of the picture, not the one that is wanted', async () => {
-    for (const index of [1, 2]) scenery.pipeline.want(frame(index), SUBJECT, [])
-    await scenery.answer('draft 1')
-
-    expect(scenery.state.shown?.view.scene).toEqual({ kind: 'frame', index: 1 })
-    expect(scenery.state.progress.kind).toBe('loading')
-  })
-
-  it('a picture that was seen before comes back at once and settled', () => {
-    scenery.pipeline.want(frame(1), SUBJECT, [])
+  it('a picture that was seen before comes back at once and settled', async () => {
+    scenery.pipeline.want(frame(15), SUBJECT, [])
     scenery.pipeline.want(frame(0), SUBJECT, [])
 
     expect([scenery.shown(), scenery.state.progress.kind]).toEqual(['final 0', 'settled'])
+  })
+})
+
+describe('a hand that goes through the stack', () => {
+  const seen: string[] = []
+  const wait = async (frames: number) => {
+    for (let frame = 0; frame < frames; frame += 1) {
+      await vi.advanceTimersByTimeAsync(FRAME_MS)
+      const shown = scenery.shown()
+      if (shown && shown !== seen.at(-1)) seen.push(shown)
+    }
+  }
+
+  beforeEach(async () => {
+    seen.length = 0
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    await vi.advanceTimersByTimeAsync(35)
+    await scenery.answer('draft 0')
+    await scenery.answer('final 0')
+  })
+
+  it('sees every slice that it passed, in order, whatever the order of the answers', async () => {
+    for (const index of [1, 2, 3]) scenery.pipeline.want(frame(index), SUBJECT, [])
+    await scenery.answer('draft 3')
+    await scenery.answer('draft 2')
+    await wait(3)
+    expect(seen).toEqual(['final 0'])
+
+    await scenery.answer('draft 1')
+    await wait(4)
+
+    expect(seen).toEqual(['final 0', 'draft 1', 'draft 2', 'draft 3'])
+  })
+
+  it('sees each for a frame of the screen at least, though all came at once', async () => {
+    for (const index of [1, 2, 3]) scenery.pipeline.want(frame(index), SUBJECT, [])
+    for (const name of ['draft 1', 'draft 2', 'draft 3']) await scenery.answer(name)
+
+    await wait(1)
+    expect(scenery.shown()).toBe('draft 1')
+    await wait(1)
+    expect(scenery.shown()).toBe('draft 2')
+  })
+
+  it('sees those too that lie between two notches of a fast wheel', async () => {
+    scenery.pipeline.want(frame(4), SUBJECT, [])
+
+    expect(scenery.names()).toEqual(['draft 1', 'draft 2', 'draft 3', 'draft 4'])
+  })
+
+  it('sees the way back after the way there', async () => {
+    for (const index of [1, 2, 1]) scenery.pipeline.want(frame(index), SUBJECT, [])
+    for (const name of ['draft 1', 'draft 2']) await scenery.answer(name)
+    await wait(4)
+
+    expect(seen).toEqual(['draft 1', 'draft 2', 'draft 1'])
+  })
+
+  it('gets the final picture after all that it passed', async () => {
+    for (const index of [1, 2]) scenery.pipeline.want(frame(index), SUBJECT, [])
+    await vi.advanceTimersByTimeAsync(200)
+    expect(scenery.names()).toEqual(['draft 1', 'draft 2', 'final 2'])
+
+    for (const name of ['final 2', 'draft 2']) await scenery.answer(name)
+    expect(scenery.state.progress.kind).toBe('loading')
+    await scenery.answer('draft 1')
+    await wait(3)
+
+    expect(seen).toEqual(['draft 1', 'final 2'])
+    expect(scenery.state.progress.kind).toBe('settled')
+  })
+
+  it('leaves what it had not seen when it jumps, and nothing of it stays on the line', async () => {
+    for (const index of [1, 2]) scenery.pipeline.want(frame(index), SUBJECT, [])
+    const passed = [...scenery.asked]
+    scenery.pipeline.want(frame(19), SUBJECT, [])
+
+    expect(passed.map(({ signal }) => signal.aborted)).toEqual([true, true])
+    await scenery.answer('draft 19')
+    expect(scenery.shown()).toBe('draft 19')
+  })
+
+  it('is told of a slice that cannot be had, and sees the others', async () => {
+    for (const index of [1, 2]) scenery.pipeline.want(frame(index), SUBJECT, [])
+    const problem = { type: 'not-found', title: '', status: 404 }
+    await scenery.answer('draft 1', failed({ kind: 'refused', problem, retryAfterS: null }))
+    await scenery.answer('draft 2')
+    await wait(2)
+
+    expect(scenery.shown()).toBe('draft 2')
+    expect(scenery.state.progress.kind).toBe('failed')
+  })
+
+  it('is not held up by a plane of a volume that is not whole yet', async () => {
+    const plane = (index: number) => view({ kind: 'plane', axis: 'axial', index, slab: { mm: 0, method: 'average_ip' } })
+    scenery.pipeline.want(plane(3), SUBJECT, [])
+    scenery.pipeline.want(plane(4), SUBJECT, [])
+    await scenery.answer('draft plane', undefined, 0.5)
+    await wait(1)
+
+    expect(scenery.state.shown?.view.scene).toMatchObject({ index: 4 })
+  })
+
+  it('sees coarser pictures when many wait', async () => {
+    for (let index = 1; index < 20; index += 1) scenery.pipeline.want(frame(index), SUBJECT, [])
+    const first = scenery.asked[0]!.request.fineness!
+    await vi.advanceTimersByTimeAsync(35)
+    await scenery.answer('draft 1')
+
+    expect(scenery.asked.at(-1)!.request.fineness!.side).toBeLessThan(first.side)
   })
 })
 
@@ -154,6 +248,7 @@ describe('neighbours', () => {
     await scenery.answer('draft 1')
 
     scenery.pipeline.want(frame(1), SUBJECT, [])
+    await vi.advanceTimersByTimeAsync(FRAME_MS)
 
     expect(scenery.shown()).toBe('draft 1')
     expect(scenery.names()).toEqual([])

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { LIMITS, NOTHING_WANTED, step, type RequestEvent, type RequestState, type Wish } from './requests'
+import { AHEAD_LIMIT, NOTHING_WANTED, ROOM, step, type RequestEvent, type RequestState, type Wish } from './requests'
 
 const draft = (key: string): Wish => ({ key, purpose: 'draft' })
 const final = (key: string): Wish => ({ key, purpose: 'final' })
@@ -20,7 +20,11 @@ describe('what is wanted', () => {
   it('is not asked for twice', () => expect(after(wanted(draft('a')), wanted(draft('a'), final('A'))).start).toEqual(['A']))
 
   it('never exceeds the limit', () => {
-    expect(after(wanted(...'abcdefg'.split('').map(draft))).underWay).toHaveLength(LIMITS.underWay)
+    expect(after(wanted(...'abcdefg'.split('').map(draft))).underWay).toHaveLength(ROOM.limit)
+  })
+
+  it('may be more where the line takes more', () => {
+    expect(after({ kind: 'wanted', wishes: 'abcdefg'.split('').map(draft), limit: 6 }, ended('a')).underWay).toHaveLength(6)
   })
 
   it('follows when a place is free', () => {
@@ -39,9 +43,29 @@ describe('what is wanted no more', () => {
     expect(moving).toEqual({ underWay: ['a', 'b', 'd'], abort: ['c'], start: ['d'] })
   })
 
+  it('is taken back at once where no draft is to finish', () => {
+    const jumped = after(wanted(draft('a'), draft('b')), { kind: 'wanted', wishes: [draft('z')], letFinish: 0 })
+
+    expect(jumped).toEqual({ underWay: ['z'], abort: ['a', 'b'], start: ['z'] })
+  })
+
   it('is taken back with everything else when nothing is wanted', () => {
     expect(after(wanted(final('A'), ahead('x')), wanted()).abort).toEqual(['A'])
     expect(after(wanted(ahead('x')), wanted()).abort).toEqual(['x'])
+  })
+})
+
+describe('stored values', () => {
+  const values = (key: string): Wish => ({ key, purpose: 'values' })
+
+  it('come alone, before the pictures for later', () => {
+    expect(after(wanted(final('A'), values('v'), ahead('x'))).start).toEqual(['A'])
+    expect(after(wanted(final('A'), values('v'), ahead('x')), ended('A')).start).toEqual(['v'])
+    expect(after(wanted(values('v'), ahead('x')), ended('v')).start).toEqual(['x'])
+  })
+
+  it('give way to a picture that is wanted', () => {
+    expect(after(wanted(values('v')), wanted(draft('b')))).toMatchObject({ abort: ['v'], start: ['b'] })
   })
 })
 
@@ -52,7 +76,7 @@ describe('pictures for later', () => {
   })
 
   it('are few at once', () => {
-    expect(after(wanted(...'uvwxyz'.split('').map(ahead))).start).toHaveLength(LIMITS.ahead)
+    expect(after(wanted(...'uvwxyz'.split('').map(ahead))).start).toHaveLength(AHEAD_LIMIT)
   })
 
   it('come one after the other', () => {

@@ -1,17 +1,18 @@
 /**
  * Which pictures are on the line: a state and what happens to it, without any line.
  *
- * The hand is faster than the line. So the newest wanted picture goes first, few are under way at once, and what nobody
- * waits for any more is taken back, but not the oldest draft: it is the next that arrives, and without it a hand
- * that never rests would see nothing at all. Pictures for later are asked for only while nothing else is.
+ * The hand is faster than the line. So what is wanted goes in its order, only so many are under way at once, and what
+ * nobody waits for any more is taken back. Where pictures replace each other, as of a turning volume, the oldest drafts
+ * are let finish: one of them is the next that arrives, and without it a hand that never rests would see nothing at all.
+ * All bits of a picture, and then pictures for later, are asked for only while nothing else is.
  */
 
 import type { Grade } from './address'
 
 export interface Wish {
   readonly key: string
-  /** `ahead`: nobody looks at it yet. */
-  readonly purpose: Grade | 'ahead'
+  /** `values`: the stored values behind a picture that is shown; `ahead`: nobody looks at it yet. */
+  readonly purpose: Grade | 'values' | 'ahead'
 }
 
 export interface RequestState {
@@ -19,13 +20,22 @@ export interface RequestState {
   readonly wishes: readonly Wish[]
   /** The oldest first. */
   readonly underWay: readonly Wish[]
+  /** So many may be. */
+  readonly limit: number
 }
 
 export type RequestEvent =
   /** The hand moved, or came to rest: these are the pictures wanted now. */
-  | { kind: 'wanted'; wishes: readonly Wish[] }
+  | ({ kind: 'wanted'; wishes: readonly Wish[] } & Partial<Room>)
   /** It arrived or failed. Whether it is wanted again is for the next `wanted` to say. */
   | { kind: 'ended'; key: string }
+
+export interface Room {
+  /** Under way at once; more would only wait in the line. */
+  readonly limit: number
+  /** Drafts that are let finish though the hand has moved on. */
+  readonly letFinish: number
+}
 
 export interface Step {
   readonly state: RequestState
@@ -33,46 +43,51 @@ export interface Step {
   readonly abort: readonly Wish[]
 }
 
-export const NOTHING_WANTED: RequestState = { wishes: [], underWay: [] }
+export const ROOM: Room = { limit: 4, letFinish: 2 }
+/** Pictures for later under way at once. */
+export const AHEAD_LIMIT = 2
 
-export const LIMITS = {
-  /** Under way at once; more would only share the same line. */
-  underWay: 4,
-  /** Of these, pictures for later. */
-  ahead: 2,
-  /** Drafts that are let finish though the hand has moved on. */
-  passed: 2,
-} as const
+export const NOTHING_WANTED: RequestState = { wishes: [], underWay: [], limit: ROOM.limit }
 
 export function step(state: RequestState, event: RequestEvent): Step {
-  return event.kind === 'wanted' ? replace(state, event.wishes) : end(state, event.key)
+  return event.kind === 'wanted' ? replace(state, event.wishes, { ...ROOM, ...event }) : end(state, event.key)
 }
 
-function replace(state: RequestState, wishes: readonly Wish[]): Step {
+const isIdleWork = ({ purpose }: Wish): boolean => purpose === 'ahead' || purpose === 'values'
+
+function replace(state: RequestState, wishes: readonly Wish[], { limit, letFinish }: Room): Step {
   const wanted = new Set(wishes.map(({ key }) => key))
-  const passed = state.underWay.filter(({ key, purpose }) => !wanted.has(key) && purpose === 'draft').slice(0, LIMITS.passed)
+  const passed = state.underWay.filter(({ key, purpose }) => !wanted.has(key) && purpose === 'draft').slice(0, letFinish)
   const kept = state.underWay.filter((wish) => wanted.has(wish.key) || passed.includes(wish))
   const stale = state.underWay.filter((wish) => !kept.includes(wish))
-  return filled({ wishes, underWay: kept.map((wish) => wishes.find(({ key }) => key === wish.key) ?? wish) }, stale)
+  const underWay = kept.map((wish) => wishes.find(({ key }) => key === wish.key) ?? wish)
+  return filled({ wishes, underWay, limit }, stale)
 }
 
 function end(state: RequestState, key: string): Step {
   const others = (wish: Wish) => wish.key !== key
-  return filled({ wishes: state.wishes.filter(others), underWay: state.underWay.filter(others) }, [])
+  return filled({ ...state, wishes: state.wishes.filter(others), underWay: state.underWay.filter(others) }, [])
 }
 
-/** Starts what may start, and takes back pictures for later that stand in the way. */
+/** Starts what may start, and takes back what is for later and stands in the way. */
 function filled(state: RequestState, stale: readonly Wish[]): Step {
   const waiting = state.wishes.filter(({ key }) => !state.underWay.some((wish) => wish.key === key))
-  const now = waiting.filter(({ purpose }) => purpose !== 'ahead')
-  const inTheWay = now.length ? state.underWay.filter(({ purpose }) => purpose === 'ahead') : []
+  const now = waiting.filter((wish) => !isIdleWork(wish))
+  const inTheWay = now.length ? state.underWay.filter(isIdleWork) : []
   const underWay = state.underWay.filter((wish) => !inTheWay.includes(wish))
-  const start = now.slice(0, LIMITS.underWay - underWay.length)
-  const isIdle = underWay.every(({ purpose }) => purpose === 'ahead') && !start.length
-  const ahead = isIdle ? waiting.filter(({ purpose }) => purpose === 'ahead').slice(0, Math.max(0, LIMITS.ahead - underWay.length)) : []
+  const start = now.slice(0, Math.max(0, state.limit - underWay.length))
+  const later = start.length || !underWay.every(isIdleWork) ? [] : forLater(waiting, underWay)
   return {
-    state: { wishes: state.wishes, underWay: [...underWay, ...start, ...ahead] },
-    start: [...start, ...ahead],
+    state: { ...state, underWay: [...underWay, ...start, ...later] },
+    start: [...start, ...later],
     abort: [...stale, ...inTheWay],
   }
+}
+
+/** The values alone; then some pictures at once. */
+function forLater(waiting: readonly Wish[], underWay: readonly Wish[]): readonly Wish[] {
+  if (underWay.some(({ purpose }) => purpose === 'values')) return []
+  const values = waiting.filter(({ purpose }) => purpose === 'values').slice(0, 1)
+  if (values.length) return underWay.length ? [] : values
+  return waiting.filter(({ purpose }) => purpose === 'ahead').slice(0, Math.max(0, AHEAD_LIMIT - underWay.length))
 }
