@@ -10,6 +10,9 @@ from appliance.domain.views import Vector
 
 Query = Mapping[str, str]
 
+MOST_POINTS = 256
+"""Of a line, or of a transfer function."""
+
 
 def finite(text: str, name: str) -> float:
     try:
@@ -65,3 +68,15 @@ def vector(query: Query, name: str) -> Vector | None:
     if len(found) != 3:
         raise BadRequest(f"{name} is not x,y,z", parameter=name)
     return found[0], found[1], found[2]
+
+
+def line(query: Query, name: str) -> tuple[Vector, ...]:
+    """Points of a line, no two neighbours equal; none where it is absent."""
+    if name not in query:
+        return ()
+    found = numbers(query, name)
+    points = [(found[i], found[i + 1], found[i + 2]) for i in range(0, len(found) - 2, 3)]
+    different = tuple(point for i, point in enumerate(points) if i == 0 or point != points[i - 1])
+    if len(found) % 3 or not 2 <= len(different) <= MOST_POINTS:
+        raise BadRequest(f"{name} is not x,y,z of 2 to {MOST_POINTS} different points", parameter=name)
+    return different

@@ -9,7 +9,7 @@ from typing import Any
 
 from appliance.domain.cameras import place_of
 from appliance.domain.image import Window
-from appliance.domain.views import Picture, PlaneView, Vector
+from appliance.domain.views import Picture, PlaneView, Vector, VolumeView
 from appliance.http.picture_answers import window_header
 from appliance.http.volume_requests import Rendering
 from appliance.services.volume_inputs import StoredVolume
@@ -57,12 +57,14 @@ def headers_of(rendering: Rendering, picture: Picture) -> dict[str, str]:
     """What is to be known of a picture of a volume: where it lies, of which volume, and what is missing in it."""
     view, volume = rendering.views[0], rendering.volumes[0]
     place = place_of(view.camera, picture.size)
-    said = {
-        "position": _spaced(place.position),
-        "across": _spaced(place.across),
-        "down": _spaced(place.down),
-        "spacing": _spaced(place.spacing_mm),
-    }
+    said = {"spacing": _spaced(place.spacing_mm)}
+    if not _is_curved(view):
+        said = {
+            "position": _spaced(place.position),
+            "across": _spaced(place.across),
+            "down": _spaced(place.down),
+            **said,
+        }
     if volume.frame_of_reference_uid:
         said["frame-of-reference"] = volume.frame_of_reference_uid
     headers = {
@@ -85,9 +87,16 @@ def warnings_of(volume: StoredVolume) -> tuple[str, ...]:
 def _plane(rendering: Rendering) -> Json:
     view, space = rendering.views[0], rendering.volumes[0].frame_of_reference_uid
     place = place_of(rendering.camera, view.size)
+    plane = (
+        {}
+        if _is_curved(view)
+        else {
+            "00200032": _element("DS", *place.position),
+            "00200037": _element("DS", *place.across, *place.down),
+        }
+    )
     said = {
-        "00200032": _element("DS", *place.position),
-        "00200037": _element("DS", *place.across, *place.down),
+        **plane,
         "00280010": _element("US", view.size[1]),
         "00280011": _element("US", view.size[0]),
         "00280030": _element("DS", *place.spacing_mm),
@@ -95,6 +104,10 @@ def _plane(rendering: Rendering) -> Json:
     if space:
         said["00200052"] = _element("UI", space)
     return said
+
+
+def _is_curved(view: PlaneView | VolumeView) -> bool:
+    return isinstance(view, PlaneView) and bool(view.curve)
 
 
 def _element(vr: str, *values: object) -> dict[str, Any]:

@@ -11,11 +11,9 @@ from appliance.domain.cameras import along_curve, curve_length_mm, swivel_angles
 from appliance.domain.errors import BadRequest, NotAcceptable, TooLarge
 from appliance.domain.views import Camera, Vector
 from appliance.http.picture_requests import Asked
-from appliance.http.query_values import Query, flag, number_above_zero, numbers
+from appliance.http.query_values import Query, flag, line, number_above_zero
 from appliance.services.volume_inputs import StoredVolume
 
-_MOST_POINTS = 256
-"""Of a curve."""
 WIDEST_SWIVEL = 360.0
 _USUAL_SWIVEL_FRAMES = 36
 _USUAL_CURVE_FRAMES = 100
@@ -79,15 +77,9 @@ def _swivel(query: Query, step: float | None) -> Motion | None:
 
 
 def _curve(query: Query, step: float | None) -> Motion | None:
-    found = numbers(query, "volumetriccurvepoint")
-    if not found:
+    points = line(query, "volumetriccurvepoint")
+    if not points:
         return None
-    points = tuple((found[i], found[i + 1], found[i + 2]) for i in range(0, len(found) - 2, 3))
-    points = tuple(point for i, point in enumerate(points) if i == 0 or point != points[i - 1])
-    if len(found) % 3 or not 2 <= len(points) <= _MOST_POINTS:
-        raise BadRequest(
-            f"A curve has 2 to {_MOST_POINTS} different points of x,y,z each", parameter="volumetriccurvepoint"
-        )
     length_mm = curve_length_mm(points)
     if not math.isfinite(length_mm):
         raise BadRequest("The curve has no end", parameter="volumetriccurvepoint")

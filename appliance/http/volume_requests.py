@@ -55,6 +55,7 @@ OURS = (
     "interactive",
     "volume",
     "filter",
+    "curve",
     "preset",
     "transferpoints",
     "lighting",
@@ -69,6 +70,7 @@ ONLY_OF: Mapping[str, Kind] = {
     "mprslab": "mpr",
     "volumetriccurvepoint": "mpr",
     "filter": "mpr",
+    "curve": "mpr",
     "preset": "3d",
     "transferpoints": "3d",
     "lighting": "3d",
@@ -77,11 +79,13 @@ ONLY_OF: Mapping[str, Kind] = {
 }
 RESOURCES_OF: Mapping[Kind, str] = {"mpr": "renderedmpr", "3d": "rendered3d"}
 _VIEWPOINT = ("orientation", "viewpointposition", "viewpointlookat", "viewpointup")
+_NOT_ALONG_CURVES = ("orientation", "mprslab", "filter", "swivelrange", "volumetriccurvepoint", "fuse")
 _EXCLUDE_EACH_OTHER = (
     ("orientation", "viewpointposition"),
     ("orientation", "viewpointlookat"),
     ("orientation", "viewpointup"),
     ("swivelrange", "volumetriccurvepoint"),
+    *(("curve", other) for other in _NOT_ALONG_CURVES),
     ("fieldofview", "zoom"),
     ("preset", "transferpoints"),
 )

@@ -22,7 +22,17 @@ from appliance.domain.views import (
     VolumeView,
 )
 from appliance.http.picture_requests import viewport_of, window_of
-from appliance.http.query_values import Query, finite, flag, number_above_zero, number_within, numbers, vector
+from appliance.http.query_values import (
+    MOST_POINTS,
+    Query,
+    finite,
+    flag,
+    line,
+    number_above_zero,
+    number_within,
+    numbers,
+    vector,
+)
 from appliance.rendering.transfer_functions import presets
 from appliance.services.volume_inputs import StoredVolume
 
@@ -32,8 +42,6 @@ LONGEST_SLAB_MM = 1000.0
 _MOST_ZOOM = 100.0
 _GAMMAS = (0.1, 10.0)
 _FILTERS = ("linear", "cubic")
-_MOST_POINTS = 256
-"""Of a transfer function."""
 _MOST_GLOSS = 200.0
 
 
@@ -51,9 +59,11 @@ def plane_view(
     method = _method(query, RenderingMethod.AVERAGE_IP)
     if method is RenderingMethod.VOLUME_RENDERED:
         raise BadRequest("A plane is not volume_rendered", parameter="renderingmethod")
+    # Along a curve it is not the patient's feet that one looks from: the head is above.
+    orientation: Orientation = "a" if "curve" in query else "f"
     return PlaneView(
         series_uid=series_uid,
-        camera=_camera(query, "f", size, center_mm=center_mm, size_mm=size_mm),
+        camera=_camera(query, orientation, size, center_mm=center_mm, size_mm=size_mm),
         size=size,
         encoding=encoding,
         window=window_of(query),
@@ -63,6 +73,7 @@ def plane_view(
         interactive=flag(query, "interactive"),
         gamma=number_within(query, "gamma", *_GAMMAS, 1.0),
         filter=_filter(query),
+        curve=line(query, "curve"),
     )
 
 
@@ -185,9 +196,9 @@ def _transfer_points(query: Query) -> tuple[TransferPoint, ...]:
     if not found and "transferpoints" not in query:
         return ()
     points = tuple(cast(TransferPoint, found[i : i + 5]) for i in range(0, len(found), 5))
-    if len(found) % 5 or not 2 <= len(points) <= _MOST_POINTS:
+    if len(found) % 5 or not 2 <= len(points) <= MOST_POINTS:
         raise BadRequest(
-            f"transferpoints are 2 to {_MOST_POINTS} times value,red,green,blue,opacity", parameter="transferpoints"
+            f"transferpoints are 2 to {MOST_POINTS} times value,red,green,blue,opacity", parameter="transferpoints"
         )
     if any(after[0] <= before[0] for before, after in pairwise(points)):
         raise BadRequest("The values of transferpoints do not ascend", parameter="transferpoints")

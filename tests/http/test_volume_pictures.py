@@ -382,6 +382,26 @@ async def test_what_is_asked_for_changes_a_plane(doors: PictureDoors, dicom_dir:
     assert changed.content != plain.content
 
 
+async def test_a_curve_that_is_straight_is_that_plane(doors: PictureDoors, dicom_dir: Path) -> None:
+    series = await series_of(doors, dicom_dir / MR)
+    query = {"viewport": "100,80", "fieldofview": "160", "window": "300,600"}
+
+    curved = await doors.get(f"{series}/renderedmpr", "image/png", curve="-100,5,10,0,5,10,0,5,10,100,5,10", **query)
+    bent = await doors.get(f"{series}/renderedmpr", "image/png", curve="-100,5,10,0,40,10,100,5,10", **query)
+    plane = await doors.get(
+        f"{series}/renderedmpr",
+        "image/png",
+        viewpointposition="0,-95,10",
+        viewpointlookat="0,5,10",
+        viewpointup="0,0,1",
+        **query,
+    )
+
+    assert np.abs(grey(curved.content) - grey(plane.content)).max() <= 1
+    assert np.abs(grey(bent.content) - grey(plane.content)).mean() > 2
+    assert set(told(curved.headers["rendered-place"])) == {"spacing", "frame-of-reference"}
+
+
 async def test_perspective_shows_what_is_near_larger(doors: PictureDoors, dicom_dir: Path) -> None:
     series = await series_of(doors, dicom_dir / MR)
     query = {

@@ -134,6 +134,8 @@ def test_what_is_ours_comes_into_the_view() -> None:
         ("gamma", "0"),
         ("filter", "best"),
         ("annotation", "patient"),
+        ("curve", "0,0,0"),
+        ("curve", "0,0,0,1,1"),
         ("swivelrange", "361"),
         ("swivelrange", "-10"),
         ("animationstepsize", "2"),
@@ -194,6 +196,8 @@ def test_a_volume_that_cannot_be_is_refused_by_the_name_of_the_parameter(paramet
         ("mpr", {"swivelrange": "90", "volumetriccurvepoint": "0,0,0,1,1,1"}),
         ("3d", {"fieldofview": "100", "zoom": "2"}),
         ("mpr", {"interactive": "1", "swivelrange": "90"}),
+        ("mpr", {"curve": "0,0,0,1,1,1", "mprslab": "5"}),
+        ("mpr", {"curve": "0,0,0,1,1,1", "filter": "cubic"}),
     ],
 )
 def test_parameters_that_contradict_each_other_are_refused(kind: Kind, query: dict[str, str]) -> None:
