@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import imagecodecs
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import pytest_asyncio
 from pydicom.uid import generate_uid
 
-from appliance.domain.identifiers import SeriesUid, StudyUid
+from appliance.domain.identifiers import InstitutionId, SeriesUid, StudyUid
 from tests.http.picture_doors import PictureDoors, picture_doors
 from tests.rendering.test_films import seen
 
@@ -25,6 +26,7 @@ TILTED_CT = "01-volumes/ct-head-variable-tilt-ge"
 PHASES = tuple(f"02-enhanced-multiframe/6_{number}.dcm" for number in range(1, 5))
 PHASES_OF_ONE_INSTANCE = "02-enhanced-multiframe/d2n-philips-enhanced-fmri.dcm"
 WITH_GAPS = "08-seg-parametric/highdicom-seg_image_ct_binary_overlap.dcm"
+ELSEWHERE = InstitutionId(UUID(int=2))
 ONE_SLICE = "10-transfer-syntaxes/nema-ct1/CT1_UNC.explicit-le.dcm"
 
 
@@ -233,6 +235,19 @@ async def test_what_is_no_volume_is_refused_with_the_reason(doors: PictureDoors,
 
         assert (answer.status_code, answer.json()["type"]) == (422, "not-a-volume")
         assert answer.json()["title"] == "The series is a single picture."
+
+
+async def test_what_is_held_back_from_another_institution_has_no_volume_either(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    instance = await doors.take_in(dicom_dir / PHASES[0])
+    series = instance.partition("/instances/")[0]
+    stranger = doors.token(at=ELSEWHERE)
+
+    for level in (instance, series, series.partition("/series/")[0]):
+        for query in ("", "?renderedvolumetricmetadata=yes", "?swivelrange=90"):
+            answer = await doors.client.get(f"{level}/renderedmpr{query}", headers=stranger)
+            assert answer.status_code == 404
 
 
 # Where it lies, and what is missing
