@@ -50,6 +50,7 @@ from appliance.services.accounts import Accounts
 from appliance.services.archive import Archive
 from appliance.services.audit import INSTITUTION, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
 from appliance.services.catalogue import Catalogue
+from appliance.services.conflicts import Conflicts
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings, RendererState
 from appliance.services.imports import ArchiveLimits
@@ -304,9 +305,10 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
     await archive.start()
     bench.stack.push_async_callback(archive.stop)
     answers = PictureAnswers(bench.access, auditing, held_back, drawing, bench.metrics)
+    resolving = Conflicts(store, database, ingest, archive, auditing, node_id=settings.id, forget=forget)
     bench.blueprints += [
         studies(catalogue, bench.access, auditing, held_back, institution_id),
-        conflicts(catalogue, bench.access),
+        conflicts(resolving, bench.access, auditing, institution_id),
         renderer(drawing.state, bench.access),
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),

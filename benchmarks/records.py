@@ -21,6 +21,7 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from appliance.domain.hierarchy import ParsedInstance
 from appliance.domain.identifiers import SeriesUid, StudyUid
+from appliance.domain.image import StoredImage
 from appliance.services.audit import AuditTrail
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
@@ -148,6 +149,9 @@ class Held:
     def catalogue(self, threads: DatabaseThreads) -> Catalogue:
         """One that has looked at nothing yet."""
         return Catalogue(self.store, threads, _NODE_ID, AuditTrail("node", self.folder / "audit-head"))
+
+    def images(self) -> tuple[StoredImage, ...]:
+        return self.database.read(lambda tx: index.stored_series(tx, self.study_uid, self.series_uid)).images
 
     def close(self) -> None:
         self.database.close()

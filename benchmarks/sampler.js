@@ -1,9 +1,9 @@
 // Watches the viewer's canvas from inside the page, once each animation frame: what its pixels say, not what the page says.
 //
 // The slices of the stack carry their number in a bar code (provisioning/phantom/slices.py, draw_mark): a bright block, a
-// dark one, twelve bits and a parity bit, 8 x 8 pixels each, in the upper left corner of 512 x 512 pixels.
+// dark one, twelve bits and a parity bit, 8 x 8 pixels each, in the upper left corner of 512 x 512 pixels, or of as many a
+// side as window.sampledSide says.
 (() => {
-  const SIDE = 512
   const BLOCK = 8
   const BITS = 12
   const sampled = { slices: [], states: [], pictures: [], wheels: [] }
@@ -14,9 +14,10 @@
   const context = (canvas) => canvas.getContext('2d')
 
   function numberOn(canvas) {
-    const scale = Math.min(canvas.width, canvas.height) / SIDE
-    const left = (canvas.width - SIDE * scale) / 2
-    const top = (canvas.height - SIDE * scale) / 2
+    const side = window.sampledSide ?? 512
+    const scale = Math.min(canvas.width, canvas.height) / side
+    const left = (canvas.width - side * scale) / 2
+    const top = (canvas.height - side * scale) / 2
     const middle = (block) => (block * BLOCK + BLOCK / 2) * scale
     const count = BITS + 3
     const strip = context(canvas).getImageData(Math.floor(left), Math.floor(top + middle(0)), Math.ceil(count * BLOCK * scale), 1).data

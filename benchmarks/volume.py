@@ -1,39 +1,49 @@
 """Planes and volumes beside VTK: the same values, camera, transfer function and length of step, one after the other in one run.
 
 Record C of the phantom (512 x 512 x 555; made once, kept in the folder of temporary files) and the real chest of the test
-files. For each way of drawing: the median time of one picture in memory, ours and of each of VTK's ways that can draw it, by
-the clock and by the processor (of all threads: what a machine shared with others cannot spoil; ratios are of these); and how
-far each is from the truth. For grey pictures that is the mean difference from rays cast in NumPy with a quarter of
-the step; for lit ones, whose light no two programs reckon alike, the structural similarity with the same program's picture at
-a third of the step, and with VTK's at that step.
+files; a quick run has a fifth of the slices of record C, over the same length, and fewer ways. For each way of drawing: the
+median time of one picture in memory, ours and of each of VTK's ways that can draw it, by the clock and by the processor (of all
+threads: what a machine shared with others cannot spoil; ratios are of these); and how far each is from the truth. For grey
+pictures that is the mean difference from rays cast in NumPy with a quarter of the step; for lit ones, whose light no two
+programs reckon alike, the structural similarity with the same program's picture at a third of the step, and with VTK's at
+that step.
+
+Then the road of a viewer: a store with the record in it and a real render process that has never seen it, its files in the
+memory of the system. While it loads, pictures of a moving camera are asked for, one after the other: when each came, how
+much of the volume was in it, and how like it is to the same view drawn of the whole volume at rest.
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.cameras import whole_view
-from appliance.domain.geometry import LatticeSlice, VolumeGeometry
+from appliance.domain.geometry import LatticeSlice, VolumeGeometry, arranged
 from appliance.domain.grayscale import windowed
 from appliance.domain.identifiers import SeriesUid
-from appliance.domain.image import Window
-from appliance.domain.views import Camera, Encoding, PlaneView, RenderingMethod, VolumeView
+from appliance.domain.image import StoredImage, StoredSeries, Window
+from appliance.domain.views import Camera, Encoding, Picture, PlaneView, RenderingMethod, VolumeView
 from appliance.rendering.composites import SETTLED_STEP
 from appliance.rendering.rays import camera_axes
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.texels import TexelScale
 from appliance.rendering.transfer_functions import TransferFunction, transfer_function
 from appliance.rendering.volume_textures import VolumeTextures
-from provisioning.phantom import RECORDS, Phantom
+from appliance.services.drawing import Drawing, DrawingSettings
+from appliance.storage.instances import InstanceStore, StoreSettings, open_store
+from appliance.storage.parsing import parse
+from provisioning.phantom import RECORDS, Phantom, write_files
 from tests.rendering.series import on_card, series_of
 from tests.rendering.similarity import ssim
 from tests.rendering.vtk_pictures import VtkPlanes, VtkVolumes, image_of
@@ -48,8 +58,14 @@ _SLAB_MM = 20.0
 _FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "dicom" / "01-volumes" / "ct-chest-lidc-0314"
 _LONGEST_S = 2.0
 """Of one way of drawing: slower ones are drawn fewer times, at least once after the first."""
-_FEW = 5
+_FEW = 2
 """Pictures of each kind in a quick run."""
+_FEW_SLICES = 111
+"""Of record C in a quick run."""
+_PAUSE_S = 0.1
+"""From a picture of the moving camera to the next question: hands are not quicker, and loading needs its share."""
+_MOST_TOLD = 12
+"""Of the pictures that come while a volume loads."""
 _SPARSE = 32
 """Pixels from one ray of the truth to the next."""
 
@@ -79,10 +95,14 @@ class Subject:
 
     def camera(self) -> Camera:
         """From the front, 35 degrees to the left and 15 up: no ray runs along an axis."""
-        whole = whole_view(self.geometry.center_mm, self.geometry.size_mm, "a", aspect=1)
-        towards = np.array([np.sin(np.deg2rad(35)), -np.cos(np.deg2rad(35)), np.tan(np.deg2rad(15))])
-        eye = np.array(whole.look_at) + 1200 * towards / np.linalg.norm(towards)
-        return replace(whole, position=tuple(eye.tolist()))
+        return _oblique(self.geometry)
+
+
+def _oblique(geometry: VolumeGeometry) -> Camera:
+    whole = whole_view(geometry.center_mm, geometry.size_mm, "a", aspect=1)
+    towards = np.array([np.sin(np.deg2rad(35)), -np.cos(np.deg2rad(35)), np.tan(np.deg2rad(15))])
+    eye = np.array(whole.look_at) + 1200 * towards / np.linalg.norm(towards)
+    return replace(whole, position=tuple(eye.tolist()))
 
 
 def measure(*, quick: bool, say: Say) -> dict[str, Any]:
@@ -90,12 +110,16 @@ def measure(*, quick: bool, say: Say) -> dict[str, Any]:
     renderer = Renderer()
     say(f"{renderer.info.renderer}, {renderer.info.version}")
     figures: dict[str, Any] = {"renderer": renderer.info.renderer, "version": renderer.info.version, "rows": []}
-    for subject in _subjects(say, quick=quick):
+    record = _record_c(say, _FEW_SLICES if quick else RECORDS["C"].slices)
+    for subject in _subjects(record, quick=quick):
         for side in (512,) if quick else (512, 256):
-            figures["rows"] += list(_rows(renderer, subject, side, runs, say))
+            figures["rows"] += list(_rows(renderer, subject, side, runs, say, quick=quick))
         if subject.name == "record C":
-            figures["interactive"] = _interactive(renderer, subject, runs)
+            figures["interactive"] = _interactive(renderer, subject, runs, quick=quick)
         subject.textures.free()
+    renderer.close()
+    figures["slices"] = len(record)
+    figures["cold"] = asyncio.run(_cold(record, say))
     figures["volume"] = _summary(figures)
     return figures
 
@@ -110,6 +134,13 @@ def show(figures: dict[str, Any]) -> None:
         print(f" {row['ms']:8.1f} {row['cpu_ms']:8.1f} {ratio}{told}")
     for name, ms in figures["interactive"].items():
         print(f"record C   256 {name + ', moving':<16} {'ours':<10} {ms:8.1f}")
+    print(f"cold, {figures['slices']} slices: pictures of the moving camera in the order in which they came")
+    for picture in figures["cold"]["growing"]:
+        width, height = picture["size"]
+        print(
+            f"{picture['ms']:8.0f} ms  {picture['completeness']:5.2f} of it, {width}x{height}, ssim {picture['ssim']:.3f}"
+        )
+    print(f"{figures['cold']['settled_ms']:8.0f} ms  whole, at rest, 512x512")
 
 
 _COLUMNS = (("error", "7.3f"), ("own_ssim", "6.4f"), ("vtk_ssim", "6.4f"))
@@ -126,19 +157,20 @@ def _summary(figures: dict[str, Any]) -> dict[str, Any]:
 
     return {
         "composited_512": of("lit bone"),
-        "lung_512": of("lit lung"),
+        **({"lung_512": of("lit lung")} if any(row["what"] == "lit lung" for row in figures["rows"]) else {}),
         "mip_512": of("maximum_ip"),
         "plane": of("plane"),
         "interactive_ms": round(max(figures["interactive"].values()), 1),
+        "cold_first_picture_ms": figures["cold"]["growing"][0]["ms"],
     }
 
 
-def _subjects(say: Say, *, quick: bool) -> Iterator[Subject]:
-    yield _subject("record C", _record_c(say), (0.75, 0.78, 0.78))
-    if quick:
-        return
-    chest = series_of(_FOLDER.iterdir())
-    yield _subject("chest", chest.values().astype(np.int16), chest.geometry.spacing_mm)
+def _subjects(record: Sequence[Path], *, quick: bool) -> Iterator[Subject]:
+    for name, paths in {"record C": record, "chest": tuple(_FOLDER.iterdir())}.items():
+        series = series_of(paths)
+        yield _subject(name, series.values().astype(np.int16), series.geometry.spacing_mm)
+        if quick:
+            break
 
 
 def _subject(name: str, values: NDArray[np.int16], spacing: tuple[float, float, float]) -> Subject:
@@ -154,20 +186,90 @@ def _subject(name: str, values: NDArray[np.int16], spacing: tuple[float, float, 
     return Subject(name, values, geometry, textures, TexelScale(-32768, 1, True), image_of(values, spacing, first))
 
 
-def _record_c(say: Say) -> NDArray[np.int16]:
-    kept = Path(tempfile.gettempdir()) / "appliance-benchmarks" / "record-c.npy"
-    if not kept.is_file():
-        say("making record C, once; a minute or two")
-        values = np.stack([pixels.astype(np.int16) - 1024 for pixels in Phantom(RECORDS["C"]).slices()])
-        kept.parent.mkdir(exist_ok=True)
-        begun = kept.with_suffix(".part.npy")
-        np.save(begun, values)
-        begun.replace(kept)
-    loaded: NDArray[np.int16] = np.load(kept)
-    return loaded
+def _record_c(say: Say, slices: int) -> tuple[Path, ...]:
+    """The files of record C, or of as long a one of fewer slices."""
+    size = RECORDS["C"]
+    phantom = Phantom(replace(size, slices=slices, slice_spacing_mm=size.slices * size.slice_spacing_mm / slices))
+    kept = Path(tempfile.gettempdir()) / "appliance-benchmarks" / f"record-c-{slices}"
+    if not kept.is_dir():
+        say(f"making record C of {slices} slices, once; up to a minute or two")
+        with tempfile.TemporaryDirectory(dir=_made(kept.parent)) as begun:
+            made = Path(begun) / "made"
+            for _ in write_files(phantom, made):
+                pass
+            made.replace(kept)
+    return tuple(sorted(kept.iterdir()))
 
 
-def _rows(renderer: Renderer, subject: Subject, side: int, runs: int, say: Say) -> Iterator[dict[str, Any]]:
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+async def _cold(record: Sequence[Path], say: Say) -> dict[str, Any]:
+    """Milliseconds until each picture of ``record`` came, by a process that is up and has not seen it."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = StoreSettings(Path(folder), None, floor_bytes=0)
+        series = StoredSeries(_UID, "1", tuple(_kept(open_store(settings), record)))
+        geometry = arranged([image.description for image in series.images]).chosen(None)
+        moving = VolumeView(_UID, _oblique(geometry), (256, 256), _PNG, preset="bone", interactive=True)
+        drawing = Drawing(DrawingSettings(settings, settled_wait_s=600, render_cache_bytes=0))
+        await drawing.start()
+        try:
+            return await _growing(drawing, series, moving, say)
+        finally:
+            await drawing.stop()
+
+
+def _kept(store: InstanceStore, paths: Sequence[Path]) -> Iterator[StoredImage]:
+    for path in paths:
+        spool = store.begin()
+        spool.write(path.read_bytes())
+        key = spool.commit()
+        with store.open(key) as reader:
+            image = parse(reader).image
+        assert image is not None
+        yield StoredImage(key, image)
+
+
+async def _growing(drawing: Drawing, series: StoredSeries, moving: VolumeView, say: Say) -> dict[str, Any]:
+    began = time.perf_counter()
+    pictures: list[tuple[float, Picture]] = []
+    while not pictures or pictures[-1][1].completeness < 1:
+        # Each a little aside of the one before, as a camera moves: the same view would be one question.
+        nudged = replace(
+            moving,
+            camera=replace(moving.camera, field_of_view_mm=moving.camera.field_of_view_mm + 1e-6 * len(pictures)),
+        )
+        picture = await drawing.volume(series, nudged, viewer="benchmark")
+        pictures.append(((time.perf_counter() - began) * 1000, picture))
+        await asyncio.sleep(_PAUSE_S)
+    began = time.perf_counter()
+    await drawing.volume(series, replace(moving, size=(512, 512), interactive=False), viewer="benchmark")
+    settled_ms = (time.perf_counter() - began) * 1000
+    found = []
+    for ms, picture in _told(pictures):
+        whole = await drawing.volume(series, replace(moving, size=picture.size, interactive=False), viewer="benchmark")
+        alike = ssim(_pixels(picture), _pixels(whole))
+        size, part = picture.size, round(picture.completeness, 3)
+        say(f"cold: {ms:.0f} ms, {part} of the volume, {size[0]}x{size[1]}, ssim {alike:.3f}")
+        found.append({"ms": round(ms), "completeness": part, "size": size, "ssim": round(alike, 4)})
+    return {"growing": found, "settled_ms": round(settled_ms)}
+
+
+def _told(pictures: list[tuple[float, Picture]]) -> list[tuple[float, Picture]]:
+    """The first and the last, and at most so many between them, evenly by time."""
+    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), _MOST_TOLD)).round().astype(int)
+    return [pictures[i] for i in chosen]
+
+
+def _pixels(picture: Picture) -> NDArray[np.uint8]:
+    return np.asarray(imagecodecs.png_decode(picture.body))
+
+
+def _rows(
+    renderer: Renderer, subject: Subject, side: int, runs: int, say: Say, *, quick: bool
+) -> Iterator[dict[str, Any]]:
     size = (side, side)
     camera = subject.camera()
     fast, gl = VtkVolumes(subject.image, is_gpu=False), VtkVolumes(subject.image, is_gpu=True)
@@ -183,6 +285,8 @@ def _rows(renderer: Renderer, subject: Subject, side: int, runs: int, say: Say) 
         ("slab, mean", _SLAB_MM, RenderingMethod.AVERAGE_IP),
         ("slab, largest", _SLAB_MM, RenderingMethod.MAXIMUM_IP),
     ):
+        if quick and what == "slab, mean":
+            continue
         view = PlaneView(_UID, camera, size, _PNG, slab_mm=slab_mm, method=method)
         beside = int(np.ceil(slab_mm / 2 / subject.step_mm))
         spans = np.linspace(-slab_mm / 2, slab_mm / 2, 8 * beside + 1)
@@ -193,6 +297,8 @@ def _rows(renderer: Renderer, subject: Subject, side: int, runs: int, say: Say) 
         peer_took, pixels = _median(_resliced(reslice, view, 2 * beside + 1), 4 * runs)
         yield row(what, "reslice", peer_took, took, error=truth.error(pixels))
     for method in (RenderingMethod.MAXIMUM_IP, RenderingMethod.MINIMUM_IP, RenderingMethod.AVERAGE_IP):
+        if quick and method is not RenderingMethod.MAXIMUM_IP:
+            continue
         half = float(np.linalg.norm(subject.geometry.size_mm)) / 2
         truth = _Truth(subject, camera, side, np.arange(-half, half, subject.step_mm / 4), method, window=_GREY)
         took, pixels = _median(_projection(renderer, subject, VolumeView(_UID, camera, size, _PNG, method)), runs)
@@ -205,8 +311,10 @@ def _rows(renderer: Renderer, subject: Subject, side: int, runs: int, say: Say) 
             yield row(method.value, by, peer_took, took, error=truth.error(pixels[:, :, 0]))
     for preset in ("bone", "lung"):
         # Half a minute a picture with Mesa 22: its other preset would tell nothing new.
-        peers = {"fixed": fast, "gpu on cpu": gl} if preset == "bone" and runs > _FEW else {"fixed": fast}
+        peers = {"fixed": fast, "gpu on cpu": gl} if preset == "bone" and not quick else {"fixed": fast}
         yield from _lit(renderer, subject, VolumeView(_UID, camera, size, _PNG), preset, peers, runs=runs, row=row)
+        if quick:
+            break
     fast.close()
     gl.close()
 
@@ -235,12 +343,12 @@ def _lit(
         yield row(what, by, peer_took, took, **found)
 
 
-def _interactive(renderer: Renderer, subject: Subject, runs: int) -> dict[str, float]:
+def _interactive(renderer: Renderer, subject: Subject, runs: int, *, quick: bool) -> dict[str, float]:
     """Milliseconds of each picture while the camera moves, by what it shows."""
     view = VolumeView(_UID, subject.camera(), (256, 256), _PNG, interactive=True)
     found = {
         preset: _median(_composite(renderer, subject, view, transfer_function(preset, "CT", None, _GREY)), runs)[0].ms
-        for preset in ("bone", "vessels", "lung", "soft-tissue", "skin")
+        for preset in (("bone", "lung") if quick else ("bone", "vessels", "lung", "soft-tissue", "skin"))
     }
     mip = replace(view, method=RenderingMethod.MAXIMUM_IP)
     return {**found, "maximum_ip": _median(_projection(renderer, subject, mip), runs)[0].ms}

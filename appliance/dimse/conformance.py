@@ -14,7 +14,7 @@ from appliance.dimse import sop_classes
 from appliance.dimse.peers import Limits, Refusal
 from appliance.dimse.sop_classes import NOT_SYNTAXES, SERVICE_SYNTAXES, SERVICES, STORAGE
 from appliance.dimse.statuses import STATUS, STATUS_OF_KEY, Status
-from appliance.storage.dimse_queries import ATTRIBUTES, MOST_INSTANCES, MOST_MATCHES, Level
+from appliance.storage.dimse_queries import ATTRIBUTES, MOST_INSTANCES, MOST_MATCHES, Attribute, Level
 from appliance.storage.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.storage.transcoding import TARGETS
 
@@ -65,31 +65,29 @@ def _storage() -> Iterator[str]:
     yield from (f"- {_class_name(uid)} `{uid}`" for uid in sorted(STORAGE, key=_class_name))
 
 
+_MATCHED_BY = {
+    "UI": "UID or list",
+    "DA": "day or range",
+    "TM": "time or range",
+    "IS": "number or list",
+    "US": "number or list",
+}
+"""By value representation; others are text."""
+
+
 def _queries() -> Iterator[str]:
     yield "\n### Attributes of C-FIND\n"
     yield f"At most {MOST_MATCHES} matches; then the last status is B001. Matching is exact but for names, which match"
     yield "without regard to case, as a whole or by one of their groups.\n"
-    rows = ((attribute.keyword, attribute.level.name, _matching(attribute.keyword)) for attribute in ATTRIBUTES)
+    rows = ((attribute.keyword, attribute.level.name, _matching(attribute)) for attribute in ATTRIBUTES)
     yield from _table(("attribute", "level", "matched by"), rows)
     yield f"\nLevels: {', '.join(level.name for level in Level)}; the study root has no PATIENT."
 
 
-def _matching(keyword: str) -> str:
-    if keyword.startswith("NumberOf") and keyword != "NumberOfFrames":
+def _matching(attribute: Attribute) -> str:
+    if not attribute.is_matched:
         return "returned only"
-    if keyword.endswith("UID"):
-        return "UID or list"
-    if keyword.endswith("Date"):
-        return "day or range"
-    if keyword.endswith("Time"):
-        return "time or range"
-    if (keyword.endswith("Number") and keyword != "AccessionNumber") or keyword in (
-        "Rows",
-        "Columns",
-        "NumberOfFrames",
-    ):
-        return "number or list"
-    return "value, list, wildcards"
+    return _MATCHED_BY.get(attribute.vr, "value, list, wildcards")
 
 
 def _statuses() -> Iterator[str]:

@@ -41,6 +41,8 @@ class Action(StrEnum):
     """The objects themselves, for the first time in a while."""
     KEEP_APART = "keep-apart"
     """Other bytes came under the UID of an instance that is held."""
+    RESOLVE_CONFLICT = "resolve-conflict"
+    """It was decided which of the two stays: ``held-kept`` or ``refused-kept`` as the reason."""
     ROTATE_KEY = "rotate-key"
     LOG_IN = "log-in"
     CREATE_ACCOUNT = "create-account"

@@ -15,6 +15,7 @@ from appliance.domain.cine import frame_durations_ms
 from appliance.domain.errors import BadRequest, NotDrawable, TooLarge
 from appliance.domain.grayscale import is_inverted
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
+from appliance.domain.masks import has_mask
 from appliance.domain.presentations import PresentationState, presented_as
 from appliance.domain.views import FilmView, Picture, SliceView
 from appliance.http import addresses, picture_requests
@@ -252,6 +253,8 @@ def _about(picture: Picture, frame: StoredFrame) -> dict[str, str]:
             described |= {"slope": plane.rescale_slope, "intercept": plane.rescale_intercept}
         if form.padding is not None:
             described |= {"padding-first": min(form.padding), "padding-last": max(form.padding)}
+        if image.presentation_lut is None and not has_mask(image, frame.frame_index):
+            described["plain"] = 1
     described["sha-256"] = values.sha256
     return {"Stored-Values": ", ".join(f"{name}={value}" for name, value in described.items())}
 

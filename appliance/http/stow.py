@@ -30,6 +30,7 @@ from appliance.storage.native_model import native_model
 
 _PATH = re.compile(r"/dicom-web/studies(?:/([^/]+))?")
 _DICOM = "application/dicom"
+_METADATA = frozenset({"application/dicom+json", "application/dicom+xml"})
 _PATIENCE_S = 60.0
 """So long the next bytes of a body are waited for."""
 _PLAIN_TRANSFER = frozenset({"", "binary", "8bit", "7bit", "identity"})
@@ -184,6 +185,8 @@ def _refusal_of_part(part: PartBegins) -> ApplianceError | None:
     """Why the content of a part is not taken; None where it is. Raises UnsupportedMedia for a nested multipart."""
     kind = media_type(part.headers.get("content-type", _DICOM)) or MediaType("")
     refuse_nested(kind)
+    if kind.name in _METADATA:
+        return _metadata_refused()
     if kind.name != _DICOM:
         return UnsupportedMedia("A part is not application/dicom", key="part-not-dicom")
     if part.headers.get("content-encoding", "").lower() not in _PLAIN_TRANSFER:
@@ -220,14 +223,25 @@ def _content_type(scope: Scope) -> MediaType:
         raise UnsupportedMedia("The request has no Content-Type that can be read", key="no-content-type")
     if kind.name == _DICOM:
         return kind
+    if kind.name in _METADATA:
+        raise _metadata_refused()
     if kind.name != "multipart/related":
         raise UnsupportedMedia('A body is multipart/related; type="application/dicom", or application/dicom')
     inner = kind.parameters.get("type", _DICOM).lower()
     if inner.startswith("multipart/"):
         raise UnsupportedMedia("A part may not be a multipart itself", key="nested-multipart")
+    if inner in _METADATA:
+        raise _metadata_refused()
     if inner != _DICOM:
         raise UnsupportedMedia("Parts are taken as application/dicom only", key="part-not-dicom")
     return kind
+
+
+def _metadata_refused() -> UnsupportedMedia:
+    return UnsupportedMedia(
+        "Metadata with bulk data apart (PS3.18 §10.5.1) is not taken: send whole instances as application/dicom",
+        key="metadata-not-taken",
+    )
 
 
 def _too_large(limit_bytes: int) -> TooLarge:

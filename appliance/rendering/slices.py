@@ -41,6 +41,7 @@ Pixels = NDArray[np.uint8]
 Step = tuple[int, int]
 """Rows and columns of pixels that are made one."""
 
+_ROWS_AT_ONCE = 32
 LARGEST_SIDE = 8192
 """Pixels of the longer side of a picture; more than any display has."""
 _RANGE_BEYOND_WINDOW = 2.0
@@ -149,7 +150,7 @@ def _shrunk(
         return 255 - colours if view.invert else colours
     window = chosen_window(stored, image, frame_index, view.window)
     texels, table = _texels_and_table(crop.of(stored), image, frame_index, window, invert=view.invert)
-    return table[np.rint(means(texels, region, plan.size)).astype(np.uint16)]
+    return _looked_up(table, np.rint(means(texels, region, plan.size)).astype(np.uint16))
 
 
 def _plain(
@@ -159,8 +160,17 @@ def _plain(
         colours = colours_of(stored, image)
         return 255 - colours if invert else colours
     if has_table(image.pixel_format):
-        return grey_table(image, frame_index, window=window, invert=invert)[table_index(stored)]
+        return _looked_up(grey_table(image, frame_index, window=window, invert=invert), table_index(stored))
     return drawn(stored, image, frame_index, window=window, invert=invert)
+
+
+def _looked_up(table: Pixels, places: NDArray[np.uint16]) -> Pixels:
+    """``table[places]``, some rows at a time: NumPy makes indexes of eight bytes of all of them first."""
+    found = np.empty(places.shape, np.uint8)
+    for top in range(0, len(places), _ROWS_AT_ONCE):
+        # No place is outside of the table; only with a mode that allows for it NumPy writes without a copy between.
+        table.take(places[top : top + _ROWS_AT_ONCE], out=found[top : top + _ROWS_AT_ONCE], mode="clip")
+    return found
 
 
 def colours_of(stored: NDArray[Any], image: ImageDescription) -> Pixels:

@@ -21,7 +21,7 @@ from appliance.services.travel import Place
 from appliance.services.volume_inputs import StoredVolume, volumes_of
 from appliance.storage import holdings, index
 from appliance.storage.database import Database, Transaction
-from appliance.storage.index import HeldSeries, HeldStudy, KnownConflict
+from appliance.storage.index import HeldSeries, HeldStudy
 from appliance.storage.instances import InstanceStore
 
 _CACHED_FRAMES = 50_000
@@ -143,12 +143,6 @@ class StoredFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class ConflictList:
-    conflicts: tuple[KnownConflict, ...]
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Arranged:
     """A series at one version."""
 
@@ -247,12 +241,6 @@ class Catalogue:
             if position is not None:
                 return Place(series_uid, position, len(series.positions), series.at)
         return None
-
-    async def conflicts(self, *, limit: int, offset: int) -> ConflictList:
-        """Bytes that came under the UID of an instance that is held, and are others; the newest first."""
-        return await self._database.read(
-            lambda tx: ConflictList(index.conflicts(tx, limit=limit, offset=offset), index.conflict_count(tx))
-        )
 
     async def delete_study(self, study_uid: StudyUid, by: Actor) -> None:
         """The study is gone, its bytes too; the outbox says so, and the audit trail by whom. Raises NotFound."""

@@ -17,7 +17,8 @@ from appliance.domain.errors import ApplianceError, Damaged, NotAcceptable, Unav
 from appliance.domain.image import ImageDescription
 from appliance.domain.presentations import PresentationState
 from appliance.services.children import Child, Message, Request, serve_requests
-from appliance.services.parse_process import ParseLimits, allow_processor_time, limit
+from appliance.services.parse_process import ParseLimits
+from appliance.services.process_limits import allow_processor_time, limit
 from appliance.storage import bulk_data
 from appliance.storage.bulk_data import Place
 from appliance.storage.instances import InstanceReader, SpoolReference, open_spooled

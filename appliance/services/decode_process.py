@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from appliance.domain.errors import ApplianceError, Damaged, NotDrawable, Unavailable
 from appliance.domain.image import FrameDescription, ImageDescription
 from appliance.services.children import decode_refusal, encode_refusal
-from appliance.services.parse_process import allow_processor_time, limit
+from appliance.services.process_limits import allow_processor_time, limit
 from appliance.storage.decoding import decode_frame
 from appliance.storage.stream import InMemory, Readable
 from appliance.storage.transfer_syntaxes import DEFLATED_EXPLICIT_LITTLE_ENDIAN, is_native
@@ -354,7 +354,9 @@ def _serve_nursery(connection: socket.socket) -> NoReturn:
             os._exit(0)
         if os.fork() == 0:
             connection.close()
-            _serve_worker(socket.socket(fileno=descriptors[0]), limits, niceness=wanted[0])
+            with contextlib.suppress(ConnectionError):  # the parent has gone
+                _serve_worker(socket.socket(fileno=descriptors[0]), limits, niceness=wanted[0])
+            os._exit(0)
         os.close(descriptors[0])
 
 

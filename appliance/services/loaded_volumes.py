@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 _SHARE_OF_BUDGET = 0.35
 """Of the texture budget that the fine texture of one volume may take; the others and a second volume need the rest."""
+_PREPARED_STRIDES = (FIRST_STRIDE, 4, 1)
+"""Passes after which light and blocks are made of what is there, coarser ones first: each costs a part of the last one."""
 _NEARLY = 0.99
 _ROOM_WAIT_S = 5.0
 """For pictures of other volumes that are being drawn; then one more is loaded, beyond the budget if need be."""
@@ -260,6 +262,8 @@ class LoadedVolumes:
         textures = volume.textures
         assert textures is not None
         first_pass = -(-volume.count // FIRST_STRIDE)
+        # Slice number so and so ends the pass after which each slice stands for so many.
+        stride_after = {-(-volume.count // stride): stride for stride in _PREPARED_STRIDES}
         for number, (first, count, texels) in enumerate(self._decoded(volume, source), 1):
             if texels is not None:
                 self._gl.run(_uploading(textures, first, count, texels), volume.generation)
@@ -268,8 +272,8 @@ class LoadedVolumes:
             elif number <= first_pass:
                 nothing = np.zeros(textures.layout.shape[1:], np.uint16)
                 self._gl.run(_uploading(textures, first, count, nothing), volume.generation)
-            if number in {first_pass, volume.count}:
-                self._prepare(volume, preparation, stride=1 if number == volume.count else FIRST_STRIDE)
+            if number in stride_after:
+                self._prepare(volume, preparation, stride=stride_after[number])
                 volume.is_drawable = True
                 volume.release()
         if volume.loaded == 0:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import resource
 from collections.abc import Callable
 
@@ -18,6 +17,7 @@ import msgspec
 from appliance.domain.errors import ApplianceError, NotDicom, Unavailable
 from appliance.domain.hierarchy import ParsedInstance
 from appliance.services.children import Child, Message, Request, serve_requests
+from appliance.services.process_limits import allow_processor_time, limit
 from appliance.storage.instances import SpoolReference, open_spooled
 from appliance.storage.parsing import parse
 from appliance.storage.stream import BeyondHead, Head
@@ -137,19 +137,6 @@ def _parsed(asked: Message, limits: DataSetLimits) -> ParsedInstance | None:
     except Exception as error:
         # The edge of the task. The text of an error may quote the file: its type says enough.
         raise NotDicom(f"the parser fails: {type(error).__name__}", key="unreadable-dicom") from None
-
-
-def limit(what: int, most: int) -> None:
-    _, hard = resource.getrlimit(what)
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (most, most))
-
-
-def allow_processor_time(seconds: int) -> None:
-    """The kernel ends the process (SIGXCPU) when it has used so much more than until now."""
-    used = os.times()
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.user + used.system) + seconds + 1, hard))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import os
 import threading
 import time
@@ -62,6 +61,7 @@ from appliance.services.fair_queue import FairQueue
 from appliance.services.frames import Frames, Stopwatch, keep_only_of_stored
 from appliance.services.gl_thread import GlThread
 from appliance.services.loaded_volumes import LoadedVolume, LoadedVolumes, Waiting
+from appliance.services.pace import Pace
 from appliance.services.render_messages import (
     SERIES_UNKNOWN,
     Ask,
@@ -92,12 +92,6 @@ _MOST_SERIES = 256
 """Manifests that a process remembers; the front sends one again when it is asked to."""
 _LONGEST_LOADING_S = 120.0
 """So long a film waits for a volume of its; then it is drawn of what is there, and says so."""
-_INTERACTIVE_BUDGET_MS = 70.0
-"""For drawing while the camera moves: with reading back, encoding and the line, about ten pictures a second."""
-_FEWEST_INTERACTIVE_PIXELS = 96 * 96
-_FIRST_GUESS_MS_PER_PIXEL = 60.0 / (256 * 256)
-_FORGETTING = 0.5
-"""Weight of the newest frame in what a pixel is held to cost."""
 _AHEAD_NICENESS = 10
 _LONGEST_LOOK_S = 30.0
 """From one look for what is idle to the next."""
@@ -131,7 +125,7 @@ class RenderProcess:
         # One at a time and not by the slice workers, which somebody waits for picture by picture.
         self._films = ThreadPoolExecutor(1, thread_name_prefix="films")
         self._series: OrderedDict[str, StoredSeries] = OrderedDict()
-        self._ms_per_pixel: dict[str, float] = {}
+        self._pace = Pace()
         for number in range(settings.decoder_threads):
             threading.Thread(target=self._draw_slices, name=f"slices-{number}", daemon=True).start()
         threading.Thread(target=self._make_ahead, name="ahead", daemon=True).start()
@@ -423,7 +417,7 @@ class RenderProcess:
         if isinstance(ask, DrawVolume) and ask.view.interactive:
             is_coarse = True
             if all(each.is_ended for each in volumes):  # loading takes its share
-                self._learn(_cost_of(ask.view), watch.ms("draw") / (pixels.shape[0] * pixels.shape[1]))
+                self._pace.learn(ask.view, pixels.shape[0] * pixels.shape[1], watch.ms("draw"))
         standing = _Standing(window, completeness, is_coarse, volume.reduction)
         self._encoders.submit(
             _answered, request, lambda: _encode_and_answer(request, pixels, ask.view.encoding, watch, standing)
@@ -453,7 +447,7 @@ class RenderProcess:
         if isinstance(view, PlaneView):
             assert window is not None, "a plane has grey"
             return renderer.projections.draw_plane(volume.textures, volume.scale, view, window), window
-        return self._volume(request, view, renderer, volume, size=self._size(view), window=window), window
+        return self._volume(request, view, renderer, volume, size=self._pace.size(view), window=window), window
 
     def _volume_film(self, request: Request, ask: DrawVolumeFilm, series: Sequence[StoredSeries]) -> None:
         watch = Stopwatch()
@@ -534,21 +528,6 @@ class RenderProcess:
             return renderer.composites.draw(volume.textures, volume.scale, view, size, transfer, keep_going=going)
         return renderer.projections.draw_projection(volume.textures, volume.scale, view, size, window, keep_going=going)
 
-    def _size(self, view: VolumeView) -> tuple[int, int]:
-        """The size that is asked for; while the camera moves as much of it as the budget of time allows."""
-        width, height = view.size
-        if not view.interactive:
-            return view.size
-        pixels = _INTERACTIVE_BUDGET_MS / self._ms_per_pixel.get(_cost_of(view), _FIRST_GUESS_MS_PER_PIXEL)
-        share = math.sqrt(max(pixels, _FEWEST_INTERACTIVE_PIXELS) / (width * height))
-        # In steps of an eighth of an octave: a new size needs a new frame buffer, and the picture must not tremble.
-        share = min(1.0, 2 ** (math.floor(math.log2(share) * 8) / 8))
-        return max(1, round(width * share)), max(1, round(height * share))
-
-    def _learn(self, kind: str, ms_per_pixel: float) -> None:
-        before = self._ms_per_pixel.get(kind, _FIRST_GUESS_MS_PER_PIXEL)
-        self._ms_per_pixel[kind] = (1 - _FORGETTING) * before + _FORGETTING * ms_per_pixel
-
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
@@ -586,11 +565,6 @@ def _window(view: PlaneView | VolumeView, volume: LoadedVolume) -> Window | None
     if view.method is RenderingMethod.VOLUME_RENDERED:
         return None
     return view.window or _usual_projection_window(view, volume)
-
-
-def _cost_of(view: VolumeView) -> str:
-    """Views of one such kind cost about the same for each pixel: haze takes several times as long as bone."""
-    return f"{view.method} {view.preset if view.method is RenderingMethod.VOLUME_RENDERED else ''}"
 
 
 def _usual_projection_window(view: VolumeView, volume: LoadedVolume) -> Window:

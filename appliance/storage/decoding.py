@@ -163,8 +163,17 @@ def _native(form: PixelFormat, data: bytes, first_bit: int, order: Literal["<", 
     if form.photometric_interpretation in ("YBR_FULL_422", "YBR_PARTIAL_422"):
         return _upsampled(values.reshape(rows, columns // 2, 4))
     if form.planar_configuration == 1:
-        return values.reshape(samples, rows, columns).transpose(1, 2, 0)
+        return _interleaved(values.reshape(samples, rows, columns))
     return values.reshape(rows, columns, samples)
+
+
+def _interleaved(planes: Pixels) -> Pixels:
+    """(samples, rows, columns) as (rows, columns, samples), in that order in memory too: whoever copies a view of the planes as
+    if it were so takes ten times as long."""
+    values = np.empty((*planes.shape[1:], len(planes)), planes.dtype)
+    for number, plane in enumerate(planes):
+        values[..., number] = plane
+    return values
 
 
 def _upsampled(pairs: Pixels) -> Pixels:
@@ -191,15 +200,17 @@ def _rle(form: PixelFormat, data: bytes) -> Pixels:
     area = form.rows * form.columns
     if form.bits_allocated == 1:
         area = (area + 7) // 8
-    planes = np.empty((form.samples_per_pixel, area, width), np.uint8)
+    pixels = np.empty((area, form.samples_per_pixel, width), np.uint8)
     for number, (start, end) in enumerate(zip(offsets[:count], [*offsets[1:count], len(data)], strict=True)):
         sample, byte = divmod(number, width)
-        planes[sample, :, width - 1 - byte] = _unpacked(data[start:end], area)
+        pixels[:, sample, width - 1 - byte] = _unpacked(data[start:end], area)
     if form.bits_allocated == 1:
-        return _native(form, planes.tobytes(), 0, "<")
-    values = planes.view(_dtype(form).newbyteorder("<"))[..., 0].astype(_dtype(form), copy=False)
-    values = values.reshape(form.samples_per_pixel, form.rows, form.columns)
-    return values[0] if form.samples_per_pixel == 1 else values.transpose(1, 2, 0)
+        return _native(form, pixels.tobytes(), 0, "<")
+    values = pixels.view(_dtype(form).newbyteorder("<"))[..., 0].astype(_dtype(form), copy=False)
+    shape = (
+        (form.rows, form.columns) if form.samples_per_pixel == 1 else (form.rows, form.columns, form.samples_per_pixel)
+    )
+    return values.reshape(shape)
 
 
 def _unpacked(segment: bytes, length: int) -> Pixels:

@@ -29,6 +29,7 @@ from pydicom.uid import UID
 
 from appliance.domain.errors import BadRequest
 from appliance.domain.identifiers import checked_uid
+from appliance.storage import queries
 from appliance.storage.attributes import text_of, texts_of
 from appliance.storage.database import Transaction
 from appliance.storage.index import InstanceRow, SeriesRow, StudyRow
@@ -39,6 +40,7 @@ MOST_INSTANCES = 60_000
 """In one C-GET or C-MOVE; sub-operations are counted in 16 bits (PS3.7 §9.1.3)."""
 _VALUES_AT_ONCE = 500
 """In one question to the engine, which takes a bounded number of parameters."""
+_PATIENT_GROUP = "0010"
 _LONGEST_INFLATED_BYTES = 16 * 1024 * 1024
 
 
@@ -52,43 +54,26 @@ class Level(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Attribute:
     keyword: str
+    vr: str
     level: Level
     column: Any = None  # peewee has no types
     """None for what is counted or gathered when it is asked for."""
+    is_matched: bool = True
+    """Else it is returned only."""
 
 
-ATTRIBUTES: tuple[Attribute, ...] = (
-    Attribute("PatientName", Level.PATIENT, StudyRow.person_name),
-    Attribute("PatientID", Level.PATIENT, StudyRow.patient_id),
-    Attribute("IssuerOfPatientID", Level.PATIENT, StudyRow.issuer),
-    Attribute("PatientBirthDate", Level.PATIENT, StudyRow.birth_date),
-    Attribute("PatientSex", Level.PATIENT, StudyRow.sex),
-    Attribute("StudyInstanceUID", Level.STUDY, StudyRow.study_uid),
-    Attribute("StudyDate", Level.STUDY, StudyRow.date),
-    Attribute("StudyTime", Level.STUDY, StudyRow.time),
-    Attribute("StudyDescription", Level.STUDY, StudyRow.description),
-    Attribute("AccessionNumber", Level.STUDY, StudyRow.accession_number),
-    Attribute("StudyID", Level.STUDY, StudyRow.study_id),
-    Attribute("ReferringPhysicianName", Level.STUDY, StudyRow.referring_physician),
-    Attribute("InstitutionName", Level.STUDY, StudyRow.institution_name),
-    Attribute("ModalitiesInStudy", Level.STUDY),
-    Attribute("NumberOfStudyRelatedSeries", Level.STUDY),
-    Attribute("NumberOfStudyRelatedInstances", Level.STUDY),
-    Attribute("SeriesInstanceUID", Level.SERIES, SeriesRow.series_uid),
-    Attribute("Modality", Level.SERIES, SeriesRow.modality),
-    Attribute("SeriesNumber", Level.SERIES, SeriesRow.number),
-    Attribute("SeriesDescription", Level.SERIES, SeriesRow.description),
-    Attribute("BodyPartExamined", Level.SERIES, SeriesRow.body_part),
-    Attribute("Laterality", Level.SERIES, SeriesRow.laterality),
-    Attribute("SeriesDate", Level.SERIES, SeriesRow.date),
-    Attribute("SeriesTime", Level.SERIES, SeriesRow.time),
-    Attribute("NumberOfSeriesRelatedInstances", Level.SERIES, SeriesRow.instance_count),
-    Attribute("SOPInstanceUID", Level.IMAGE, InstanceRow.instance_uid),
-    Attribute("SOPClassUID", Level.IMAGE, InstanceRow.sop_class_uid),
-    Attribute("InstanceNumber", Level.IMAGE, InstanceRow.number),
-    Attribute("Rows", Level.IMAGE, InstanceRow.rows),
-    Attribute("Columns", Level.IMAGE, InstanceRow.columns),
-    Attribute("NumberOfFrames", Level.IMAGE, InstanceRow.frame_count),
+def _as_identified(known: queries.Attribute) -> Attribute:
+    """An attribute of the one table, in the levels of DIMSE; those of a patient stand at the study there."""
+    level = Level.PATIENT if known.tag.startswith(_PATIENT_GROUP) else Level(known.level + 1)
+    column = None if known.tag == queries.MODALITIES else known.column
+    return Attribute(known.keyword, known.vr, level, column, known.kind is not queries.Kind.RETURNED)
+
+
+ATTRIBUTES = tuple(
+    sorted(
+        (_as_identified(known) for known in queries.ATTRIBUTES if not known.sequence),
+        key=lambda attribute: attribute.level,
+    )
 )
 _BY_KEYWORD = {attribute.keyword: attribute for attribute in ATTRIBUTES}
 _UNIQUE = {
@@ -151,7 +136,8 @@ def find(tx: Transaction, wanted: Identifier) -> tuple[list[dict[str, Any]], boo
     columns = [a for a in ATTRIBUTES if a.column is not None and a.level <= wanted.level]
     query = _FROM[wanted.level]([a.column.alias(a.keyword) for a in columns])
     for keyword, value in wanted.keys.items():
-        condition = _narrowed(keyword, value) if _is_matched(keyword, value) else None
+        is_narrowed = _is_matched(keyword, value) and _BY_KEYWORD[keyword].level <= wanted.level
+        condition = _narrowed(keyword, value) if is_narrowed else None
         if condition is not None:
             query = query.where(condition)
     rows = tx.rows(query.order_by(*_ORDER[wanted.level]).limit(MOST_MATCHES).dicts())
@@ -396,7 +382,7 @@ def _add_totals(tx: Transaction, wanted: Identifier, found: list[dict[str, Any]]
 
 def _is_matched(keyword: str, value: str) -> bool:
     """Whether a key narrows anything down: universal matching (PS3.4 C.2.2.2.3) does not."""
-    return bool(value.strip("*")) and not keyword.startswith("NumberOf")
+    return bool(value.strip("*")) and _BY_KEYWORD[keyword].is_matched
 
 
 def _narrowed(keyword: str, value: str) -> Any:

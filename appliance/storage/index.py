@@ -18,7 +18,7 @@ import msgspec
 from peewee import BigIntegerField, BlobField, CompositeKey, IntegerField, TextField, fn
 
 from appliance.domain.changes import PatientAsHeld, PatientNumber, StudyGone, StudyHeld
-from appliance.domain.errors import NotDrawable
+from appliance.domain.errors import NotDrawable, NotFound
 from appliance.domain.hierarchy import (
     ParsedInstance,
     PatientAttributes,
@@ -227,6 +227,24 @@ class KnownConflict:
     noticed_at: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConflictList:
+    conflicts: tuple[KnownConflict, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptApart:
+    """A conflict whose bytes are there."""
+
+    study_uid: StudyUid
+    series_uid: SeriesUid
+    instance_uid: InstanceUid
+    """Of the instance that is held, as are those above."""
+    held_key: str
+    refused: StoredBytes
+
+
 Kept = Literal["stored", "already-there", "conflict"]
 
 
@@ -378,6 +396,64 @@ def conflicts(tx: Transaction, *, limit: int, offset: int = 0) -> tuple[KnownCon
     )
 
 
+def kept_apart(tx: Transaction, instance_uid: InstanceUid, refused_key: str) -> KeptApart:
+    """A conflict, and what is held now. Raises NotFound, also where the bytes were not kept."""
+    row = tx.first(ConflictRow.select().where(_is_conflict(instance_uid, refused_key)))
+    held = tx.first(InstanceRow.select().where(InstanceRow.instance_uid == instance_uid))
+    if row is None or held is None or row.md5 is None:
+        raise NotFound("no such bytes are kept apart", key="not-kept-apart", instance_uid=instance_uid)
+    return KeptApart(
+        StudyUid(held.study_uid),
+        SeriesUid(held.series_uid),
+        instance_uid,
+        held.key,
+        StoredBytes(refused_key, row.md5, row.size_bytes),
+    )
+
+
+def drop_conflict(tx: Transaction, apart: KeptApart) -> str:
+    """What is held stays, the conflict is over; the key of the other bytes, which may go now."""
+    tx.execute(ConflictRow.delete().where(_is_conflict(apart.instance_uid, apart.refused.key)))
+    _note_removal(tx, apart.refused.key)
+    return apart.refused.key
+
+
+def replace_held(tx: Transaction, node_id: UUID, apart: KeptApart, parsed: ParsedInstance) -> str:
+    """The bytes that were kept apart are held, as ``parsed`` describes them; the key of those before, which may go now.
+
+    A series or study of which nothing else is held is described by them too. Other conflicts of the instance stay.
+    """
+    held = tx.rows(InstanceRow.select().where(InstanceRow.instance_uid == apart.instance_uid))[0]
+    series = _series_row(tx, apart.study_uid, apart.series_uid)
+    tx.execute(ConflictRow.delete().where(_is_conflict(apart.instance_uid, apart.refused.key)))
+    tx.execute(MetadataRow.delete().where(MetadataRow.instance_uid == apart.instance_uid))
+    tx.execute(InstanceRow.delete().where(InstanceRow.instance_uid == apart.instance_uid))
+    if series.instance_count == 1:
+        tx.execute(SeriesRow.delete().where(_is_series(apart.study_uid, apart.series_uid)))
+    else:
+        _count_less(tx, held)
+    is_study_empty = not _series_told(tx, apart.study_uid)
+    if apart.study_uid != parsed.study.study_uid:
+        _tell_rest(tx, node_id, apart.study_uid)
+    elif is_study_empty:
+        tx.execute(StudyRow.delete().where(StudyRow.study_uid == apart.study_uid))
+    add(tx, node_id, parsed, apart.refused)
+    others = ConflictRow.instance_uid == apart.instance_uid
+    named = {"study_uid": parsed.study.study_uid, "series_uid": parsed.series.series_uid}
+    tx.execute(ConflictRow.update(held_key=apart.refused.key, **named).where(others))
+    _note_removal(tx, apart.held_key)
+    return apart.held_key
+
+
+def _is_conflict(instance_uid: InstanceUid, refused_key: str) -> Any:
+    return (ConflictRow.instance_uid == instance_uid) & (ConflictRow.refused_key == refused_key)
+
+
+def _note_removal(tx: Transaction, key: str) -> None:
+    tx.execute(RemovalRow.delete().where(RemovalRow.key == key))
+    tx.insert(RemovalRow, key=key)
+
+
 def conflict_count(tx: Transaction) -> int:
     return tx.count(ConflictRow.select())
 
@@ -409,17 +485,22 @@ def delete_instance(
     if series.instance_count == 1:
         return delete_series(tx, node_id, study_uid, series_uid)
     keys = _delete_instances(tx, InstanceRow.instance_uid == instance_uid)
-    frames = row.frame_count if row.image else 0
+    _count_less(tx, row)
+    _tell_rest(tx, node_id, study_uid)
+    return keys
+
+
+def _count_less(tx: Transaction, gone: Any) -> None:
+    """The series of an instance that is held no more, and that has others, counts without it."""
+    frames = gone.frame_count if gone.image else 0
     tx.execute(
         SeriesRow.update(
             version=_new_version(),
             instance_count=SeriesRow.instance_count - 1,
             frame_count=SeriesRow.frame_count - frames,
-            drawable_count=SeriesRow.drawable_count - (1 if row.image else 0),
-        ).where(_is_series(study_uid, series_uid))
+            drawable_count=SeriesRow.drawable_count - (1 if gone.image else 0),
+        ).where(_is_series(StudyUid(gone.study_uid), SeriesUid(gone.series_uid)))
     )
-    _tell_rest(tx, node_id, study_uid)
-    return keys
 
 
 def removals(tx: Transaction, *, limit: int) -> tuple[str, ...]:
@@ -751,8 +832,7 @@ def _delete_instances(tx: Transaction, which: Any) -> tuple[str, ...]:  # Any: p
     tx.execute(MetadataRow.delete().where(MetadataRow.instance_uid.in_(gone)))
     tx.execute(InstanceRow.delete().where(which))
     for key in keys:
-        tx.execute(RemovalRow.delete().where(RemovalRow.key == key))
-        tx.insert(RemovalRow, key=key)
+        _note_removal(tx, key)
     return tuple(keys)
 
 

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from appliance.dimse.peers import Peer
+from appliance.storage import dimse_queries, queries
 from tests.dimse.dimse_node import PEERS, DimseNode, dimse_node
 from tests.services.node_parts import ct_slice, encoded
 
@@ -51,6 +52,33 @@ async def uids(node: DimseNode, folder: Path, *keys: str) -> set[str]:
     """Of the studies that match."""
     found = await find(node, folder, "QueryRetrieveLevel=STUDY", "StudyInstanceUID", *keys)
     return {ds.StudyInstanceUID for ds in found}
+
+
+async def test_a_search_by_dicomweb_and_one_by_dimse_know_the_same_attributes() -> None:
+    of_dicomweb = {attribute.keyword for attribute in queries.ATTRIBUTES if not attribute.sequence}
+
+    assert {attribute.keyword for attribute in dimse_queries.ATTRIBUTES} == of_dicomweb
+
+
+async def test_an_instance_is_found_by_its_bits(node: DimseNode, tmp_path: Path) -> None:
+    keys = ("QueryRetrieveLevel=IMAGE", "SOPInstanceUID", "SeriesInstanceUID=1.2.3.1", "InstanceNumber=2")
+
+    found = await find(node, tmp_path, *keys, "BitsAllocated=16", "NumberOfFrames=1", "PerformedProcedureStepStartDate")
+
+    assert [(ds.SOPInstanceUID, ds.BitsAllocated) for ds in found] == [("1.2.3.1.2", 16)]
+    assert found[0].PerformedProcedureStepStartDate == ""
+
+
+async def test_a_key_below_the_level_is_passed_over(node: DimseNode, tmp_path: Path) -> None:
+    keys = (
+        "Modality=MR",
+        "SeriesDate=20000101",
+        "BitsAllocated=8",
+        "NumberOfFrames=7",
+        "PerformedProcedureStepStartDate=20000101",
+    )
+
+    assert await uids(node, tmp_path, *keys) == {"1.2.3", "1.2.4"}
 
 
 async def test_a_study_comes_with_what_was_asked_for(node: DimseNode, tmp_path: Path) -> None:

@@ -15,18 +15,24 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.domain.accounts import Account, Role
-from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.changes import StudyHeld
+from appliance.domain.errors import NotFound
+from appliance.domain.identifiers import AccountId, InstitutionId, StudyUid
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.conflicts import conflicts
 from appliance.http.renderer import renderer
 from appliance.http.uploads import UploadLimits, Uploads
+from appliance.services.archive import Archive
+from appliance.services.audit import Auditing
+from appliance.services.conflicts import Conflicts
 from appliance.services.drawing import RendererState
 from appliance.services.imports import ArchiveLimits
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
+from appliance.storage.audit import AuditRow
 from appliance.storage.render_cache import CacheFigures
-from tests.services.node_parts import NodeParts, ct_slice, encoded, node_parts
+from tests.services.node_parts import NODE_ID, NodeParts, ct_slice, encoded, node_parts
 
 LIMITS = UploadLimits(
     instance_bytes=10_000_000, request_bytes=20_000_000, archive=ArchiveLimits(unpacked_bytes=30_000_000, members=50)
@@ -55,8 +61,12 @@ async def asking(tmp_path: Path) -> AsyncIterator[Asking]:
     signer = TokenSigner(Ed25519PrivateKey.generate(), lifetime_s=600)
     access = Access(TokenVerifier((signer.public_key,)))
     async with node_parts(tmp_path) as node:
+        auditing, archive = Auditing(node.trail, node.threads), Archive(node.store, node.threads)
+        service = Conflicts(node.store, node.threads, node.ingest, archive, auditing, node_id=NODE_ID)
         uploads = Uploads(node.ingest, access, Metrics(), institution_id=CLINIC, limits=LIMITS)
-        root = Root(resources([conflicts(node.catalogue, access), renderer(lambda: DRAWS, access)]), None, uploads)  # type: ignore[arg-type]
+        root = Root(
+            resources([conflicts(service, access, auditing, CLINIC), renderer(lambda: DRAWS, access)]), None, uploads
+        )  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as client:
             yield Asking(node, signer, client)
@@ -88,6 +98,129 @@ async def test_administrators_see_what_draws_and_physicians_do_not(asking: Askin
     told = answer.json()
     assert (told["renderer"], told["contexts_lost"], told["render_cache"]["entries"]) == ("a card", 3, 7)
     assert (await asking.client.get("/api/renderer", headers=asking.headers())).status_code == 403
+
+
+async def conflict_of(asking: Asking, first: bytes, other: bytes) -> dict[str, str]:
+    """The conflict between two instances of the same UID."""
+    assert (await asking.upload(first)).status_code == 201
+    assert (await asking.upload(other)).status_code == 409
+    answer = await asking.client.get("/api/conflicts", headers=asking.headers(Role.ADMINISTRATOR))
+    (conflict,) = answer.json()["conflicts"]
+    return dict(conflict)
+
+
+def path_of(conflict: dict[str, str]) -> str:
+    return f"/api/conflicts/{conflict['instance_uid']}/{conflict['refused_key']}"
+
+
+async def resolve(asking: Asking, conflict: dict[str, str], keep: str, **headers: str) -> httpx.Response:
+    body = {"keep": keep, "held_key": conflict["held_key"]}
+    said = headers or asking.headers(Role.ADMINISTRATOR)
+    return await asking.client.post(f"{path_of(conflict)}/resolution", headers=said, json=body)
+
+
+def audited(asking: Asking, action: str) -> list[tuple[str, str, str]]:
+    rows = asking.node.database.read(lambda tx: tx.rows(AuditRow.select().where(AuditRow.action == action)))
+    return [(row.subject_uid, row.outcome, row.reason) for row in rows]
+
+
+async def test_the_bytes_that_were_kept_apart_are_given_to_an_administrator(asking: Asking) -> None:
+    other = encoded(ct_slice(value=2))
+    conflict = await conflict_of(asking, encoded(ct_slice(value=1)), other)
+
+    answer = await asking.client.get(path_of(conflict), headers=asking.headers(Role.ADMINISTRATOR))
+    refused = await asking.client.get(path_of(conflict), headers=asking.headers())
+
+    assert (answer.status_code, answer.content) == (200, other)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert refused.status_code == 403
+    assert audited(asking, "retrieve") == [
+        ("1.2.3.1.1", "done", "kept-apart"),
+        ("1.2.3.1.1", "refused", "missing-right"),
+    ]
+
+
+async def test_what_is_held_is_kept_and_the_other_bytes_go(asking: Asking) -> None:
+    conflict = await conflict_of(asking, encoded(ct_slice(value=1)), encoded(ct_slice(value=2)))
+
+    answer = await resolve(asking, conflict, "held")
+
+    assert answer.status_code == 204
+    assert asking.node.store.contains(conflict["held_key"])
+    assert not asking.node.store.contains(conflict["refused_key"])
+    assert (await resolve(asking, conflict, "held")).status_code == 404
+    assert audited(asking, "resolve-conflict") == [("1.2.3.1.1", "done", "held-kept")]
+
+
+async def test_what_was_kept_apart_takes_the_place_and_describes_the_study(asking: Asking) -> None:
+    corrected = ct_slice(value=2)
+    corrected.PatientName, corrected.StudyDescription = "Muster^Ewa", "Corrected"
+    conflict = await conflict_of(asking, encoded(ct_slice(value=1)), encoded(corrected))
+
+    answer = await resolve(asking, conflict, "refused")
+
+    assert answer.status_code == 204
+    assert asking.node.store.contains(conflict["refused_key"])
+    assert not asking.node.store.contains(conflict["held_key"])
+    study = await asking.node.catalogue.study(StudyUid("1.2.3"))
+    assert (study.patient.name, study.description) == ("Muster^Ewa", "Corrected")
+    assert [(one.instance_count, one.frame_count) for one in study.series] == [(1, 1)]
+    last = (await asking.node.outbox.waiting(100))[-1].change
+    assert isinstance(last, StudyHeld)
+    assert (last.patient.person_name, last.instance_count) == ("Muster^Ewa", 1)
+    assert (await asking.upload(encoded(corrected))).json()["outcome"] == "already-there"
+    assert audited(asking, "resolve-conflict") == [("1.2.3.1.1", "done", "refused-kept")]
+
+
+async def test_a_replaced_instance_of_several_leaves_the_counts_as_they_are(asking: Asking) -> None:
+    await asking.upload(encoded(ct_slice(2)))
+    conflict = await conflict_of(asking, encoded(ct_slice(1, value=1)), encoded(ct_slice(1, value=2)))
+
+    assert (await resolve(asking, conflict, "refused")).status_code == 204
+
+    study = await asking.node.catalogue.study(StudyUid("1.2.3"))
+    assert [(one.instance_count, one.frame_count) for one in study.series] == [(2, 2)]
+
+
+async def test_bytes_of_another_study_move_the_instance_there(asking: Asking) -> None:
+    moved = ct_slice(value=2)
+    moved.StudyInstanceUID = "1.2.9"
+    conflict = await conflict_of(asking, encoded(ct_slice(value=1)), encoded(moved))
+
+    assert (await resolve(asking, conflict, "refused")).status_code == 204
+
+    assert (await asking.node.catalogue.study(StudyUid("1.2.9"))).series[0].instance_count == 1
+    with pytest.raises(NotFound):
+        await asking.node.catalogue.study(StudyUid("1.2.3"))
+    told = [numbered.change for numbered in await asking.node.outbox.waiting(100)]
+    assert [(type(change).__name__, change.study_uid) for change in told[-2:]] == [
+        ("StudyGone", "1.2.3"),
+        ("StudyHeld", "1.2.9"),
+    ]
+
+
+async def test_of_three_the_third_stays_in_conflict_with_what_took_the_place(asking: Asking) -> None:
+    conflict = await conflict_of(asking, encoded(ct_slice(value=1)), encoded(ct_slice(value=2)))
+    await asking.upload(encoded(ct_slice(value=3)))
+
+    assert (await resolve(asking, conflict, "refused")).status_code == 204
+    answer = await asking.client.get("/api/conflicts", headers=asking.headers(Role.ADMINISTRATOR))
+    (left,) = answer.json()["conflicts"]
+    late = await resolve(asking, {**left, "held_key": conflict["held_key"]}, "refused")
+
+    assert left["held_key"] == conflict["refused_key"]
+    assert (late.status_code, late.json()["type"]) == (409, "held-meanwhile")
+    assert asking.node.store.contains(left["held_key"]) and asking.node.store.contains(left["refused_key"])
+
+
+async def test_only_administrators_decide_about_a_conflict(asking: Asking) -> None:
+    conflict = await conflict_of(asking, encoded(ct_slice(value=1)), encoded(ct_slice(value=2)))
+
+    answer = await resolve(asking, conflict, "refused", **asking.headers())
+
+    assert answer.status_code == 403
+    assert asking.node.store.contains(conflict["held_key"])
+    assert audited(asking, "resolve-conflict") == [("1.2.3.1.1", "refused", "missing-right")]
 
 
 @pytest.mark.parametrize("query", ["limit=x", "limit=-1", "limit=5000", "offset=-1"])

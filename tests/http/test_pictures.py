@@ -25,6 +25,7 @@ SIGNED_CT = "10-transfer-syntaxes/nema-ct1/CT1_UNC.explicit-le.dcm"
 ULTRASOUND = "10-transfer-syntaxes/nema-us1/US1_UNC.dcm"
 ENHANCED_MR = "02-enhanced-multiframe/emri_small.dcm"
 CINE = "04-xray/XA-rubo-96f.dcm"
+OVERLAID = "09-documents/overlay.dcm"
 FRAME_TIME_MS = 33
 """As the file says."""
 EIGHT_BITS = "04-xray/RF-KarstenHilbert.dcm"
@@ -291,6 +292,20 @@ async def test_stored_values_tell_how_they_become_those_that_are_measured(doors:
     about = told(answer.headers["stored-values"])
     assert (float(about["slope"]), float(about["intercept"])) == (1, -1000)
     assert (about["photometric"], about["inverted"], about["bits"]) == ("MONOCHROME2", "0", "12")
+
+
+async def test_stored_values_are_plain_unless_something_lies_over_them(doors: PictureDoors, dicom_dir: Path) -> None:
+    plain, overlaid = [
+        told(
+            (await doors.get(f"{await doors.take_in(dicom_dir / file)}/frames/1/rendered", STORED_VALUES)).headers[
+                "stored-values"
+            ]
+        )
+        for file in (CT, OVERLAID)
+    ]
+
+    assert plain["plain"] == "1"
+    assert "plain" not in overlaid
 
 
 async def test_frames_of_a_list_can_be_stored_values_too(doors: PictureDoors, dicom_dir: Path) -> None:

@@ -20,9 +20,9 @@ from appliance.services.database_threads import DatabaseThreads
 from appliance.services.ingest import Ingest, IngestSettings, Sender, Stored
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.releases import HeldBack
-from appliance.storage import audit
+from appliance.storage import audit, index
 from appliance.storage.database import Database, migrate
-from appliance.storage.index import MIGRATIONS, OUTBOX
+from appliance.storage.index import MIGRATIONS, OUTBOX, ConflictList
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.sealing import create_key
 
@@ -51,6 +51,10 @@ class NodeParts:
             for start in range(0, len(data), 100_000):
                 await reception.write(data[start : start + 100_000])
             return await reception.finish()
+
+    async def conflicts(self) -> ConflictList:
+        """The newest ten."""
+        return await self.threads.read(lambda tx: ConflictList(index.conflicts(tx, limit=10), index.conflict_count(tx)))
 
     def kept_files(self) -> list[Path]:
         return [path for path in self.store._instances.rglob("*") if path.is_file()]

@@ -207,7 +207,7 @@ async def test_every_real_file_is_stored_or_refused_by_name_and_the_parsers_live
     assert set(by_key) <= {"not-dicom", "unreadable-dicom", "different-instance-same-uid"} | beyond_limits
     assert tally.ignored >= 5  # DICOMDIRs
     assert all(child.restarts == 0 for child in node.ingest._parsers._children)
-    conflicts = (await node.catalogue.conflicts(limit=0, offset=0)).total
+    conflicts = (await node.conflicts()).total
     assert len(node.kept_files()) == tally.stored + conflicts
     assert node.spooled_files() == []
 

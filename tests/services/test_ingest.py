@@ -82,7 +82,7 @@ async def test_bytes_of_a_conflict_are_kept_apart_and_listed_with_both_keys(node
         with pytest.raises(Conflict):
             await node.put(other)
 
-    known = await node.catalogue.conflicts(limit=10, offset=0)
+    known = await node.conflicts()
     (conflict,) = known.conflicts
     assert known.total == 1
     assert (conflict.instance_uid, conflict.study_uid, conflict.series_uid) == ("1.2.3.1.1", "1.2.3", "1.2.3.1")
@@ -99,7 +99,7 @@ async def test_a_study_that_is_deleted_takes_the_bytes_of_its_conflicts_along(no
     await node.catalogue.delete_study("1.2.3", SOMEBODY)
 
     assert node.kept_files() == []
-    assert (await node.catalogue.conflicts(limit=10, offset=0)).total == 0
+    assert (await node.conflicts()).total == 0
     assert (await node.put(encoded(ct_slice(value=2)))).outcome == "stored"
 
 
@@ -118,7 +118,7 @@ async def test_different_bytes_of_one_uid_at_once_make_one_instance_and_conflict
     assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 5
     assert (await node.catalogue.series("1.2.3", "1.2.3.1")).instance_count == 1
     assert len(node.kept_files()) == 6
-    assert (await node.catalogue.conflicts(limit=10, offset=0)).total == 5
+    assert (await node.conflicts()).total == 5
 
 
 @pytest.mark.parametrize("data", [b"", b"a text\n" * 50, b"\x89PNG\r\n\x1a\n" + bytes(500), bytes(1000)])

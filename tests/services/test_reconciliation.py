@@ -79,9 +79,7 @@ async def test_bytes_without_a_row_whose_uid_is_held_become_a_conflict(node):
     found = await reconciled(node)
 
     assert found.indexed_again == 1
-    assert [conflict.refused_key for conflict in (await node.catalogue.conflicts(limit=10, offset=0)).conflicts] == [
-        key
-    ]
+    assert [conflict.refused_key for conflict in (await node.conflicts()).conflicts] == [key]
 
 
 async def test_bytes_without_a_row_that_are_no_dicom_are_set_aside_and_not_deleted(node):
@@ -302,7 +300,7 @@ async def test_a_node_of_the_first_version_gets_its_new_columns(tmp_path):
     async with node_parts(tmp_path) as node:
         await node.put(encoded(ct_slice(1)))
         found = await reconciled(node)
-        (conflict,) = (await node.catalogue.conflicts(limit=10, offset=0)).conflicts
+        (conflict,) = (await node.conflicts()).conflicts
 
     assert (found.rows, found.missing) == (1, 0)
     assert (conflict.refused_size_bytes, conflict.study_uid) == (None, None)

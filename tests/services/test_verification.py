@@ -106,7 +106,7 @@ async def test_bytes_without_a_row_are_an_orphan(node):
 async def test_damaged_bytes_of_a_conflict_are_named_as_such(node):
     with pytest.raises(Conflict):
         await node.put(encoded(ct_slice(0, value=9)))
-    (conflict,) = (await node.catalogue.conflicts(limit=1, offset=0)).conflicts
+    (conflict,) = (await node.conflicts()).conflicts
     flip(node.store.place_of(conflict.refused_key), 300)
 
     (fault,) = verify(node).faults

@@ -269,6 +269,7 @@ export const en = {
     preview: 'Preview',
     previewWindow: 'Preview of the window',
     lossy: 'Lossy picture',
+    allBits: 'All bits, proven',
     onTheWay: (number: number) => `→ ${number}`,
     building: (percent: number) => `${percent} % of the volume loaded`,
     showingOther: 'This is the last picture that arrived.',

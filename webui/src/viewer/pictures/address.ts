@@ -43,6 +43,24 @@ const WHOLE_FRAME_PIXELS = 1536 * 1536
 /** From the eye to the plane it looks at, mm; parallel projection, so any distance is as good. */
 const EYE_DISTANCE_MM = 1000
 
+const STORED_VALUES = 'application/vnd.appliance.stored-values'
+
+/** Of all bits behind a frame. */
+export interface ValuesRequest {
+  readonly key: string
+  readonly nodeUrl: string
+  readonly path: string
+  readonly accept: string
+}
+
+/** null for what is no frame: its values are of the server's making. */
+export function valuesRequest({ scene }: View, subject: Subject): ValuesRequest | null {
+  const slice = scene.kind === 'frame' ? subject.series.slices[scene.index] : undefined
+  if (!slice) return null
+  const path = framePath(subject, slice)
+  return { key: `values ${subject.nodeUrl} ${path}`, nodeUrl: subject.nodeUrl, path, accept: STORED_VALUES }
+}
+
 /** `fineness` is of a draft of a frame or a plane. */
 export function pictureRequest(view: View, subject: Subject, grade: Grade, fineness: Fineness = FINEST): PictureRequest {
   const { path, query, footprint } = parts(view, subject, grade, fineness)
@@ -90,6 +108,9 @@ function parts(view: View, subject: Subject, grade: Grade, { side }: Fineness): 
 
 const seriesPath = ({ studyUid, series }: Subject): string => `/dicom-web/studies/${studyUid}/series/${series.series_uid}`
 
+const framePath = (subject: Subject, { instance_uid, frame }: SliceEntry): string =>
+  `${seriesPath(subject)}/instances/${instance_uid}/frames/${frame}/rendered`
+
 interface Encoding {
   accept: string
   quality: number | null
@@ -114,7 +135,7 @@ function frameParts(view: View, index: number, subject: Subject, draftSide: numb
   const aspect = pixelAspect(slice)
   const region = footprint === extent ? [] : [footprint.x, footprint.y / aspect, footprint.width, footprint.height / aspect]
   return {
-    path: `${seriesPath(subject)}/instances/${slice.instance_uid}/frames/${slice.frame}/rendered`,
+    path: framePath(subject, slice),
     query: new URLSearchParams({ viewport: [width, height, ...region.map(number)].join(',') }),
     footprint,
   }

@@ -1,7 +1,8 @@
 import { failed, failureOf, succeeded, type Entrances, type Outcome } from '../../api'
 import type { WindowSetting } from '../view'
-import type { PictureRequest } from './address'
+import type { PictureRequest, ValuesRequest } from './address'
 import type { Wish } from './requests'
+import type { StoredFrame } from './stored-values'
 
 /** A picture, decoded and ready to be drawn. */
 export interface Picture {
@@ -17,6 +18,14 @@ export interface Picture {
 }
 
 export type Load = (request: PictureRequest, purpose: Wish['purpose'], signal: AbortSignal) => Promise<Outcome<Picture>>
+
+/** A frame whose values are proven to be those that the server read. */
+export interface ProvenFrame {
+  readonly frame: StoredFrame
+  readonly sizeBytes: number
+}
+
+export type LoadValues = (request: ValuesRequest, signal: AbortSignal) => Promise<Outcome<ProvenFrame>>
 
 /** Becomes the urgency of RFC 9218 on HTTP/2 and HTTP/3: a picture that is looked at passes those for later. */
 const PRIORITY = { draft: 'high', final: 'auto', values: 'low', ahead: 'low' } as const satisfies Record<Wish['purpose'], RequestPriority>
@@ -35,6 +44,23 @@ export function loadThrough(entrances: Entrances): Load {
       return succeeded(await decoded(outcome.value, request))
     } catch (error) {
       return failed(failureOf(error, signal))
+    }
+  }
+}
+
+/** The decoder is fetched with the first of them. */
+export function valuesThrough(entrances: Entrances): LoadValues {
+  return async ({ nodeUrl, path, accept }, signal) => {
+    const demand = { headers: { Accept: accept }, priority: PRIORITY.values, signal, timeoutMs: TIMEOUT_MS }
+    const [outcome, decoder] = await Promise.all([entrances.get(nodeUrl, path, demand), import('./stored-values').catch(() => null)])
+    if (!outcome.ok) return outcome
+    if (!decoder) return failed({ kind: 'unreachable' })
+    try {
+      const frame = await decoder.storedFrame(outcome.value)
+      // Values that are not the server's are none, whatever the reason.
+      return (await decoder.isProven(frame)) ? succeeded({ frame, sizeBytes: frame.values.byteLength }) : failed({ kind: 'unreachable' })
+    } catch (error) {
+      return error instanceof RangeError || error instanceof decoder.StreamBroken ? failed({ kind: 'unreachable' }) : failed(failureOf(error, signal))
     }
   }
 }

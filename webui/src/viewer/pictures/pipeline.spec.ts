@@ -3,8 +3,9 @@ import { failed, succeeded, type Outcome, type Series } from '../../api'
 import { fitted } from '../geometry/framing'
 import { extentOf, subjectOf, type Scene, type View } from '../view'
 import type { PictureRequest } from './address'
-import type { Picture } from './load'
+import type { Picture, ProvenFrame } from './load'
 import { PicturePipeline, type PipelineState } from './pipeline'
+import type { StoredFrame } from './stored-values'
 
 const slices = Array.from({ length: 20 }, (_, index) => ({
   instance_uid: `1.${index}`,
@@ -32,13 +33,25 @@ const FRAME_MS = 16
 class Scenery {
   readonly asked: { name: string; request: PictureRequest; signal: AbortSignal; answer: (outcome: Outcome<Picture>) => void }[] = []
   readonly closed: string[] = []
-  state: PipelineState = { shown: null, progress: { kind: 'loading' } }
+  state: PipelineState = { shown: null, progress: { kind: 'loading' }, isProven: false }
+  readonly valuesAsked: { path: string; signal: AbortSignal; answer: (outcome: Outcome<ProvenFrame>) => void }[] = []
   readonly pipeline = new PicturePipeline(
-    (request, _purpose, signal) =>
-      new Promise((resolve) => this.asked.push({ name: nameOf(request), request, signal, answer: resolve })),
+    {
+      load: (request, _purpose, signal) =>
+        new Promise((resolve) => this.asked.push({ name: nameOf(request), request, signal, answer: resolve })),
+      loadValues: ({ path }, signal) => new Promise((resolve) => this.valuesAsked.push({ path, signal, answer: resolve })),
+      drawHere: (_values, { window }, request) => (window ? this.picture(request, 1) : null),
+      nextFrame: (happen) => setTimeout(happen, FRAME_MS),
+    },
     (state) => (this.state = state),
-    (happen) => setTimeout(happen, FRAME_MS),
   )
+
+  async answerValues(outcome: Outcome<ProvenFrame> = succeeded({ frame: {} as StoredFrame, sizeBytes: 1000 })): Promise<void> {
+    const one = this.valuesAsked.pop()
+    if (!one) throw new Error('no values were asked for')
+    one.answer(outcome)
+    await vi.advanceTimersByTimeAsync(0)
+  }
 
   names(): string[] {
     return this.asked.map(({ name }) => name)
@@ -228,6 +241,58 @@ describe('a hand that goes through the stack', () => {
   })
 })
 
+describe('all bits', () => {
+  beforeEach(async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [frame(1)])
+    await scenery.answer('draft 0')
+    expect(scenery.valuesAsked).toEqual([])
+    await scenery.answer('final 0')
+  })
+
+  it('are asked for by themselves once the picture is settled, before any neighbour', async () => {
+    expect([scenery.valuesAsked.length, scenery.names()]).toEqual([1, []])
+    expect(scenery.state.isProven).toBe(false)
+
+    await scenery.answerValues()
+
+    expect(scenery.state.isProven).toBe(true)
+    expect(scenery.names()).toEqual(['draft 1'])
+  })
+
+  it('are taken back when the hand goes on, and the mark goes with the slice', async () => {
+    const [asked] = scenery.valuesAsked
+    scenery.pipeline.want(frame(1), SUBJECT, [])
+    expect(asked?.signal.aborted).toBe(true)
+
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    expect(scenery.state.isProven).toBe(false)
+  })
+
+  it('that could not be proven leave the mark as it was', async () => {
+    await scenery.answerValues(failed({ kind: 'unreachable' }))
+
+    expect(scenery.state.isProven).toBe(false)
+    expect(scenery.state.progress.kind).toBe('settled')
+  })
+
+  it('draw any other window at once, and ask the server for none', async () => {
+    await scenery.answerValues()
+    scenery.asked.length = 0
+    scenery.pipeline.want({ ...frame(0), window: { center: 50, width: 100 } }, SUBJECT, [])
+    await vi.advanceTimersByTimeAsync(200)
+
+    expect([scenery.shown(), scenery.state.progress.kind, scenery.state.isProven]).toEqual(['final 0', 'settled', true])
+    expect(scenery.state.shown?.view.window).toEqual({ center: 50, width: 100 })
+    expect(scenery.names()).toEqual([])
+  })
+
+  it('that are not here leave the window to the server', async () => {
+    scenery.pipeline.want({ ...frame(0), window: { center: 50, width: 100 } }, SUBJECT, [])
+
+    expect(scenery.names()).toEqual(['draft 0'])
+  })
+})
+
 describe('neighbours', () => {
   it('are asked for only when the picture is settled', async () => {
     scenery.pipeline.want(frame(0), SUBJECT, [frame(1), frame(2), frame(3)])
@@ -235,6 +300,7 @@ describe('neighbours', () => {
 
     await scenery.answer('draft 0')
     await scenery.answer('final 0')
+    await scenery.answerValues()
     expect(scenery.names()).toEqual(['draft 1', 'draft 2'])
 
     await scenery.answer('draft 1')
@@ -245,6 +311,7 @@ describe('neighbours', () => {
     scenery.pipeline.want(frame(0), SUBJECT, [frame(1)])
     await scenery.answer('draft 0')
     await scenery.answer('final 0')
+    await scenery.answerValues()
     await scenery.answer('draft 1')
 
     scenery.pipeline.want(frame(1), SUBJECT, [])

@@ -10,9 +10,9 @@
  */
 
 import type { Failure } from '../../api'
-import { pictureRequest, type PictureRequest } from './address'
+import { pictureRequest, valuesRequest, type PictureRequest, type ValuesRequest } from './address'
 import { PictureCache } from './cache'
-import type { Load, Picture } from './load'
+import type { Load, LoadValues, Picture, ProvenFrame } from './load'
 import { Pace } from './pace'
 import { isOnTheWay, passedBetween } from './passage'
 import { NOTHING_WANTED, ROOM, step, type RequestEvent, type Wish } from './requests'
@@ -37,6 +37,18 @@ export type Progress =
 export interface PipelineState {
   readonly shown: Shown | null
   readonly progress: Progress
+  /** All bits behind the picture on the screen are here, and they are those that the server read. */
+  readonly isProven: boolean
+}
+
+/** What the pipeline needs of the world. */
+export interface Means {
+  readonly load: Load
+  readonly loadValues: LoadValues
+  /** The final picture of values that are here; null where only the server can draw it. */
+  readonly drawHere: (values: ProvenFrame, view: View, request: PictureRequest) => Picture | null
+  /** The screen's: what it calls is on the screen before it calls again. */
+  readonly nextFrame: (happen: () => void) => void
 }
 
 interface Passed {
@@ -50,12 +62,11 @@ interface Passed {
 }
 
 interface Target extends Passed {
+  readonly values: ValuesRequest | null
   readonly ahead: readonly PictureRequest[]
 }
 
 interface Sent {
-  readonly target: Passed
-  readonly request: PictureRequest
   readonly controller: AbortController
 }
 
@@ -71,15 +82,19 @@ interface Failed {
 const REST_MS = 100
 const BUILDING_AGAIN_MS = 400
 /** Decoded pictures: the page promises to stay under 100 MB. */
-const CACHE_BYTES = 64 * 1024 * 1024
+const CACHE_BYTES = 56 * 1024 * 1024
+/** Stored values, for windows that are drawn here. */
+const VALUES_BYTES = 16 * 1024 * 1024
 
 export class PicturePipeline {
-  readonly #load: Load
+  readonly #means: Means
   readonly #onChange: (state: PipelineState) => void
   readonly #cache = new PictureCache<Picture>(CACHE_BYTES)
+  readonly #values = new PictureCache<ProvenFrame>(VALUES_BYTES)
+  /** Keys of all values that came, also of those that were forgotten since. */
+  readonly #proven = new Set<string>()
   readonly #sent = new Map<string, Sent>()
   readonly #failures = new Map<string, Failed>()
-  readonly #nextFrame: (happen: () => void) => void
   readonly #pace = new Pace()
   #requests = NOTHING_WANTED
   #target: Target | null = null
@@ -94,15 +109,9 @@ export class PicturePipeline {
   #restTimer: ReturnType<typeof setTimeout> | undefined
   readonly #timers = new Set<ReturnType<typeof setTimeout>>()
 
-  /** `nextFrame` is the screen's: what it calls is on the screen before it calls again. */
-  constructor(
-    load: Load,
-    onChange: (state: PipelineState) => void,
-    nextFrame: (happen: () => void) => void = (happen) => requestAnimationFrame(happen),
-  ) {
-    this.#load = load
+  constructor(means: Means, onChange: (state: PipelineState) => void) {
+    this.#means = means
     this.#onChange = onChange
-    this.#nextFrame = nextFrame
   }
 
   /** `ahead` are the views that the hand may want next, the likeliest first. */
@@ -113,7 +122,7 @@ export class PicturePipeline {
     const final = pictureRequest(view, subject, 'final')
     const isSame = before !== null && before.final.key === final.key && before.draft.key === draft.key
     const turn = isSame ? before.turn : (before?.turn ?? 0) + 1
-    this.#target = { view, subject, draft, final, turn, early: null, ahead: ahead.map((next) => pictureRequest(next, subject, 'draft', fineness)) }
+    this.#target = { view, subject, draft, final, turn, early: null, values: valuesRequest(view, subject), ahead: ahead.map((next) => pictureRequest(next, subject, 'draft', fineness)) }
     // The first picture is wanted at its best at once: nobody moves yet.
     if (!isSame && before) this.#startMoving()
     if (!isSame) {
@@ -147,7 +156,7 @@ export class PicturePipeline {
   #present(): void {
     if (this.#isPresenting || !this.#isNextThere()) return
     this.#isPresenting = true
-    this.#nextFrame(() => {
+    this.#means.nextFrame(() => {
       this.#isPresenting = false
       const next = this.#isNextThere() ? this.#passage.shift() : undefined
       if (!next) return
@@ -199,11 +208,21 @@ export class PicturePipeline {
   #showBestThereIs(): void {
     const target = this.#target
     if (!target) return
+    if (this.#showWindowed(target)) return
     const picture = this.#cache.get(target.final.key) ?? (this.#isShown(target.final) ? undefined : this.#cache.get(target.draft.key))
     if (picture && !this.#isShown(picture.request)) this.#show(target, picture)
     else if (this.#shown && this.#isOf(target, this.#shown.picture.request)) {
       this.#shown = { ...this.#shown, view: target.view, turn: target.turn }
     }
+  }
+
+  /** Another window over values that are here needs no server. */
+  #showWindowed(target: Target): boolean {
+    if (this.#isShown(target.final) || this.#cache.has(target.final.key)) return false
+    const values = target.values && this.#values.get(target.values.key)
+    const picture = values ? this.#means.drawHere(values, target.view, target.final) : null
+    if (picture) this.#show(target, picture)
+    return picture !== null
   }
 
   #isShown(request: PictureRequest): boolean {
@@ -222,13 +241,20 @@ export class PicturePipeline {
   #wishes(): Wish[] {
     const target = this.#target
     if (!target) return []
-    if (this.#isSettled()) return target.ahead.filter(({ key }) => this.#mayAsk(key)).map(({ key }) => ({ key, purpose: 'ahead' }))
+    if (this.#isSettled()) return this.#wishesAtRest(target)
     const isDrafted = this.#passage.length > 0 || this.#isShown(target.draft) || this.#isShown(target.final)
     const wishes: Wish[] = isDrafted ? [] : [{ key: target.draft.key, purpose: 'draft' }]
     for (const { draft, final, early } of this.#passage) {
       if (!early && !this.#cache.has(final.key)) wishes.push({ key: draft.key, purpose: 'draft' })
     }
     if (!this.#isMoving && !this.#isBuilding) wishes.push({ key: target.final.key, purpose: 'final' })
+    return wishes.filter(({ key }) => this.#mayAsk(key))
+  }
+
+  /** All bits, then the neighbours. */
+  #wishesAtRest({ values, ahead }: Target): Wish[] {
+    const wishes: Wish[] = ahead.map(({ key }) => ({ key, purpose: 'ahead' }))
+    if (values && !this.#isMoving && !this.#proven.has(values.key)) wishes.unshift({ key: values.key, purpose: 'values' })
     return wishes.filter(({ key }) => this.#mayAsk(key))
   }
 
@@ -266,23 +292,40 @@ export class PicturePipeline {
   }
 
   async #send({ key, purpose }: Wish): Promise<void> {
-    const found = this.#requestOf(key)
-    if (!found) return
-    const [target, request] = found
-    const sent: Sent = { target, request, controller: new AbortController() }
+    const sent: Sent = { controller: new AbortController() }
     this.#sent.set(key, sent)
-    const mark = this.#pace.sent()
-    const outcome = await this.#load(request, purpose, sent.controller.signal)
-    if (outcome.ok) this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
-    if (this.#sent.get(key) !== sent) {
-      if (outcome.ok) outcome.value.bitmap.close()
-      return
-    }
+    const isWanted = () => this.#sent.get(key) === sent
+    const failure = await (purpose === 'values' ? this.#sendForValues(key, sent, isWanted) : this.#sendForPicture(key, purpose, sent, isWanted))
+    if (!isWanted()) return
     this.#sent.delete(key)
-    if (outcome.ok) this.#arrive(sent, outcome.value)
-    else this.#fail(key, outcome.failure)
+    if (failure) this.#fail(key, failure)
     this.#happen({ kind: 'ended', key })
     this.#plan()
+  }
+
+  async #sendForPicture(key: string, purpose: Wish['purpose'], { controller }: Sent, isWanted: () => boolean): Promise<Failure | null> {
+    const found = this.#requestOf(key)
+    if (!found) return null
+    const [target, request] = found
+    const mark = this.#pace.sent()
+    const outcome = await this.#means.load(request, purpose, controller.signal)
+    if (!outcome.ok) return outcome.failure
+    this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
+    if (isWanted()) this.#arrive(target, request, outcome.value)
+    else outcome.value.bitmap.close()
+    return null
+  }
+
+  async #sendForValues(key: string, { controller }: Sent, isWanted: () => boolean): Promise<Failure | null> {
+    const values = this.#target?.values
+    if (values?.key !== key) return null
+    const outcome = await this.#means.loadValues(values, controller.signal)
+    if (!outcome.ok) return outcome.failure
+    if (isWanted()) {
+      this.#values.put(key, outcome.value)
+      this.#proven.add(key)
+    }
+    return null
   }
 
   #requestOf(key: string): [Passed, PictureRequest] | null {
@@ -295,7 +338,7 @@ export class PicturePipeline {
     return request ? [target, request] : null
   }
 
-  #arrive({ target, request }: Sent, picture: Picture): void {
+  #arrive(target: Passed, request: PictureRequest, picture: Picture): void {
     this.#failures.delete(request.key)
     const isKept = picture.completeness === 1 && this.#keep(request, picture)
     const current = this.#target
@@ -364,7 +407,9 @@ export class PicturePipeline {
   }
 
   #tell(): void {
-    this.#onChange({ shown: this.#shown, progress: this.#progress() })
+    const values = this.#target?.values
+    const isProven = Boolean(values && this.#proven.has(values.key) && this.#isSettled())
+    this.#onChange({ shown: this.#shown, progress: this.#progress(), isProven })
   }
 
   #progress(): Progress {

@@ -56,7 +56,7 @@ describe('a stream that is broken', () => {
 describe('the header', () => {
   it('tells how values are meant', () => {
     const about = aboutOf(
-      'rows=2, columns=3, samples=1, type=int16, bits=12, photometric=MONOCHROME1, inverted=1, slope=0.5, intercept=-1024.0, padding-first=-2000, padding-last=-2000, sha-256=00',
+      'rows=2, columns=3, samples=1, type=int16, bits=12, photometric=MONOCHROME1, inverted=1, slope=0.5, intercept=-1024.0, padding-first=-2000, padding-last=-2000, plain=1, sha-256=00',
     )
 
     expect(about).toEqual({
@@ -69,6 +69,7 @@ describe('the header', () => {
       isInverted: true,
       rescale: { slope: 0.5, intercept: -1024 },
       padding: [-2000, -2000],
+      isPlain: true,
       sha256: '00',
     })
   })

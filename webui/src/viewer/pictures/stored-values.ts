@@ -1,13 +1,12 @@
 /**
  * A frame's stored values, all bits of them, as docs/api.md says: for windowing here, and for proving that nothing was lost.
  *
- * The decoder is fetched when the first of them comes; the way to the first picture does not pay for it.
+ * This file is fetched when the first of them comes; the way to the first picture does not pay for it.
  */
 
-import type { Plane } from './jpegls'
+import { decodedJpegLs, type Plane } from './jpegls'
 
-/** What is to be accepted. */
-export const STORED_VALUES = 'application/vnd.appliance.stored-values'
+export { StreamBroken } from './jpegls'
 
 const ARRAYS = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, int16: Int16Array } as const
 
@@ -29,6 +28,8 @@ export interface StoredAbout {
   readonly rescale: { readonly slope: number; readonly intercept: number } | null
   /** The first and the last stored value that are no image. */
   readonly padding: readonly [number, number] | null
+  /** Whether a window and `isInverted` are all that lies between rescaled values and their picture. */
+  readonly isPlain: boolean
   /** Of the values, little endian, in hexadecimal. */
   readonly sha256: string
 }
@@ -41,8 +42,7 @@ export interface StoredFrame extends StoredAbout {
 /** The values in an answer. Throws StreamBroken, and RangeError for a header that does not fit. */
 export async function storedFrame(response: Response): Promise<StoredFrame> {
   const about = aboutOf(response.headers.get('Stored-Values') ?? '')
-  const [{ decodedJpegLs }, body] = await Promise.all([import('./jpegls'), response.arrayBuffer()])
-  return { ...about, values: valuesOf(decodedJpegLs(new Uint8Array(body)), about) }
+  return { ...about, values: valuesOf(decodedJpegLs(new Uint8Array(await response.arrayBuffer())), about) }
 }
 
 /** Whether the values are those that the server read, by their SHA-256. */
@@ -72,6 +72,7 @@ export function aboutOf(header: string): StoredAbout {
     isInverted: told.get('inverted') === '1',
     rescale: told.has('slope') ? { slope: number('slope'), intercept: number('intercept') } : null,
     padding: told.has('padding-first') ? [number('padding-first'), number('padding-last')] : null,
+    isPlain: told.get('plain') === '1',
     sha256: told.get('sha-256') ?? '',
   }
 }
