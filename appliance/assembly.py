@@ -34,6 +34,7 @@ from appliance.http.measuring import Measuring
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.patients import patients
+from appliance.http.picture_answers import PictureAnswers
 from appliance.http.picture_requests import Asked, thumbnail_view
 from appliance.http.pictures import Pictures
 from appliance.http.qido import Queries
@@ -43,6 +44,7 @@ from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.uploads import UploadLimits, Uploads
+from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts
 from appliance.services.archive import Archive
@@ -85,6 +87,7 @@ from appliance.services.tokens import (
     load_public_key,
 )
 from appliance.services.toplevel import Toplevel
+from appliance.services.volume_selection import VolumeSelection
 from appliance.settings import Appliance, Web
 from appliance.settings import Child as ChildSettings
 from appliance.settings import Dimse as DimseSettings
@@ -301,21 +304,14 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
     archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
     await archive.start()
     bench.stack.push_async_callback(archive.stop)
+    answers = PictureAnswers(bench.access, auditing, held_back, drawing, bench.metrics)
     resolving = Conflicts(store, database, ingest, archive, auditing, node_id=settings.id, forget=forget)
     bench.blueprints += [
         studies(catalogue, bench.access, auditing, held_back, institution_id),
         conflicts(resolving, bench.access, auditing, institution_id),
         renderer(drawing.state, bench.access),
-        Pictures(
-            catalogue,
-            archive,
-            drawing,
-            bench.access,
-            auditing,
-            held_back=held_back,
-            metrics=bench.metrics,
-            base_url=settings.base_url,
-        ).blueprint(),
+        Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
+        VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
         Queries(archive, bench.access, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),

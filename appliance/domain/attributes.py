@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from appliance.domain.attribute_matching import Wanted, matching_frames
 
 _LONGEST_TEXT = 128
 
@@ -38,6 +40,18 @@ class Attributes:
     def number(self, tag: str) -> float | None:
         """The first of ``numbers``."""
         return next(iter(self.numbers(tag)), None)
+
+    def has(self, tag: str) -> bool:
+        """Whether it has a value or an item."""
+        return bool(self._values(tag))
+
+    def items(self, tag: str) -> tuple[Attributes, ...]:
+        """Those of each item of a sequence."""
+        return tuple(Attributes(item) for item in self._values(tag) if isinstance(item, Mapping))
+
+    def matching_frames(self, frame_count: int, wanted: Sequence[Wanted]) -> tuple[int, ...]:
+        """Frames, counted from 0, whose attributes are as ``wanted``; of those of the data set itself they are all frames'."""
+        return matching_frames(self._model, frame_count, wanted)
 
     def _values(self, tag: str) -> list[Any]:
         element = self._model.get(tag)

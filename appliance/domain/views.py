@@ -12,6 +12,10 @@ from appliance.domain.image import Window
 
 Vector = tuple[float, float, float]
 """A point or a direction in patient coordinates (LPS, mm)."""
+TransferPoint = tuple[float, float, float, float, float]
+"""A value, its red, green and blue (0…1) and the opacity (0…1) of one millimetre of it."""
+Light = tuple[float, float, float, float]
+"""Ambient, diffuse and specular part (0…1) and the exponent of the gloss."""
 
 
 class RenderingMethod(StrEnum):
@@ -117,6 +121,20 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True)
+class Fusion:
+    """Another volume of the same frame of reference, laid over the picture in colours."""
+
+    version: str
+    """Of the series that it is."""
+    volume: int | None = None
+    """As for a plane."""
+    window: Window | None = None
+    """Where it has no colour and where all of it."""
+    opacity: float = 0.5
+    """0…1, where it is strongest."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlaneView:
     """A plane through the volume of a series."""
 
@@ -134,6 +152,7 @@ class PlaneView:
     """Grey or colour becomes itself to the power of 1 / gamma: above 1 what is dark becomes lighter."""
     filter: Literal["linear", "cubic"] = "linear"
     """Between voxels; "cubic" (Catmull-Rom) keeps edges sharper, overshoots beside them, and is slower."""
+    fusion: Fusion | None = None
     curve: tuple[Vector, ...] = ()
     """Points (LPS, mm) of a line: instead of the plane the surface that is made when the line is moved along the camera's ``up``.
 
@@ -163,8 +182,30 @@ class VolumeView:
     """As for a plane."""
     clip: tuple[Vector, Vector] | None = None
     """Least and largest x, y, z (LPS, mm) of the box outside of which nothing is drawn."""
+    points: tuple[TransferPoint, ...] = ()
+    """A transfer function of its own, over values after the modality LUT; instead of ``preset``."""
+    light: Light | None = None
+    """Instead of that of the preset."""
+    fusion: Fusion | None = None
+    """Not of composited ones."""
     volume: int | None = None
     """As for a plane."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFilmView:
+    """Planes or volumes one after the other: of one volume from several sides or places, or of several volumes."""
+
+    planes: tuple[PlaneView, ...] = ()
+    volumes: tuple[VolumeView, ...] = ()
+    """Where there are no ``planes``."""
+    duration_ms: float = 100.0
+    """So long each is shown."""
+
+    @property
+    def frames(self) -> tuple[PlaneView | VolumeView, ...]:
+        """All of one size and encoding."""
+        return self.planes or self.volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +234,8 @@ class Picture:
     window: Window | None = None
     """Through which its grey was made; None of colours and of tables."""
     is_coarse: bool = False
-    """Drawn smaller or with larger steps than asked for, because of the time budget."""
+    """Drawn smaller or with larger steps than asked for, because of the time budget, or from a reduced volume."""
+    reduction: tuple[int, int, int] = (1, 1, 1)
+    """So many voxels along (slice, row, column) one sample of the volume is the mean of; above 1 where it is too large."""
     stored_values: StoredValues | None = None
     """Where the body is not a picture but these."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from appliance.domain.annotations import KINDS
+from appliance.domain.cameras import Orientation
 from appliance.domain.preamble import dangerous_kinds
 from appliance.domain.searches import Level
-from appliance.domain.views import STORED_VALUES
+from appliance.domain.views import STORED_VALUES, RenderingMethod
 from appliance.http.picture_requests import (
     FUNCTIONS,
     LARGEST_SIDE,
@@ -25,6 +27,10 @@ from appliance.http.picture_requests import (
 )
 from appliance.http.pictures import MOST_PICTURES, RESOURCES
 from appliance.http.stow import FAILURE_REASONS, OTHER_STUDY
+from appliance.http.volume_motion import FASTEST_RATE, MOST_FILM_FRAMES, WIDEST_SWIVEL
+from appliance.http.volume_pictures import RESOURCES as OF_VOLUMES
+from appliance.http.volume_requests import OF_THE_STANDARD, ONLY_OF, OURS, RESOURCES_OF
+from appliance.http.volume_views import LONGEST_SLAB_MM
 from appliance.http.wado import FRAME_TYPES
 from appliance.rendering.encoders import media_types
 from appliance.rendering.films import film_types
@@ -60,7 +66,7 @@ def statement() -> str:
         _table(("Transfer syntax", "decoded by", "frames as stored"), _syntaxes()),
         "Transcoding turns YBR into RGB, clears what lies beside the stored bits, and leaves out what follows the pixels.",
         f"A preamble that is a file of another kind ({', '.join(dangerous_kinds())}) leaves as zeroes; that of a TIFF stays.",
-        "### Retrieve Rendered, thumbnails, volumes",
+        "### Retrieve Rendered, thumbnails",
         "`/dicom-web` and then " + ", ".join(f"`{_plain(path)}`" for path, _ in RESOURCES) + ".",
         _table(
             ("what", "values"),
@@ -80,9 +86,40 @@ def statement() -> str:
             ],
         ),
         "Unknown parameters are passed over; a known one with a value that cannot be is refused with 400.",
+        "### Rendered MPR Volume, Rendered 3D Volume",
+        "`/dicom-web` and then " + ", ".join(f"`{_plain(path)}`" for path, _ in OF_VOLUMES) + "; also written "
+        "`renderedMPR` and `rendered3D`. What of a target is a volume is found by position.",
+        _table(("parameter", "at", "values"), _volume_parameters()),
+        "Ours beside them (docs/api.md): " + _quoted(OURS) + ".",
+        "Targets are volumetric presentation states too: Grayscale Planar MPR (style PLANAR) and Volume Rendering, of one input. "
+        "Applied are geometry, field of view, slab, rendering method, window and a bounding box of cropping; a `Warning` names "
+        "what of animation, annotations, shading, colours and other cropping a state has and a picture lacks. Compositing, "
+        "segmented and multiple ones are refused (422).",
+        "Any other parameter that is an attribute, by keyword or tag, is matched against the images of the target: in the data "
+        "set, in its shared and in its per-frame functional groups. Media types are those of a picture and of a film above; a "
+        "film without `Accept` is `video/mp4`.",
         END,
     )
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _volume_parameters() -> Iterable[Sequence[str]]:
+    values = {
+        "volumeinputreference": "UIDs of series or instances; in an instance numbers of frames",
+        "renderingmethod": _quoted(RenderingMethod),
+        "orientation": _quoted(get_args(Orientation)) + "; not together with `viewpoint…`",
+        "viewpointposition": "x,y,z, LPS mm",
+        "viewpointlookat": "x,y,z, LPS mm",
+        "viewpointup": "x,y,z; 0,0,0 is none (the standard's example)",
+        "mprslab": f"0 to {LONGEST_SLAB_MM:g} mm",
+        "swivelrange": f"above 0 to {WIDEST_SWIVEL:g} degrees",
+        "volumetriccurvepoint": "x,y,z of each point, in one parameter or several: planes across the curve",
+        "animationstepsize": f"degrees or mm, above 0; at most {MOST_FILM_FRAMES} frames",
+        "animationrate": f"above 0 to {FASTEST_RATE:g} frames a second",
+        "renderedvolumetricmetadata": "`yes`: the Rendered Volume Response Module and nothing else",
+    }
+    for name in OF_THE_STANDARD:
+        yield f"`{name}`", RESOURCES_OF[ONLY_OF[name]] if name in ONLY_OF else "both", values[name]
 
 
 _LEVELS = {Level.STUDY: "Studies", Level.SERIES: "Series", Level.INSTANCE: "Instances"}

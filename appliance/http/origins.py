@@ -18,7 +18,10 @@ _PREFLIGHT_HEADERS = (
     ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
     ("Access-Control-Max-Age", "7200"),  # the longest that Chromium keeps
 )
-_EXPOSED = b"ETag, Rendered-Window, Retry-After, Server-Timing, Stored-Values, Volume-Complete, WWW-Authenticate"
+_EXPOSED = (
+    b"ETag, Rendered-Place, Rendered-Volume, Rendered-Window, Retry-After, Server-Timing, Stored-Values, "
+    b"Volume-Complete, Volume-Gaps, Volume-Reduced, Warning, WWW-Authenticate"
+)
 
 
 class Origins:

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import get_args
 
 from appliance.domain.annotations import KINDS, AnnotationKind
-from appliance.domain.cameras import Orientation, backed_off, whole_view
 from appliance.domain.errors import BadRequest, NotAcceptable, NotFound
-from appliance.domain.identifiers import SeriesUid
 from appliance.domain.image import ImageDescription, Window
 from appliance.domain.views import (
     STORED_VALUES,
-    Camera,
     Encoding,
-    PlaneView,
     Region,
-    RenderingMethod,
     SliceView,
-    Vector,
     Viewport,
-    VolumeView,
 )
 from appliance.http.media_types import MediaType, accepted
-
-Query = Mapping[str, str]
+from appliance.http.query_values import Query, finite, flag, integer
 
 _DEFAULT = "image/jpeg"
 _ANY = frozenset({"*/*", "image/*"})
@@ -41,8 +31,6 @@ _LOSSY_BY_DEFAULT = {"image/jpeg": 90, "image/webp": 90, "image/avif": 90, "vide
 THUMBNAIL_SIDE = 160
 LARGEST_THUMBNAIL_SIDE = 512
 _THUMBNAIL_QUALITY = 80
-_DEFAULT_SIZE = (512, 512)
-_LONGEST_SLAB_MM = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +95,23 @@ def slice_view(image: ImageDescription, frame_number: int, asked: Asked, form: F
     if frame_number > len(image.frames):
         raise NotFound(f"there is no frame {frame_number} of {len(image.frames)}", key="no-such-frame")
     query = asked.query
-    encoding = _encoding_of((form or asked.form(1)).media_type, query)
+    encoding = encoding_of((form or asked.form(1)).media_type, query)
     if encoding.media_type == STORED_VALUES:
         _without_rendering(query)
     return SliceView(
         instance_uid=image.instance_uid,
         frame_index=frame_number - 1,
         encoding=encoding,
-        window=_window(query),
-        viewport=_viewport(query, (image.pixel_format.columns, image.pixel_format.rows)),
-        invert=_flag(query, "invert"),
-        layers="layers" not in query or _flag(query, "layers"),
+        window=window_of(query),
+        viewport=viewport_of(query, (image.pixel_format.columns, image.pixel_format.rows)),
+        invert=flag(query, "invert"),
+        layers="layers" not in query or flag(query, "layers"),
     )
 
 
 def thumbnail_view(image: ImageDescription, frame_index: int, asked: Asked) -> SliceView:
     """A small picture; ``viewport`` may make it smaller or a little larger (PS3.18 §8.3.5.1.3)."""
-    viewport = _viewport(asked.query) or Viewport(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    viewport = viewport_of(asked.query) or Viewport(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     if max(viewport.width, viewport.height) > LARGEST_THUMBNAIL_SIDE:
         raise BadRequest(f"A thumbnail has at most {LARGEST_THUMBNAIL_SIDE} pixels a side", parameter="viewport")
     form = asked.form(1)
@@ -133,60 +121,11 @@ def thumbnail_view(image: ImageDescription, frame_index: int, asked: Asked) -> S
     return SliceView(image.instance_uid, frame_index, Encoding(form.media_type, quality), viewport=viewport)  # type: ignore[arg-type]
 
 
-def plane_view(series_uid: SeriesUid, asked: Asked, *, center_mm: Vector, size_mm: Vector) -> PlaneView:
-    """A plane as ``renderedmpr`` asks for it; by default axial, seen from the feet, through the middle."""
-    query = asked.query
-    size = _size(query)
-    slab_mm = _number(query, "mprslab", 0.0)
-    if not 0 <= slab_mm <= _LONGEST_SLAB_MM:
-        raise BadRequest(f"mprslab is not between 0 and {_LONGEST_SLAB_MM:.0f} mm", parameter="mprslab")
-    method = _method(query, RenderingMethod.AVERAGE_IP)
-    if method is RenderingMethod.VOLUME_RENDERED:
-        raise BadRequest("A plane is not volume_rendered", parameter="renderingmethod")
-    return PlaneView(
-        series_uid=series_uid,
-        camera=_camera(query, "f", size, center_mm=center_mm, size_mm=size_mm),
-        size=size,
-        encoding=_drawn_encoding(asked),
-        window=_window(query),
-        slab_mm=slab_mm,
-        method=method,
-        invert=_flag(query, "invert"),
-        interactive=_flag(query, "interactive"),
-    )
-
-
-def volume_view(series_uid: SeriesUid, asked: Asked, *, center_mm: Vector, size_mm: Vector) -> VolumeView:
-    """A volume as ``rendered3d`` asks for it; by default composited, seen from the front."""
-    query = asked.query
-    size = _size(query)
-    return VolumeView(
-        series_uid=series_uid,
-        camera=_camera(query, "a", size, center_mm=center_mm, size_mm=size_mm),
-        size=size,
-        encoding=_drawn_encoding(asked),
-        method=_method(query, RenderingMethod.VOLUME_RENDERED),
-        window=_window(query),
-        preset=query.get("preset"),
-        invert=_flag(query, "invert"),
-        interactive=_flag(query, "interactive"),
-    )
-
-
-def _drawn_encoding(asked: Asked) -> Encoding:
-    for name in ("annotation", "iccprofile"):
-        if name in asked.query:
-            raise BadRequest(f"{name} is for frames only", parameter=name)
-    form = asked.form(1)
-    if form.media_type == STORED_VALUES or form.is_multipart or form.is_film:
-        raise NotAcceptable(f"A picture can be {', '.join(asked.can_make)}", key="no-such-media-type")
-    return _encoding_of(form.media_type, asked.query)
-
-
-def _encoding_of(media_type: str, query: Query) -> Encoding:
+def encoding_of(media_type: str, query: Query) -> Encoding:
+    """How the picture is encoded, with ``quality`` and ``iccprofile``."""
     quality = _LOSSY_BY_DEFAULT.get(media_type)
     if "quality" in query:
-        quality = _integer(query["quality"], "quality")
+        quality = integer(query["quality"], "quality")
         if not 1 <= quality <= 100:
             raise BadRequest("quality is not between 1 and 100", parameter="quality")
         if media_type != "image/jpeg" and quality == 100:
@@ -213,22 +152,23 @@ def _without_rendering(query: Query) -> None:
             raise BadRequest("Stored values are given as they are, all of them", parameter=name)
 
 
-def _window(query: Query) -> Window | None:
-    text = query.get("window")
+def window_of(query: Query, parameter: str = "window") -> Window | None:
+    """``window`` (PS3.18 §8.3.5.1.4): center first, then width, then the function."""
+    text = query.get(parameter)
     if text is None:
         return None
     center, width, *function = text.split(",")[:3] if text.count(",") in (1, 2) else ("", "")
     name = function[0].strip().lower() if function else "linear"
     if name not in FUNCTIONS:
-        raise BadRequest(f"The window's function is not one of {', '.join(FUNCTIONS)}", parameter="window")
-    window = Window(_finite(center, "window"), _finite(width, "window"), FUNCTIONS[name])  # type: ignore[arg-type]
+        raise BadRequest(f"The window's function is not one of {', '.join(FUNCTIONS)}", parameter=parameter)
+    window = Window(finite(center, parameter), finite(width, parameter), FUNCTIONS[name])  # type: ignore[arg-type]
     # PS3.3 C.11.2.1.2.1, C.11.2.1.3.2: LINEAR needs a width of at least 1, the others one above 0.
     if window.width < 1 if window.function == "linear" else window.width <= 0:
-        raise BadRequest("The window's width is too small", parameter="window")
+        raise BadRequest("The window's width is too small", parameter=parameter)
     return window
 
 
-def _viewport(query: Query, source: tuple[int, int] | None = None) -> Viewport | None:
+def viewport_of(query: Query, source: tuple[int, int] | None = None) -> Viewport | None:
     """``source`` is (columns, rows) of what the region is of, and what an empty part of it means (PS3.18 §8.3.5.1.3)."""
     text = query.get("viewport")
     if text is None:
@@ -236,16 +176,16 @@ def _viewport(query: Query, source: tuple[int, int] | None = None) -> Viewport |
     numbers = text.split(",")
     if len(numbers) not in (2, 6):
         raise BadRequest("viewport is not width,height or width,height,x,y,w,h", parameter="viewport")
-    width, height = (_integer(number, "viewport") for number in numbers[:2])
+    width, height = (integer(number, "viewport") for number in numbers[:2])
     if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
         raise BadRequest(f"A side of the viewport is not between 1 and {LARGEST_SIDE}", parameter="viewport")
     if len(numbers) == 2:
         return Viewport(width, height)
     if source is None:
         raise BadRequest("viewport has a region for frames only: move the camera", parameter="viewport")
-    x, y = (abs(_finite(number, "viewport")) if number else 0.0 for number in numbers[2:4])
+    x, y = (abs(finite(number, "viewport")) if number else 0.0 for number in numbers[2:4])
     columns, rows = (
-        _finite(number, "viewport") if number else length - start
+        finite(number, "viewport") if number else length - start
         for number, length, start in zip(numbers[4:], source, (x, y), strict=True)
     )
     if columns == 0 or rows == 0 or x >= source[0] or y >= source[1]:
@@ -253,90 +193,3 @@ def _viewport(query: Query, source: tuple[int, int] | None = None) -> Viewport |
     return Viewport(
         width, height, Region(x, y, abs(columns), abs(rows)), is_mirrored=columns < 0, is_upside_down=rows < 0
     )
-
-
-def _size(query: Query) -> tuple[int, int]:
-    viewport = _viewport(query)
-    if viewport is None:
-        return _DEFAULT_SIZE
-    return viewport.width, viewport.height
-
-
-def _camera(
-    query: Query, orientation: Orientation, size: tuple[int, int], *, center_mm: Vector, size_mm: Vector
-) -> Camera:
-    wanted = query.get("orientation", orientation)
-    if wanted not in get_args(Orientation):
-        raise BadRequest("orientation is not one of a, p, r, l, h, f", parameter="orientation")
-    whole = whole_view(center_mm, size_mm, wanted, aspect=size[0] / size[1])  # type: ignore[arg-type]
-    look_at = _vector(query, "viewpointlookat") or whole.look_at
-    default_forward = _difference(whole.look_at, whole.position)
-    length = math.hypot(*default_forward)
-    forward: Vector = (default_forward[0] / length, default_forward[1] / length, default_forward[2] / length)
-    position = _vector(query, "viewpointposition") or backed_off(look_at, forward, size_mm)
-    up = _vector(query, "viewpointup") or whole.up
-    field_of_view_mm = _number(query, "fieldofview", whole.field_of_view_mm)
-    if field_of_view_mm <= 0:
-        raise BadRequest("fieldofview is not above 0 mm", parameter="fieldofview")
-    if _are_parallel(_difference(look_at, position), up):
-        raise BadRequest("viewpointup has the direction of the view, or two points are one", parameter="viewpointup")
-    return Camera(position, look_at, up, field_of_view_mm)
-
-
-def _difference(a: Vector, b: Vector) -> Vector:
-    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
-
-
-def _are_parallel(a: Vector, b: Vector) -> bool:
-    cross = (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
-    return math.hypot(*cross) <= 1e-6 * math.hypot(*a) * math.hypot(*b)
-
-
-def _method(query: Query, default: RenderingMethod) -> RenderingMethod:
-    text = query.get("renderingmethod")
-    if text is None:
-        return default
-    try:
-        return RenderingMethod(text.lower())
-    except ValueError:
-        names = ", ".join(RenderingMethod)
-        raise BadRequest(f"renderingmethod is not one of {names}", parameter="renderingmethod") from None
-
-
-def _vector(query: Query, name: str) -> Vector | None:
-    text = query.get(name)
-    if text is None:
-        return None
-    numbers = text.split(",")
-    if len(numbers) != 3:
-        raise BadRequest(f"{name} is not x,y,z", parameter=name)
-    x, y, z = (_finite(number, name) for number in numbers)
-    return x, y, z
-
-
-def _flag(query: Query, name: str) -> bool:
-    text = query.get(name, "0")
-    if text not in ("0", "1"):
-        raise BadRequest(f"{name} is not 0 or 1", parameter=name)
-    return text == "1"
-
-
-def _number(query: Query, name: str, default: float) -> float:
-    return _finite(query[name], name) if name in query else default
-
-
-def _finite(text: str, name: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise BadRequest(f"{name} has something that is not a number", parameter=name)
-    return number
-
-
-def _integer(text: str, name: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise BadRequest(f"{name} has something that is not a whole number", parameter=name) from None

@@ -1,39 +1,32 @@
-"""Pictures by the resource names of PS3.18: ``rendered``, ``thumbnail``, ``renderedmpr``, ``rendered3d``, at a node."""
+"""Pictures by the resource names of PS3.18: ``rendered`` and ``thumbnail``, at a node."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Protocol, TypeVar, cast
+from typing import cast
 
 from quart import Blueprint, Response, request
 
-from appliance.domain.accounts import Account, Right
 from appliance.domain.annotations import AnnotationKind, annotation
-from appliance.domain.audit import Action
 from appliance.domain.cine import frame_durations_ms
 from appliance.domain.errors import BadRequest, NotDrawable, TooLarge
 from appliance.domain.grayscale import is_inverted
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
-from appliance.domain.image import DESCRIPTION_VERSION, StoredSeries
 from appliance.domain.masks import has_mask
 from appliance.domain.presentations import PresentationState, presented_as
-from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, Vector, VolumeView
+from appliance.domain.views import FilmView, Picture, SliceView
 from appliance.http import addresses, picture_requests
-from appliance.http.access import Access
 from appliance.http.asgi import Scope
 from appliance.http.frame_lists import frame_numbers
 from appliance.http.parts import Pieces, one_piece, part, streamed
+from appliance.http.picture_answers import CHANGING, SETTLED, PictureAnswers, etag_of, window_header
 from appliance.services.ahead import made_ahead
 from appliance.services.archive import Archive
-from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue, StoredFrame
 from appliance.services.drawing import Drawing
-from appliance.services.metrics import Metrics
-from appliance.services.releases import HeldBack
 
 _STUDY = "/dicom-web/studies/<study>"
 _SERIES = f"{_STUDY}/series/<series>"
@@ -47,67 +40,22 @@ RESOURCES = (
     (f"{_SERIES}/thumbnail", "series_thumbnail"),
     (f"{_INSTANCE}/thumbnail", "instance_thumbnail"),
     (f"{_INSTANCE}/frames/<frames>/thumbnail", "frame_thumbnail"),
-    (f"{_SERIES}/renderedmpr", "plane"),
-    (f"{_SERIES}/rendered3d", "volume"),
 )
 """Each path, and the method of ``Pictures`` that answers it."""
-_PICTURE_VERSION = "2"
-"""Part of every ETag; raised when the same view is drawn differently, so that no cache keeps the old picture."""
-_SETTLED = "private, max-age=31536000, immutable"
-_CHANGING = "no-cache"
-"""Another image may stand for a series or a study when more of it has arrived."""
-_UNSETTLED = "no-store"
 MOST_PICTURES = 1000
 """Of one answer."""
-
-
-_View = TypeVar("_View", PlaneView, VolumeView)
-_ViewMade_co = TypeVar("_ViewMade_co", PlaneView, VolumeView, covariant=True)
-_ViewTaken_contra = TypeVar("_ViewTaken_contra", PlaneView, VolumeView, contravariant=True)
-
-
-class _Understand(Protocol[_ViewMade_co]):
-    """``plane_view`` or ``volume_view``."""
-
-    def __call__(
-        self, series_uid: SeriesUid, asked: picture_requests.Asked, *, center_mm: Vector, size_mm: Vector
-    ) -> _ViewMade_co: ...
-
-
-class _DrawVolume(Protocol[_ViewTaken_contra]):
-    """``Drawing.plane`` or ``Drawing.volume``."""
-
-    async def __call__(self, series: StoredSeries, view: _ViewTaken_contra, *, viewer: str) -> Picture: ...
-
-
-def _window(picture: Picture) -> dict[str, str]:
-    if picture.window is None:
-        return {}
-    return {"Rendered-Window": f"{picture.window.center:g},{picture.window.width:g}"}
 
 
 class Pictures:
     """The resources; what they need is handed over once."""
 
     def __init__(
-        self,
-        catalogue: Catalogue,
-        archive: Archive,
-        drawing: Drawing,
-        access: Access,
-        auditing: Auditing,
-        *,
-        held_back: HeldBack,
-        metrics: Metrics,
-        base_url: str,
+        self, catalogue: Catalogue, archive: Archive, drawing: Drawing, answers: PictureAnswers, *, base_url: str
     ) -> None:
         self._catalogue = catalogue
         self._archive = archive
-        self._auditing = auditing
-        self._held_back = held_back
         self._drawing = drawing
-        self._access = access
-        self._metrics = metrics
+        self._answers = answers
         self._base_url = base_url
 
     def blueprint(self) -> Blueprint:
@@ -119,12 +67,12 @@ class Pictures:
     # Frames
 
     async def study(self, study: str) -> Response:
-        viewer = await self._viewer(study)
+        viewer = await self._answers.viewer(study)
         uid = StudyUid(checked_uid(study, "study"))
         return await self._rendered(viewer, uid, await self._catalogue.frames(uid, at_most=MOST_PICTURES))
 
     async def series(self, study: str, series: str) -> Response:
-        viewer = await self._viewer(study, series)
+        viewer = await self._answers.viewer(study, series)
         uids = _uids(study, series)
         return await self._rendered(viewer, uids[0], await self._catalogue.frames(*uids, at_most=MOST_PICTURES))
 
@@ -135,7 +83,7 @@ class Pictures:
         return await self._of_instance(study, series, instance, frame_numbers(frames))
 
     async def _of_instance(self, study: str, series: str, instance: str, numbers: Sequence[int] | None) -> Response:
-        viewer = await self._viewer(study, series, instance)
+        viewer = await self._answers.viewer(study, series, instance)
         uids = (*_uids(study, series), _instance_uid(instance))
         if numbers is None and not (await self._archive.holdings(*uids))[0].has_pixels:
             return await self._rendered(viewer, uids[0], await self._presented(uids[0], uids[2]), uids[2])
@@ -163,7 +111,7 @@ class Pictures:
         self, viewer: str, study_uid: StudyUid, frames: Sequence[StoredFrame], state_uid: InstanceUid | None = None
     ) -> Response:
         """One picture, or one for each frame as parts, in order (PS3.18 §10.4.4); as a presentation state wishes, if any."""
-        asked = self._asked()
+        asked = self._answers.asked()
         is_one_image = len({one.image.key for one in frames}) == 1
         form = asked.form(len(frames), of_one_image=is_one_image)
         views = [picture_requests.slice_view(one.image.description, one.frame_index + 1, asked, form) for one in frames]
@@ -185,8 +133,8 @@ class Pictures:
 
         if not form.is_multipart:
             one = frames[0]
-            return await self._answer(
-                _etag(one.image.key, views[0]), lambda: draw(0), about=lambda picture: _about(picture, one)
+            return await self._answers.picture(
+                etag_of(one.image.key, views[0]), lambda: draw(0), about=lambda picture: _about(picture, one)
             )
         root = addresses.dicom_web(cast(Scope, request.scope), self._base_url)
         pictures = made_ahead([partial(draw, index) for index in range(len(frames))])
@@ -201,7 +149,9 @@ class Pictures:
         if kinds := picture_requests.annotation_kinds(request.args):
             view = replace(view, annotation=annotation(said, kinds, 1, 1))  # the number of the frame changes
         film = FilmView(replace(view, frame_index=0), indexes, frame_durations_ms(said, indexes))
-        return await self._answer(_etag(image.key, film), lambda: self._drawing.film(image, film, viewer=viewer))
+        return await self._answers.picture(
+            etag_of(image.key, film), lambda: self._drawing.film(image, film, viewer=viewer), about=window_header
+        )
 
     async def _annotated(
         self,
@@ -232,7 +182,7 @@ class Pictures:
         places = iter(frames)
         async with aclosing(pictures):
             async for picture in pictures:
-                self._metrics.observe_picture(picture)
+                self._answers.observe(picture)
                 frame = next(places)
                 lines = {"Content-Type": picture.media_type, **_about(picture, frame)}
                 head = "\r\n".join(f"{name}: {value}" for name, value in lines.items())
@@ -244,101 +194,36 @@ class Pictures:
     # Thumbnails
 
     async def study_thumbnail(self, study: str) -> Response:
-        viewer = await self._viewer(study)
+        viewer = await self._answers.viewer(study)
         middle = await self._catalogue.representative_frame(StudyUid(checked_uid(study, "study")))
-        return await self._thumbnail(middle, viewer, _CHANGING)
+        return await self._thumbnail(middle, viewer, CHANGING)
 
     async def series_thumbnail(self, study: str, series: str) -> Response:
-        viewer = await self._viewer(study, series)
+        viewer = await self._answers.viewer(study, series)
         middle = await self._catalogue.representative_frame(*_uids(study, series))
-        return await self._thumbnail(middle, viewer, _CHANGING)
+        return await self._thumbnail(middle, viewer, CHANGING)
 
     async def instance_thumbnail(self, study: str, series: str, instance: str) -> Response:
         return await self.frame_thumbnail(study, series, instance, "1")
 
     async def frame_thumbnail(self, study: str, series: str, instance: str, frames: str) -> Response:
-        viewer = await self._viewer(study, series, instance)
+        viewer = await self._answers.viewer(study, series, instance)
         number, *others = frame_numbers(frames)
         if others:
             raise BadRequest("One thumbnail at a time", parameter="frames")
         uids = _uids(study, series)
         image = await self._catalogue.stored_image(*uids, _instance_uid(instance))
-        return await self._thumbnail(StoredFrame(uids[1], image, number - 1), viewer, _SETTLED)
+        return await self._thumbnail(StoredFrame(uids[1], image, number - 1), viewer, SETTLED)
 
     async def _thumbnail(self, frame: StoredFrame, viewer: str, caching: str) -> Response:
-        view = picture_requests.thumbnail_view(frame.image.description, frame.frame_index, self._asked())
-        etag = _etag(frame.image.key, ("thumbnail", view))
-        return await self._answer(
-            etag, lambda: self._drawing.slice(frame.image, view, viewer=viewer, is_kept=True), caching=caching
+        view = picture_requests.thumbnail_view(frame.image.description, frame.frame_index, self._answers.asked())
+        etag = etag_of(frame.image.key, ("thumbnail", view))
+        return await self._answers.picture(
+            etag,
+            lambda: self._drawing.slice(frame.image, view, viewer=viewer, is_kept=True),
+            about=window_header,
+            caching=caching,
         )
-
-    # Volumes
-
-    async def plane(self, study: str, series: str) -> Response:
-        return await self._of_volume(study, series, picture_requests.plane_view, self._drawing.plane)
-
-    async def volume(self, study: str, series: str) -> Response:
-        return await self._of_volume(study, series, picture_requests.volume_view, self._drawing.volume)
-
-    async def _of_volume(
-        self, study: str, series: str, understood: _Understand[_View], drawn: _DrawVolume[_View]
-    ) -> Response:
-        viewer = await self._viewer(study, series)
-        uids = _uids(study, series)
-        volume = await self._catalogue.stored_volume(*uids)
-        view = understood(uids[1], self._asked(), center_mm=volume.center_mm, size_mm=volume.size_mm)
-        return await self._answer(
-            _etag(volume.series.version, view),
-            lambda: drawn(volume.series, view, viewer=viewer),
-            caching=_UNSETTLED if view.interactive else _SETTLED,
-        )
-
-    async def _viewer(self, study: str, series: str | None = None, instance: str | None = None) -> str:
-        """Who looks, as the render process tells viewers apart; that they look at this study is on record.
-
-        Raises NotFound for what is held back from them.
-        """
-        account: Account = self._access.reader()
-        account.require(Right.VIEW)
-        study_uid = StudyUid(checked_uid(study, "study"))
-        series_uid = None if series is None else SeriesUid(checked_uid(series, "series"))
-        await self._held_back.check(
-            account, study_uid, series_uid, None if instance is None else _instance_uid(instance)
-        )
-        await self._auditing.looked(self._access.actor(account), Action.OPEN, study_uid)
-        return f"{account.id} {request.remote_addr}"
-
-    def _asked(self) -> picture_requests.Asked:
-        drawing = self._drawing
-        accept = request.headers.get("Accept")
-        return picture_requests.Asked.of(request.args, accept, drawing.media_types, drawing.film_types)
-
-    async def _answer(
-        self,
-        etag: str,
-        draw: Callable[[], Awaitable[Picture]],
-        *,
-        caching: str = _SETTLED,
-        about: Callable[[Picture], dict[str, str]] = _window,
-    ) -> Response:
-        headers = {
-            "ETag": etag,
-            "Cache-Control": caching,
-            "Vary": "Accept",
-            "Cross-Origin-Resource-Policy": "same-site",
-        }
-        if caching != _UNSETTLED and etag in request.headers.get("If-None-Match", ""):
-            return Response("", 304, headers=headers)
-        picture = await draw()
-        self._metrics.observe_picture(picture)
-        if caching == _UNSETTLED or picture.completeness < 1 or picture.is_coarse:
-            headers["Cache-Control"] = _UNSETTLED
-            del headers["ETag"]
-        headers |= about(picture)
-        if picture.completeness < 1:
-            headers["Volume-Complete"] = f"{picture.completeness:.3f}"
-        headers["Server-Timing"] = ", ".join(f"{stage};dur={cost_ms:.2f}" for stage, cost_ms in picture.stages_ms)
-        return Response(picture.body, 200, headers=headers, content_type=picture.media_type)
 
 
 def _as_presented(frame: StoredFrame, state: PresentationState) -> StoredFrame:
@@ -350,7 +235,7 @@ def _about(picture: Picture, frame: StoredFrame) -> dict[str, str]:
     """What is to be known of a picture of a frame, or of its stored values."""
     values = picture.stored_values
     if values is None:
-        return _window(picture)
+        return window_header(picture)
     image = frame.image.description
     form = image.pixel_format
     described: dict[str, object] = {
@@ -380,9 +265,3 @@ def _uids(study: str, series: str) -> tuple[StudyUid, SeriesUid]:
 
 def _instance_uid(instance: str) -> InstanceUid:
     return InstanceUid(checked_uid(instance, "instance"))
-
-
-def _etag(source: str, view: object) -> str:
-    about = f"{_PICTURE_VERSION}.{DESCRIPTION_VERSION}\n{source}\n{view!r}"
-    digest = hashlib.sha256(about.encode()).hexdigest()
-    return f'"{digest[:32]}"'

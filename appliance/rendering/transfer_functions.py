@@ -10,7 +10,7 @@ the gloss.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from appliance.domain.errors import NotDrawable
 from appliance.domain.image import Window
+from appliance.domain.views import VolumeView
 
 ENTRIES = 4096
 """Of a table; the shader knows the number as well."""
@@ -61,6 +62,18 @@ class TransferFunction:
         return table.astype(np.float32)
 
 
+def transfer_function_of(view: VolumeView, modality: str, usual: Window) -> TransferFunction:
+    """What ``view`` asks for: its own points and light, or those of a preset. Raises as ``transfer_function`` does."""
+    if view.points:
+        usual_light = _presets()[usual_preset(modality)].light
+        values = [point[0] for point in view.points]
+        made = TransferFunction("", modality == "CT", (min(values), max(values)), usual_light, view.points)
+        made = made.over(view.window)
+    else:
+        made = transfer_function(view.preset, modality, view.window, usual)
+    return replace(made, light=view.light) if view.light else made
+
+
 def transfer_function(name: str | None, modality: str, window: Window | None, usual: Window) -> TransferFunction:
     """The preset ``name``, or the usual one of the modality, laid over ``window`` if the viewer has set one.
 
@@ -68,13 +81,18 @@ def transfer_function(name: str | None, modality: str, window: Window | None, us
     not there or does not suit the modality.
     """
     chosen = name or usual_preset(modality)
-    presets = _presets()
-    if chosen not in presets:
-        raise NotDrawable(f"There is no preset {chosen!r}; there are {', '.join(presets)}.", key="unknown-preset")
-    preset = presets[chosen]
+    known = _presets()
+    if chosen not in known:
+        raise NotDrawable(f"There is no preset {chosen!r}; there are {', '.join(known)}.", key="unknown-preset")
+    preset = known[chosen]
     if preset.is_of_hounsfield and modality != "CT":
         raise NotDrawable(f"The preset {chosen!r} is for CT only.", key="preset-not-of-modality")
     return preset.over(window or (None if preset.is_of_hounsfield else usual))
+
+
+def presets() -> tuple[TransferFunction, ...]:
+    """All of them, as they are without a window."""
+    return tuple(_presets().values())
 
 
 def suitable_presets(modality: str) -> tuple[str, ...]:

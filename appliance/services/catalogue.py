@@ -18,6 +18,7 @@ from appliance.services import removals
 from appliance.services.audit import AuditTrail, Recorded
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.travel import Place
+from appliance.services.volume_inputs import StoredVolume, volumes_of
 from appliance.storage import holdings, index
 from appliance.storage.database import Database, Transaction
 from appliance.storage.index import HeldSeries, HeldStudy
@@ -142,22 +143,12 @@ class StoredFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredVolume:
-    """The images of a series that fills a volume, and where in the patient that is."""
-
-    series: StoredSeries
-    center_mm: tuple[float, float, float]
-    size_mm: tuple[float, float, float]
-    number: int | None = None
-    """Of the volume as views name it; None is the one that is shown first."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Arranged:
     """A series at one version."""
 
     stored: StoredSeries
     arrangement: Arrangement
+    volumes: tuple[StoredVolume, ...]
     detail: SeriesDetail
     positions: dict[tuple[InstanceUid, int], int]
     """Where each frame comes among the slices."""
@@ -199,28 +190,14 @@ class Catalogue:
         """The images of a series as they are held now; no file is read. Raises NotFound."""
         return (await self._arranged_series(study_uid, series_uid)).stored
 
-    async def stored_volume(
-        self, study_uid: StudyUid, series_uid: SeriesUid, number: int | None = None
-    ) -> StoredVolume:
-        """Images and extent, of one reading; ``number`` counts from 0, None is the volume that is shown first.
-
-        Raises NotFound, and NotDrawable with the reason where there is no such volume.
-        """
+    async def volumes(self, study_uid: StudyUid, series_uid: SeriesUid) -> tuple[StoredVolume, ...]:
+        """The volumes of a series, of one reading. Raises NotFound, and NotDrawable with the reason where there is none."""
         series = await self._arranged_series(study_uid, series_uid)
-        volume = series.detail.volume
-        if isinstance(volume, NoVolume):
-            raise NotDrawable(volume.reason, key="not-a-volume")
-        if number is None:
-            number = volume.usual
-        if not 0 <= number < len(volume.choices):
-            raise NotDrawable(
-                f"The series has no volume {number}: it has {len(volume.choices)}, counted from 0.",
-                key="no-such-volume",
-            )
-        choice = volume.choices[number]
-        # The usual one has one name only: it is loaded once, however it is asked for.
-        asked = None if number == volume.usual else number
-        return StoredVolume(series.stored, choice.center, choice.size_mm, asked)
+        return series.volumes or volumes_of(series.stored, series.arrangement)
+
+    async def drawable_series(self, study_uid: StudyUid) -> tuple[SeriesUid, ...]:
+        """The series of a study that have pictures, by number. Raises NotFound; NotDrawable where there is none."""
+        return tuple(one.series_uid for one in await self._drawable_series(study_uid))
 
     async def stored_image(self, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> StoredImage:
         """An image. Raises NotFound, and NotDrawable with the reason."""
@@ -329,11 +306,12 @@ def _look(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, known: _A
         return known
     stored = index.stored_series(tx, study_uid, series_uid)
     arrangement = arranged([image.description for image in stored.images])
+    volumes = volumes_of(stored, arrangement) if arrangement.volumes else ()
     positions = {
         (stored.images[ref.image_index].description.instance_uid, ref.frame_index): position
         for position, ref in enumerate(arrangement.slices)
     }
-    return _Arranged(stored, arrangement, _series_detail(held, stored, arrangement), positions)
+    return _Arranged(stored, arrangement, volumes, _series_detail(held, stored, arrangement), positions)
 
 
 def _frames(series: _Arranged) -> list[StoredFrame]:

@@ -20,7 +20,7 @@ import msgspec
 from appliance.domain.errors import Conflict, NotDrawable, Unavailable
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import StoredImage, StoredSeries
-from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, VolumeView
+from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, VolumeFilmView, VolumeView
 from appliance.services.byte_cache import ByteCache
 from appliance.services.children import Child, Message
 from appliance.services.gl_thread import CONTEXT_LOST
@@ -31,6 +31,7 @@ from appliance.services.render_messages import (
     DrawPlane,
     DrawSlice,
     DrawVolume,
+    DrawVolumeFilm,
     Forget,
     KnowSeries,
     MakeReady,
@@ -56,7 +57,7 @@ _SUMMED = ("frame_cache_bytes", "texture_cache_bytes", "made_ahead", "waiting_ah
 """Figures that each process has of its own."""
 _SHARED = frozenset({"entries", "size_bytes"})
 
-_Key = tuple[str, SliceView | FilmView | PlaneView | VolumeView]
+_Key = tuple[str, SliceView | FilmView | PlaneView | VolumeView | VolumeFilmView]
 """What is kept, by its content, and how it is seen."""
 
 
@@ -234,13 +235,23 @@ class Drawing:
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
 
-    async def plane(self, series: StoredSeries, view: PlaneView, *, viewer: str) -> Picture:
-        """A plane or slab through the volume of ``series``. Raises as ``slice`` does."""
-        return await self._of_volume(series, view, DrawPlane(viewer, series.version, view))
+    async def plane(
+        self, series: StoredSeries, view: PlaneView, *, viewer: str, fused: StoredSeries | None = None
+    ) -> Picture:
+        """A plane or slab through the volume of ``series``; ``fused`` is the series of its fusion. Raises as ``slice`` does."""
+        return await self._of_volume(series, view, DrawPlane(viewer, series.version, view), fused)
 
-    async def volume(self, series: StoredSeries, view: VolumeView, *, viewer: str) -> Picture:
-        """The volume of ``series``. Raises as ``slice`` does."""
-        return await self._of_volume(series, view, DrawVolume(viewer, series.version, view))
+    async def volume(
+        self, series: StoredSeries, view: VolumeView, *, viewer: str, fused: StoredSeries | None = None
+    ) -> Picture:
+        """The volume of ``series``; ``fused`` is the series of its fusion. Raises as ``slice`` does."""
+        return await self._of_volume(series, view, DrawVolume(viewer, series.version, view), fused)
+
+    async def volume_film(self, series: Sequence[StoredSeries], film: VolumeFilmView, *, viewer: str) -> Picture:
+        """A moving picture, each frame of the volume of one of ``series``. Raises as ``slice`` does, and TooLarge."""
+        versions = tuple(one.version for one in series)
+        process, ask = self._process_of(series[0].series_uid), DrawVolumeFilm(viewer, versions, film)
+        return await self._picture(("\n".join(versions), film), lambda: self._drawn_of(process, series, ask))
 
     @property
     def media_types(self) -> tuple[str, ...]:
@@ -289,9 +300,11 @@ class Drawing:
             **told,
         )
 
-    async def _of_volume(self, series: StoredSeries, view: PlaneView | VolumeView, ask: Ask) -> Picture:
-        process = self._process_of(series.series_uid)
-        return await self._picture((series.version, view), lambda: self._drawn_of(process, series, ask))
+    async def _of_volume(
+        self, series: StoredSeries, view: PlaneView | VolumeView, ask: Ask, fused: StoredSeries | None
+    ) -> Picture:
+        process, both = self._process_of(series.series_uid), (series,) if fused is None else (series, fused)
+        return await self._picture((series.version, view), lambda: self._drawn_of(process, both, ask))
 
     def _process_of(self, key: str) -> _Process:
         return self._processes[self._number_of(key)]
@@ -343,20 +356,22 @@ class Drawing:
             stages_ms=head.stages_ms,
             completeness=head.completeness,
             window=head.window,
+            reduction=head.reduction,
             is_coarse=head.is_coarse,
             stored_values=head.stored_values,
         )
 
-    async def _drawn_of(self, process: _Process, series: StoredSeries, ask: Ask) -> Picture:
-        if series.version not in process.known:
-            await _tell(process, series)
+    async def _drawn_of(self, process: _Process, series: Sequence[StoredSeries], ask: Ask) -> Picture:
+        for one in {one.version: one for one in series if one.version not in process.known}.values():
+            await _tell(process, one)
         try:
             return await self._drawn(process, ask)
         except Conflict as error:
             if error.key != SERIES_UNKNOWN:
                 raise
         # It was started again, or has heard of too many others since.
-        await _tell(process, series)
+        for one in {one.version: one for one in series}.values():
+            await _tell(process, one)
         return await self._drawn(process, ask)
 
     async def _look_at(self, process: _Process) -> None:

@@ -111,6 +111,10 @@ class LoadedVolume:
         return self.textures is not None and self.textures.layout.is_reduced
 
     @property
+    def reduction(self) -> tuple[int, int, int]:
+        return self.textures.layout.reduction if self.textures else (1, 1, 1)
+
+    @property
     def size_bytes(self) -> int:
         return self.textures.layout.size_bytes if self.textures else 0
 

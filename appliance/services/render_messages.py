@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.domain.image import StoredImage, StoredSeries, Window
-from appliance.domain.views import FilmView, PlaneView, SliceView, StoredValues, VolumeView
+from appliance.domain.views import FilmView, PlaneView, SliceView, StoredValues, VolumeFilmView, VolumeView
 from appliance.storage.instances import StoreSettings
 from appliance.storage.render_cache import CacheFigures
 
@@ -94,6 +94,13 @@ class DrawVolume(msgspec.Struct, frozen=True, tag=True):
     view: VolumeView
 
 
+class DrawVolumeFilm(msgspec.Struct, frozen=True, tag=True):
+    viewer: str
+    versions: tuple[str, ...]
+    """Of the series of each frame."""
+    film: VolumeFilmView
+
+
 class KnowSeries(msgspec.Struct, frozen=True, tag=True):
     """Sent once for each version, before the first picture of it."""
 
@@ -104,7 +111,18 @@ class TellState(msgspec.Struct, frozen=True, tag=True):
     pass
 
 
-Ask = DrawSlice | DrawFilm | DrawPlane | DrawVolume | KnowSeries | TellState | MakeReady | MakeReadyAhead | Forget
+Ask = (
+    DrawSlice
+    | DrawFilm
+    | DrawPlane
+    | DrawVolume
+    | DrawVolumeFilm
+    | KnowSeries
+    | TellState
+    | MakeReady
+    | MakeReadyAhead
+    | Forget
+)
 
 
 class PictureHead(msgspec.Struct, frozen=True):
@@ -116,6 +134,7 @@ class PictureHead(msgspec.Struct, frozen=True):
     completeness: float
     is_coarse: bool
     window: Window | None = None
+    reduction: tuple[int, int, int] = (1, 1, 1)
     stored_values: StoredValues | None = None
 
 

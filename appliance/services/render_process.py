@@ -21,8 +21,8 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,25 @@ from appliance import domain, rendering
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable, TooLarge
 from appliance.domain.grayscale import chosen_window
 from appliance.domain.image import StoredImage, StoredSeries, Window
-from appliance.domain.views import STORED_VALUES, Encoding, PlaneView, RenderingMethod, SliceView, VolumeView
+from appliance.domain.views import (
+    STORED_VALUES,
+    Encoding,
+    Fusion,
+    PlaneView,
+    RenderingMethod,
+    SliceView,
+    VolumeFilmView,
+    VolumeView,
+)
 from appliance.rendering.annotations import annotated
 from appliance.rendering.colours import in_srgb
 from appliance.rendering.encoders import encode, media_types
 from appliance.rendering.films import film_types, opened_film
+from appliance.rendering.fusion import fused
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, is_plain, planned
 from appliance.rendering.stored_values import encoded_values
-from appliance.rendering.transfer_functions import transfer_function
+from appliance.rendering.transfer_functions import transfer_function_of
 from appliance.services import journal
 from appliance.services.children import Request, serve_requests
 from appliance.services.decode_process import DecodeLimits, Decoders
@@ -59,6 +69,7 @@ from appliance.services.render_messages import (
     DrawPlane,
     DrawSlice,
     DrawVolume,
+    DrawVolumeFilm,
     Forget,
     KnowSeries,
     MakeReady,
@@ -79,6 +90,8 @@ _MOST_FILM_PIXELS = 64_000_000
 """Of all frames of a film; in colour they take three bytes each until it is encoded."""
 _MOST_SERIES = 256
 """Manifests that a process remembers; the front sends one again when it is asked to."""
+_LONGEST_LOADING_S = 120.0
+"""So long a film waits for a volume of its; then it is drawn of what is there, and says so."""
 _AHEAD_NICENESS = 10
 _LONGEST_LOOK_S = 30.0
 """From one look for what is idle to the next."""
@@ -125,6 +138,10 @@ class RenderProcess:
             self._slices.put(ask.viewer, (request, ask))
         elif isinstance(ask, DrawFilm):
             self._films.submit(_answered, request, lambda: self._film(request, ask))
+        elif isinstance(ask, DrawVolumeFilm):
+            _refuse_film(ask.film)
+            series = [self._known(version) for version in ask.versions]
+            self._films.submit(_answered, request, lambda: self._volume_film(request, ask, series))
         elif isinstance(ask, DrawPlane | DrawVolume):
             self._spare.touch()
             self._wait_for_volume(request, ask)
@@ -232,11 +249,7 @@ class RenderProcess:
         watch = Stopwatch()
         image, view = ask.image.description, ask.film.view
         size = planned(image, view).size
-        if size[0] * size[1] * len(image.frames) > _MOST_FILM_PIXELS:
-            raise TooLarge(
-                f"A film has at most {_MOST_FILM_PIXELS:,} pixels in all: ask for fewer frames or a smaller viewport",
-                key="film-too-large",
-            )
+        _refuse_pixels(size, len(image.frames))
         film = opened_film(view.encoding, ask.film.durations_ms)
         first: Window | None = None
         for index, frame in enumerate(image.frames):
@@ -330,61 +343,168 @@ class RenderProcess:
     # Planes and volumes
 
     def _wait_for_volume(self, request: Request, ask: DrawPlane | DrawVolume) -> None:
-        series = self._series.get(ask.version)
-        if series is None:
-            raise Conflict("the render process does not know the series", key=SERIES_UNKNOWN)
-        if max(ask.view.size) > LARGEST_SIDE or min(ask.view.size) < 1:
-            raise NotDrawable(f"Pictures have 1 to {LARGEST_SIDE} pixels a side.", key="picture-too-large")
-        self._series.move_to_end(ask.version)
+        fusion = ask.view.fusion
+        wanted = [(self._known(ask.version), ask.view.volume)]
+        if fusion is not None:
+            wanted.append((self._known(fusion.version), fusion.volume))
+        _refuse_size(ask.view)
+        self._wait_for_next(request, ask, wanted, [])
+
+    def _wait_for_next(
+        self,
+        request: Request,
+        ask: DrawPlane | DrawVolume,
+        wanted: Sequence[tuple[StoredSeries, int | None]],
+        ready: Sequence[LoadedVolume],
+    ) -> None:
+        """Waits for the volumes of ``wanted``, one after the other, and draws when they are all ``ready``."""
 
         def draw(volume: LoadedVolume) -> None:
-            self._gl.picture(ask.viewer, lambda renderer: _answered(request, lambda: work(renderer, volume)))
+            if len(wanted) > 1:
+                self._wait_for_next(request, ask, wanted[1:], [*ready, volume])
+            else:
+                every = [*ready, volume]
+                self._gl.picture(ask.viewer, lambda renderer: _answered(request, lambda: work(renderer, every)))
 
-        def work(renderer: Renderer, volume: LoadedVolume) -> None:
+        def work(renderer: Renderer, volumes: Sequence[LoadedVolume]) -> None:
             try:
                 if not request.is_cancelled:
-                    self._gl.check(volume.generation)
-                    self._picture(request, ask, renderer, volume)
+                    self._check(volumes)
+                    self._picture(request, ask, renderer, volumes)
             except ApplianceError:
                 raise
             except Exception:
-                self._gl.check(volume.generation)  # a context that is lost explains all other errors
+                self._check(volumes)  # a context that is lost explains all other errors
                 raise
+            finally:
+                for volume in volumes:
+                    volume.done()
+
+        def refuse(error: ApplianceError) -> None:
+            for volume in ready:
+                volume.done()
+            request.refuse(error)
+
+        waiting = Waiting(needs_whole=not ask.view.interactive, draw=draw, refuse=refuse)
+        self._volumes.wanted(*wanted[0]).when_ready(waiting, self._settings.settled_wait_s)
+
+    def _check(self, volumes: Sequence[LoadedVolume]) -> None:
+        for volume in volumes:
+            self._gl.check(volume.generation)
+
+    def _known(self, version: str) -> StoredSeries:
+        series = self._series.get(version)
+        if series is None:
+            raise Conflict("the render process does not know the series", key=SERIES_UNKNOWN)
+        self._series.move_to_end(version)
+        return series
+
+    def _picture(
+        self, request: Request, ask: DrawPlane | DrawVolume, renderer: Renderer, volumes: Sequence[LoadedVolume]
+    ) -> None:
+        watch, volume = Stopwatch(), volumes[0]
+        # Before drawing: slices that arrive between strips are only in a part of it.
+        completeness = min(each.completeness for each in volumes)
+        started = time.perf_counter()
+        pixels, window = self._drawn(request, ask.view, renderer, volume)
+        if pixels is not None and ask.view.fusion is not None:
+            pixels = self._fused(request, ask.view, ask.view.fusion, renderer=renderer, volume=volumes[1], below=pixels)
+        if pixels is None:
+            return
+        self._check(volumes)
+        watch.add("draw", started)
+        is_coarse = any(each.is_coarse for each in volumes)
+        if isinstance(ask, DrawVolume) and ask.view.interactive:
+            is_coarse = True
+            if all(each.is_ended for each in volumes):  # loading takes its share
+                self._pace.learn(ask.view, pixels.shape[0] * pixels.shape[1], watch.ms("draw"))
+        standing = _Standing(window, completeness, is_coarse, volume.reduction)
+        self._encoders.submit(
+            _answered, request, lambda: _encode_and_answer(request, pixels, ask.view.encoding, watch, standing)
+        )
+
+    def _fused(
+        self,
+        request: Request,
+        view: PlaneView | VolumeView,
+        fusion: Fusion,
+        *,
+        renderer: Renderer,
+        volume: LoadedVolume,
+        below: Pixels,
+    ) -> Pixels | None:
+        """``below`` with the other ``volume`` over it, seen from the same place."""
+        seen = replace(view, window=fusion.window, invert=False, gamma=1.0)
+        above, _ = self._drawn(request, seen, renderer, volume)
+        return None if above is None else fused(below, above, fusion.opacity)
+
+    def _drawn(
+        self, request: Request, view: PlaneView | VolumeView, renderer: Renderer, volume: LoadedVolume
+    ) -> tuple[Pixels | None, Window | None]:
+        """The pixels, None when nobody waits any more, and the window through which they are seen. On the GL thread."""
+        assert volume.textures is not None
+        window = _window(view, volume)
+        if isinstance(view, PlaneView):
+            assert window is not None, "a plane has grey"
+            return renderer.projections.draw_plane(volume.textures, volume.scale, view, window), window
+        return self._volume(request, view, renderer, volume, size=self._pace.size(view), window=window), window
+
+    def _volume_film(self, request: Request, ask: DrawVolumeFilm, series: Sequence[StoredSeries]) -> None:
+        watch = Stopwatch()
+        views = ask.film.frames
+        film = opened_film(views[0].encoding, [ask.film.duration_ms] * len(views))
+        first: Window | None = None
+        completeness, reduction = 1.0, (1, 1, 1)
+        for one, view in zip(series, views, strict=True):
+            if request.is_cancelled:
+                return
+            volume = self._whole(one, view.volume)
+            # The window of the first is that of all: found for each volume, the film would flicker.
+            seen = view if view.window or not first else replace(view, window=first)
+            started = time.perf_counter()
+            pixels, window = self._drawn_in_turn(request, ask.viewer, seen, volume)
+            watch.add("draw", started)
+            if pixels is None:
+                return
+            first = first or window
+            completeness, reduction = min(completeness, volume.completeness), max(reduction, volume.reduction)
+            started = time.perf_counter()
+            film.add(pixels)
+            watch.add("encode", started)
+        started = time.perf_counter()
+        body = film.finish()
+        watch.add("encode", started)
+        head = PictureHead(
+            views[0].encoding.media_type, views[0].size, watch.stages(), completeness, False, first, reduction
+        )
+        request.answer(msgspec.msgpack.encode(head), body)
+
+    def _whole(self, series: StoredSeries, number: int | None) -> LoadedVolume:
+        """Volume ``number`` of ``series`` when all of it is there, in use. Must not be called on the GL thread."""
+        found: Future[LoadedVolume] = Future()
+        waiting = Waiting(needs_whole=True, draw=found.set_result, refuse=found.set_exception)
+        self._volumes.wanted(series, number).when_ready(waiting, _LONGEST_LOADING_S)
+        return found.result()
+
+    def _drawn_in_turn(
+        self, request: Request, viewer: str, view: PlaneView | VolumeView, volume: LoadedVolume
+    ) -> tuple[Pixels | None, Window | None]:
+        """One frame of a film, when the pictures of others have had their turn; gives ``volume`` back."""
+        drawn: Future[tuple[Pixels | None, Window | None]] = Future()
+
+        def draw(renderer: Renderer) -> None:
+            try:
+                self._gl.check(volume.generation)
+                pixels, window = self._drawn(request, view, renderer, volume)
+                self._gl.check(volume.generation)
+                drawn.set_result((pixels, window))
+            except Exception as error:  # handed to the thread of the film, which answers
+                drawn.set_exception(error)
             finally:
                 volume.done()
 
-        waiting = Waiting(needs_whole=not ask.view.interactive, draw=draw, refuse=request.refuse)
-        self._volumes.wanted(series, ask.view.volume).when_ready(waiting, self._settings.settled_wait_s)
-
-    def _picture(self, request: Request, ask: DrawPlane | DrawVolume, renderer: Renderer, volume: LoadedVolume) -> None:
-        assert volume.textures is not None
-        watch = Stopwatch()
-        # Before drawing: slices that arrive between strips are only in a part of it.
-        completeness = volume.completeness
-        started = time.perf_counter()
-        window = _window(ask.view, volume)
-        is_coarse = volume.is_coarse
-        pixels: Pixels | None
-        if isinstance(ask, DrawPlane):
-            assert window is not None, "a plane has grey"
-            pixels = renderer.projections.draw_plane(volume.textures, volume.scale, ask.view, window)
-        else:
-            size = self._pace.size(ask.view)
-            pixels = self._volume(request, ask.view, renderer, volume, size=size, window=window)
-            is_coarse = is_coarse or ask.view.interactive
-        if pixels is None:
-            return
-        self._gl.check(volume.generation)
-        watch.add("draw", started)
-        if isinstance(ask, DrawVolume) and ask.view.interactive and volume.is_ended:  # loading takes its share
-            self._pace.learn(ask.view, pixels.shape[0] * pixels.shape[1], watch.ms("draw"))
-        self._encoders.submit(
-            _answered,
-            request,
-            lambda: _encode_and_answer(
-                request, pixels, ask.view.encoding, watch, _Standing(window, completeness, is_coarse)
-            ),
-        )
+        self._gl.picture(f"{viewer} film", draw)
+        return drawn.result()
 
     def _volume(
         self,
@@ -404,7 +524,7 @@ class RenderProcess:
 
         going = None if view.interactive else keep_going
         if window is None:
-            transfer = transfer_function(view.preset, volume.image.modality, view.window, volume.usual_window)
+            transfer = transfer_function_of(view, volume.image.modality, volume.usual_window)
             return renderer.composites.draw(volume.textures, volume.scale, view, size, transfer, keep_going=going)
         return renderer.projections.draw_projection(volume.textures, volume.scale, view, size, window, keep_going=going)
 
@@ -416,6 +536,26 @@ class _Standing:
     window: Window | None
     completeness: float = 1.0
     is_coarse: bool = False
+    reduction: tuple[int, int, int] = (1, 1, 1)
+
+
+def _refuse_size(view: PlaneView | VolumeView) -> None:
+    if max(view.size) > LARGEST_SIDE or min(view.size) < 1:
+        raise NotDrawable(f"Pictures have 1 to {LARGEST_SIDE} pixels a side.", key="picture-too-large")
+
+
+def _refuse_film(film: VolumeFilmView) -> None:
+    view = film.frames[0]
+    _refuse_size(view)
+    _refuse_pixels(view.size, len(film.frames))
+
+
+def _refuse_pixels(size: tuple[int, int], frame_count: int) -> None:
+    if size[0] * size[1] * frame_count > _MOST_FILM_PIXELS:
+        raise TooLarge(
+            f"A film has at most {_MOST_FILM_PIXELS:,} pixels in all: ask for fewer frames or a smaller viewport",
+            key="film-too-large",
+        )
 
 
 def _window(view: PlaneView | VolumeView, volume: LoadedVolume) -> Window | None:
@@ -454,7 +594,13 @@ def _encode_and_answer(
     watch.add("encode", started)
     size = (pixels.shape[1], pixels.shape[0])
     head = PictureHead(
-        encoding.media_type, size, watch.stages(), standing.completeness, standing.is_coarse, standing.window
+        encoding.media_type,
+        size,
+        watch.stages(),
+        standing.completeness,
+        standing.is_coarse,
+        standing.window,
+        standing.reduction,
     )
     request.answer(msgspec.msgpack.encode(head), body)
     return head, body

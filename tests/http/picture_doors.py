@@ -16,12 +16,15 @@ from appliance.domain.accounts import Account, Role
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
+from appliance.http.picture_answers import PictureAnswers
 from appliance.http.pictures import Pictures
+from appliance.http.volume_pictures import VolumePictures
 from appliance.services.archive import Archive
 from appliance.services.audit import Auditing
 from appliance.services.drawing import Drawing, DrawingSettings
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
+from appliance.services.volume_selection import VolumeSelection
 from appliance.storage.instances import StoreSettings
 from tests.services.node_parts import NodeParts, held_back, node_parts
 
@@ -64,26 +67,19 @@ class PictureDoors:
 
 
 @contextlib.asynccontextmanager
-async def picture_doors(folder: Path) -> AsyncIterator[PictureDoors]:
+async def picture_doors(folder: Path, **limits: int) -> AsyncIterator[PictureDoors]:
     signer = TokenSigner(Ed25519PrivateKey.generate(), lifetime_s=600)
     access = Access(TokenVerifier((signer.public_key,)))
     async with node_parts(folder) as parts:
-        drawing = Drawing(DrawingSettings(StoreSettings(folder / "store", folder / "key", floor_bytes=0)))
+        drawing = Drawing(DrawingSettings(StoreSettings(folder / "store", folder / "key", floor_bytes=0), **limits))
         await drawing.start()
         archive = Archive(parts.store, parts.threads)
         await archive.start()
         auditing = Auditing(parts.trail, parts.threads)
-        pictures = Pictures(
-            parts.catalogue,
-            archive,
-            drawing,
-            access,
-            auditing,
-            held_back=held_back(parts),
-            metrics=Metrics(),
-            base_url=BASE,
-        )
-        root = Root(resources([pictures.blueprint()]), None, None)  # type: ignore[arg-type]
+        answers = PictureAnswers(access, auditing, held_back(parts), drawing, Metrics())
+        pictures = Pictures(parts.catalogue, archive, drawing, answers, base_url=BASE)
+        volumes = VolumePictures(VolumeSelection(parts.catalogue, archive), drawing, answers)
+        root = Root(resources([pictures.blueprint(), volumes.blueprint()]), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             doors = PictureDoors(parts, client, signer)

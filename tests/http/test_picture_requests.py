@@ -5,24 +5,17 @@ from __future__ import annotations
 import pytest
 
 from appliance.domain.errors import BadRequest, NotAcceptable, NotFound
-from appliance.domain.identifiers import InstanceUid, SeriesUid
+from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat, Window
 from appliance.domain.views import (
     STORED_VALUES,
     Encoding,
-    PlaneView,
     Region,
-    RenderingMethod,
     SliceView,
     Viewport,
-    VolumeView,
 )
 from appliance.http import picture_requests
 from appliance.http.picture_requests import Asked, Form
-
-CENTER = (10.0, 20.0, 30.0)
-SIZE = (400.0, 300.0, 600.0)
-
 
 CAN_MAKE = ("image/jpeg", "image/png", "image/webp", "image/jxl")
 IMAGE = ImageDescription(
@@ -41,14 +34,6 @@ def asked(header: str | None = None, **query: str) -> Asked:
 
 def slice_of(header: str | None = None, **query: str) -> SliceView:
     return picture_requests.slice_view(IMAGE, 1, asked(header, **query))
-
-
-def plane_of(**query: str) -> PlaneView:
-    return picture_requests.plane_view(SeriesUid("1.2"), asked(**query), center_mm=CENTER, size_mm=SIZE)
-
-
-def volume_of(**query: str) -> VolumeView:
-    return picture_requests.volume_view(SeriesUid("1.2"), asked(**query), center_mm=CENTER, size_mm=SIZE)
 
 
 def test_frame_1_is_the_first() -> None:
@@ -160,11 +145,6 @@ def test_stored_values_are_not_changed_by_any_parameter(parameter: str) -> None:
     assert caught.value.fields["parameter"] == parameter
 
 
-def test_planes_and_volumes_have_no_stored_values() -> None:
-    with pytest.raises(NotAcceptable):
-        plane_of(accept=STORED_VALUES)
-
-
 @pytest.mark.parametrize(("profile", "expected"), [("no", False), ("yes", True), ("srgb", True)])
 def test_a_profile_is_put_in_when_it_is_asked_for(profile: str, expected: bool) -> None:
     assert slice_of("image/png", iccprofile=profile).encoding.has_profile is expected
@@ -245,54 +225,3 @@ def test_quality_100_is_lossless_where_the_encoding_can_be(accept: str, quality:
 def test_a_quality_that_is_none_is_refused(quality: str) -> None:
     with pytest.raises(BadRequest):
         slice_of(quality=quality)
-
-
-def test_a_plane_is_axial_seen_from_the_feet_by_default() -> None:
-    camera = plane_of().camera
-
-    assert camera.look_at == CENTER
-    assert camera.position[2] < CENTER[2]
-    assert camera.up == (0.0, -1.0, 0.0)
-
-
-def test_a_volume_is_seen_from_the_front_head_up_by_default() -> None:
-    view = volume_of()
-
-    assert view.method is RenderingMethod.VOLUME_RENDERED
-    assert view.camera.position[1] < CENTER[1]
-    assert view.camera.up == (0.0, 0.0, 1.0)
-
-
-def test_the_default_view_shows_the_whole_volume_also_in_a_narrow_picture() -> None:
-    assert volume_of(viewport="512,512").camera.field_of_view_mm == 600
-    assert volume_of(viewport="100,400").camera.field_of_view_mm == 1600
-
-
-def test_a_camera_that_is_asked_for_is_taken() -> None:
-    camera = plane_of(viewpointposition="1,2,3", viewpointlookat="4,5,9", viewpointup="0,1,0", fieldofview="120").camera
-
-    assert (camera.position, camera.look_at, camera.up) == ((1, 2, 3), (4, 5, 9), (0, 1, 0))
-    assert camera.field_of_view_mm == 120
-
-
-@pytest.mark.parametrize(
-    ("parameter", "value"),
-    [
-        ("orientation", "x"),
-        ("viewpointposition", "1,2"),
-        ("viewpointlookat", "a,b,c"),
-        ("viewpointup", "0,0,1"),
-        ("fieldofview", "0"),
-        ("mprslab", "-1"),
-        ("mprslab", "nan"),
-        ("renderingmethod", "magic"),
-        ("renderingmethod", "volume_rendered"),
-        ("invert", "yes"),
-        ("viewport", "10,10,0,0,5,5"),
-    ],
-)
-def test_a_plane_that_cannot_be_is_refused_by_the_name_of_the_parameter(parameter: str, value: str) -> None:
-    with pytest.raises(BadRequest) as caught:
-        plane_of(**{parameter: value})
-
-    assert caught.value.fields["parameter"] == parameter

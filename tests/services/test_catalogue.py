@@ -46,10 +46,10 @@ async def test_a_volume_comes_with_its_images_in_one_reading(node):
     for number in range(1, 5):
         await node.put(encoded(ct_slice(number, z=2.0 * number)))
 
-    volume = await node.catalogue.stored_volume("1.2.3", "1.2.3.1")
+    (volume,) = await node.catalogue.volumes("1.2.3", "1.2.3.1")
 
     assert len(volume.series.images) == 4
-    assert (volume.center_mm, volume.size_mm) == ((0.625, 0.75, 5.0), (1.5, 2.0, 8.0))
+    assert (volume.geometry.center_mm, volume.geometry.size_mm) == ((0.625, 0.75, 5.0), (1.5, 2.0, 8.0))
 
 
 async def test_each_volume_of_a_series_of_several_can_be_chosen(node):
@@ -57,20 +57,18 @@ async def test_each_volume_of_a_series_of_several_can_be_chosen(node):
         await node.put(encoded(ct_slice(number + 1, z=2.0 * (number % 4))))
 
     volume = (await node.catalogue.series("1.2.3", "1.2.3.1")).volume
-    second = await node.catalogue.stored_volume("1.2.3", "1.2.3.1", 1)
+    first, second = await node.catalogue.volumes("1.2.3", "1.2.3.1")
 
     assert [(one.name, one.slice_count) for one in volume.choices] == [("1 of 2", 4), ("2 of 2", 4)]
-    assert second.number == 1
-    assert (await node.catalogue.stored_volume("1.2.3", "1.2.3.1", volume.usual)).number is None
-    with pytest.raises(NotDrawable, match="no volume 2"):
-        await node.catalogue.stored_volume("1.2.3", "1.2.3.1", 2)
+    assert (first.number_of_view, second.number_of_view, volume.usual) == (None, 1, 0)
+    assert not first.instance_uids & second.instance_uids
 
 
 async def test_a_series_without_a_volume_says_why_it_has_none(node):
     await node.put(encoded(ct_slice()))
 
     with pytest.raises(NotDrawable) as caught:
-        await node.catalogue.stored_volume("1.2.3", "1.2.3.1")
+        await node.catalogue.volumes("1.2.3", "1.2.3.1")
 
     assert caught.value.key == "not-a-volume"
 

@@ -1,0 +1,110 @@
+"""What all answers with a picture have in common: who looks, what may be kept, what is said beside the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+
+from quart import Response, request
+
+from appliance.domain.accounts import Account, Right
+from appliance.domain.audit import Action
+from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
+from appliance.domain.image import DESCRIPTION_VERSION
+from appliance.domain.views import Picture
+from appliance.http.access import Access
+from appliance.http.picture_requests import Asked
+from appliance.http.query_values import Query
+from appliance.services.audit import Auditing
+from appliance.services.drawing import Drawing
+from appliance.services.metrics import Metrics
+from appliance.services.releases import HeldBack
+
+SETTLED = "private, max-age=31536000, immutable"
+CHANGING = "no-cache"
+"""Another image may stand for a series or a study when more of it has arrived."""
+UNSETTLED = "no-store"
+_PICTURE_VERSION = "3"
+"""Part of every ETag; raised when the same view is drawn differently, so that no cache keeps the old picture."""
+
+
+class PictureAnswers:
+    """Opens and closes each request for a picture."""
+
+    def __init__(
+        self, access: Access, auditing: Auditing, held_back: HeldBack, drawing: Drawing, metrics: Metrics
+    ) -> None:
+        self._access = access
+        self._auditing = auditing
+        self._held_back = held_back
+        self._drawing = drawing
+        self._metrics = metrics
+
+    def reader(self) -> Account:
+        """Who asks, and may look at pictures."""
+        account: Account = self._access.reader()
+        account.require(Right.VIEW)
+        return account
+
+    async def viewer(self, study: str, series: str | None = None, instance: str | None = None) -> str:
+        """Who looks, as the render process tells viewers apart; that they look at this study is on record.
+
+        Raises NotFound for what is held back from them.
+        """
+        study_uid = StudyUid(checked_uid(study, "study"))
+        series_uid = None if series is None else SeriesUid(checked_uid(series, "series"))
+        instance_uid = None if instance is None else InstanceUid(checked_uid(instance, "instance"))
+        account = self.reader()
+        await self._held_back.check(account, study_uid, series_uid, instance_uid)
+        await self._auditing.looked(self._access.actor(account), Action.OPEN, study_uid)
+        return f"{account.id} {request.remote_addr}"
+
+    def asked(self, query: Query | None = None) -> Asked:
+        """What the request asks for, with ``query`` instead of its own."""
+        drawing = self._drawing
+        accept = request.headers.get("Accept")
+        return Asked.of(request.args if query is None else query, accept, drawing.media_types, drawing.film_types)
+
+    def observe(self, picture: Picture) -> None:
+        self._metrics.observe_picture(picture)
+
+    async def picture(
+        self,
+        etag: str,
+        draw: Callable[[], Awaitable[Picture]],
+        *,
+        about: Callable[[Picture], Mapping[str, str]],
+        caching: str = SETTLED,
+    ) -> Response:
+        """The picture that ``draw`` makes, or that it is the one which whoever asks has."""
+        headers = {
+            "ETag": etag,
+            "Cache-Control": caching,
+            "Vary": "Accept",
+            "Cross-Origin-Resource-Policy": "same-site",
+        }
+        if caching != UNSETTLED and etag in request.headers.get("If-None-Match", ""):
+            return Response("", 304, headers=headers)
+        picture = await draw()
+        self.observe(picture)
+        if caching == UNSETTLED or picture.completeness < 1 or picture.is_coarse:
+            headers["Cache-Control"] = UNSETTLED
+            del headers["ETag"]
+        headers |= about(picture)
+        if picture.completeness < 1:
+            headers["Volume-Complete"] = f"{picture.completeness:.3f}"
+        headers["Server-Timing"] = ", ".join(f"{stage};dur={cost_ms:.2f}" for stage, cost_ms in picture.stages_ms)
+        return Response(picture.body, 200, headers=headers, content_type=picture.media_type)
+
+
+def window_header(picture: Picture) -> dict[str, str]:
+    if picture.window is None:
+        return {}
+    return {"Rendered-Window": f"{picture.window.center:g},{picture.window.width:g}"}
+
+
+def etag_of(source: str, view: object) -> str:
+    """Of what is drawn, by its content, and how it is seen."""
+    about = f"{_PICTURE_VERSION}.{DESCRIPTION_VERSION}\n{source}\n{view!r}"
+    digest = hashlib.sha256(about.encode()).hexdigest()
+    return f'"{digest[:32]}"'
