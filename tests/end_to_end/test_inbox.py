@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 from playwright.async_api import expect
 
@@ -152,12 +153,10 @@ async def test_a_physician_of_another_institution_sees_no_inbox_and_nothing_that
         headers = token_of(client, "ivo")
         answers = [client.get(path, headers=headers) for path in ("/api/inbox", f"/api/inbox/{OTHER}")]
         assert [answer.status_code for answer in answers] == [403, 403]
-        assert client.get(f"/api/studies/{OTHER}", headers=headers).status_code == 404
+        # The node hears within seconds what was assigned, and what was taken back.
+        await until_answered(client, f"/api/studies/{OTHER}", headers, 404)
         assert client.get(f"/api/studies/{OTHER}", headers=token_of(client, "ana")).status_code == 200
-        for _ in range(100):  # the institution says so to its node within seconds
-            if client.get(f"/api/studies/{FIRST}", headers=headers).status_code == 200:
-                break
-            await asyncio.sleep(0.1)
+        await until_answered(client, f"/api/studies/{FIRST}", headers, 200)
         found = client.get("/dicom-web/studies", headers=headers).json()
         assert {study["0020000D"]["Value"][0] for study in found} == {FIRST, SECOND}
 
@@ -169,6 +168,12 @@ async def test_a_physician_of_another_institution_sees_no_inbox_and_nothing_that
         await ivo.page.goto(f"{clinic.origin}/inbox/studies/{OTHER}")
         await expect(ivo.page.get_by_text("for physicians of an institution")).to_be_visible()
         assert ivo.faults == []
+
+
+async def until_answered(client: httpx.Client, path: str, headers: dict[str, str], status: int) -> None:
+    async with asyncio.timeout(10):
+        while client.get(path, headers=headers).status_code != status:
+            await asyncio.sleep(0.1)
 
 
 def token_of(client, username: str) -> dict[str, str]:  # type: ignore[no-untyped-def]
