@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import pyvips
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from tests.end_to_end.browser import open_browser
 from tests.end_to_end.conftest import MARKED
 from tests.end_to_end.physician import Physician, fitted
 from tests.end_to_end.running import HOST, PASSWORD, USERNAME, RunningAppliance
+from tests.end_to_end.strangers import http_client
 
 ROWS = COLUMNS = 256
 SLICES = MARKED.size.slices
@@ -56,6 +58,9 @@ async def test_a_wrong_password_is_said(physician: Physician) -> None:
 async def test_a_folder_is_uploaded_found_and_seen(
     physician: Physician, appliance: RunningAppliance, phantom_folder: Path
 ) -> None:
+    with http_client(appliance) as client:  # other files of tests put it there, too
+        study = pydicom.dcmread(next(phantom_folder.iterdir()), stop_before_pixels=True).StudyInstanceUID
+        assert client.delete(f"/studies/{study}").status_code in {204, 404}
     await physician.log_in()
     await physician.page.get_by_role("link", name="Upload").click()
     await physician.find("upload-folder").set_input_files(phantom_folder)
