@@ -11,11 +11,12 @@ from typing import Literal
 
 from appliance.domain.identifiers import InstanceUid, SeriesUid
 
-DESCRIPTION_VERSION = 2
+DESCRIPTION_VERSION = 3
 """Of what an ``ImageDescription`` says of a file; raised whenever that becomes more, or something else.
 
 Instances that an older program described are described again from their bytes (``services.reconciliation``). The first version
-knew no overlays, shutters, profiles, videos or presentation LUTs, and refused images that this one draws.
+knew no overlays, shutters, profiles, videos or presentation LUTs, and refused images that this one draws; the second knew no
+VOI LUTs of single frames.
 """
 
 PixelKind = Literal["integer", "float", "double"]
@@ -158,6 +159,8 @@ class FrameDescription:
     """Which picture it is, in the order of display from 0, of a video whose ``fragments`` are those of all its frames."""
     overlays: tuple[Overlay, ...] = ()
     shutter: Shutter | None = None
+    voi_luts: tuple[int, ...] | None = None
+    """Places of its VOI LUTs among those of the image; None where all of them are meant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ def presented_as(image: ImageDescription, frame_index: int, state: PresentationS
         windows=windows,
         overlays=_overlays(frame, state),
         shutter=_shutter(frame, state),
+        voi_luts=None,
     )
     return replace(
         image,

@@ -100,7 +100,8 @@ class PictureAnswers:
 def window_header(picture: Picture) -> dict[str, str]:
     if picture.window is None:
         return {}
-    return {"Rendered-Window": f"{picture.window.center:g},{picture.window.width:g}"}
+    window = picture.window
+    return {"Rendered-Window": f"{window.center:g},{window.width:g},{window.function}"}
 
 
 def etag_of(source: str, view: object) -> str:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from appliance import domain, rendering
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable, TooLarge
-from appliance.domain.grayscale import chosen_window
+from appliance.domain.grayscale import chosen_voi, has_own_voi
 from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.views import (
     STORED_VALUES,
@@ -231,7 +231,8 @@ class RenderProcess:
         started = time.perf_counter()
         if profile:
             stored, image = in_srgb(stored, image, profile)
-        window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
+        voi = None if image.is_colour else chosen_voi(stored, image, frame_index, view.window, view.voi)
+        window = voi if isinstance(voi, Window) else None
         view = replace(view, window=window)
         if self._gl.renderer.info.is_software and is_plain(image, plan, mask):
             pixels = drawn_plainly(stored, image, frame_index, view, plan, mask=mask)
@@ -252,11 +253,11 @@ class RenderProcess:
         _refuse_pixels(size, len(image.frames))
         film = opened_film(view.encoding, ask.film.durations_ms)
         first: Window | None = None
-        for index, frame in enumerate(image.frames):
+        for index in range(len(image.frames)):
             if request.is_cancelled:
                 return
             # One window that is found for all: found for each, the film would flicker.
-            is_found = view.window is None and not frame.windows and not image.voi_luts
+            is_found = view.window is None and not has_own_voi(image, index)
             pixels, window = self._frame(ask.image, index, replace(view, window=first) if is_found else view, watch)
             first = first or window
             started = time.perf_counter()

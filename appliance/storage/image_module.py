@@ -60,6 +60,8 @@ class FrameAttributes:
     rescale_intercept: float
     windows: tuple[Window, ...]
     shutter: Shutter | None = None
+    voi_luts: tuple[LookUpTable, ...] = ()
+    """Of its functional groups; those of the data set are for all frames."""
 
 
 def pixel_format(ds: Dataset, kind: PixelKind) -> PixelFormat:
@@ -104,7 +106,21 @@ def frame_attributes(ds: Dataset, frame_count: int) -> list[FrameAttributes]:
         return _of_data_set(ds, frame_count)
     if len(per_frame) < frame_count:
         per_frame = [*per_frame, *[Dataset()] * (frame_count - len(per_frame))]
-    return [_of_groups(ds, shared, own) for own in per_frame[:frame_count]]
+    attributes = [_of_groups(ds, shared, own) for own in per_frame[:frame_count]]
+    return _with_own_luts(attributes, shared, per_frame)
+
+
+def _with_own_luts(
+    attributes: Sequence[FrameAttributes], shared: Dataset, per_frame: Sequence[Dataset]
+) -> list[FrameAttributes]:
+    """Each with the tables of its Frame VOI LUT With LUT Macro (C.7.6.16.2.10b); those of the shared group are read once."""
+    of_all = [table for item in items_of(shared, "FrameVOILUTSequence") for table in voi_luts(item)]
+    with_luts = []
+    for one, own in zip(attributes, per_frame, strict=False):
+        items = items_of(own, "FrameVOILUTSequence")
+        tables = [table for item in items for table in voi_luts(item)] if items else of_all
+        with_luts.append(replace(one, voi_luts=tuple(tables)))
+    return with_luts
 
 
 def pixel_aspect_ratio(ds: Dataset, plane: FramePlane) -> float:

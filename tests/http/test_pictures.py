@@ -8,8 +8,11 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 import pytest_asyncio
+from pydicom.pixels import apply_modality_lut, apply_windowing
+from pydicom.pixels.processing import apply_voi
 
 from appliance.domain.views import STORED_VALUES
 from appliance.storage.decoding import decode_frame
@@ -29,6 +32,10 @@ OVERLAID = "09-documents/overlay.dcm"
 FRAME_TIME_MS = 33
 """As the file says."""
 EIGHT_BITS = "04-xray/RF-KarstenHilbert.dcm"
+TABLES = "04-xray/DX-C3L-00277.dcm"
+"""A window and three VOI LUTs."""
+WINDOWS = "11-pixel-encodings/MR-SIEMENS-DICOM-WithOverlays.dcm"
+"""Two windows."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -116,6 +123,35 @@ async def test_a_series_comes_in_order_of_position_and_a_study_whole(doors: Pict
 
 def paths_located(paths: list[str]) -> list[str]:
     return [f"https://box.test{path}/frames/1/rendered" for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("file", "voi"), [(TABLES, "lut,1"), (TABLES, "lut,3"), (WINDOWS, "window,1"), (WINDOWS, "window,2")]
+)
+async def test_a_window_or_table_of_the_file_is_seen_through_as_others_see_it(
+    doors: PictureDoors, dicom_dir: Path, file: str, voi: str
+) -> None:
+    ds = pydicom.dcmread(dicom_dir / file)
+    values = apply_modality_lut(stored_values(dicom_dir / file), ds)
+    kind, number = voi.split(",")
+    apply = apply_voi if kind == "lut" else apply_windowing
+    theirs = apply(values, ds, index=int(number) - 1).astype(float)
+    highest = (1 << int(ds.VOILUTSequence[0].LUTDescriptor[2])) - 1 if kind == "lut" else (1 << ds.BitsStored) - 1
+
+    answer = await doors.get(
+        f"{await doors.take_in(dicom_dir / file)}/frames/1/rendered", "image/png", voi=voi, layers="0"
+    )
+
+    assert answer.status_code == 200
+    ours = np.asarray(imagecodecs.png_decode(answer.content))
+    assert np.abs(ours - np.clip(theirs / highest, 0, 1) * 255).max() <= 1
+    assert ("rendered-window" in answer.headers) == (kind == "window")
+
+
+async def test_a_choice_that_the_file_has_not_is_refused_by_name(doors: PictureDoors, dicom_dir: Path) -> None:
+    answer = await doors.get(f"{await doors.take_in(dicom_dir / WINDOWS)}/frames/1/rendered", voi="window,3")
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "no-such-voi")
 
 
 async def test_every_level_has_a_thumbnail(doors: PictureDoors, dicom_dir: Path) -> None:

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Series, SliceEntry } from '../../api'
+import type { Series, SliceEntry, VoiEntry } from '../../api'
 import { fitted } from '../geometry/framing'
 import { extentOf, subjectOf, type Scene, type View } from '../view'
 import { pictureRequest } from './address'
@@ -26,10 +26,12 @@ const series = (slices: SliceEntry[], over: Partial<Series> = {}) =>
     ...over,
   }) as Series
 
+const TABLE: VoiEntry = { name: 'HARDER', voi: 'lut,1', center: null, width: null, function: null }
+
 const CT = subjectOf('https://node.example', '1.1', series(Array.from({ length: 100 }, (_, index) => slice(index))))
 
 function view(scene: Scene, over: Partial<View> = {}, subject = CT): View {
-  return { scene, window: null, invert: false, framing: fitted(extentOf(scene, subject)), pane: { width: 1000, height: 800 }, ...over }
+  return { scene, window: null, voi: null, invert: false, framing: fitted(extentOf(scene, subject)), pane: { width: 1000, height: 800 }, ...over }
 }
 
 const query = (path: string) => Object.fromEntries(new URLSearchParams(path.split('?')[1]))
@@ -67,6 +69,21 @@ describe('a frame', () => {
     const { path } = pictureRequest(view(scene, { window: { center: 0.00123, width: 0.0005 } }), CT, 'final')
 
     expect(query(path).window).toBe('0.00123,0.0005,linear-exact')
+  })
+
+  it('is asked for by the function of its window', () => {
+    const { path } = pictureRequest(view(scene, { window: { center: 40, width: 400, function: 'sigmoid' } }), CT, 'final')
+
+    expect(query(path).window).toBe('40,400,sigmoid')
+  })
+
+  it('names the table or window of its file, where it has it and no window is asked for', () => {
+    const subject = subjectOf('', '1.1', series([slice(0, { voi: 0 }), slice(1)], { voi: [[TABLE]] }))
+    const asked = (over: Partial<View>, index = 0) => query(pictureRequest(view({ kind: 'frame', index }, over, subject), subject, 'final').path)
+
+    expect(asked({ voi: 'lut,1' })).toMatchObject({ voi: 'lut,1' })
+    expect(asked({ voi: 'lut,1' }, 1).voi).toBeUndefined()
+    expect(asked({ voi: 'lut,1', window: { center: 40, width: 400 } }).voi).toBeUndefined()
   })
 
   it('keeps its shape where pixels are not square', () => {

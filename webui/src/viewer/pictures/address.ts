@@ -11,6 +11,7 @@ import { facingOfPlane, finestSpacingMm, planeOffsetMm, pointInPlane } from '../
 import { pointBeside, towardsEye, upOf } from '../geometry/turntable'
 import { added, lookOf, scaled } from '../geometry/vectors'
 import { extentOf, pixelAspect, type Scene, type Subject, type View, type WindowSetting } from '../view'
+import { hasVoi } from '../choices'
 import { functionFor } from '../window'
 import { FINENESSES, type Fineness } from './pace'
 
@@ -65,7 +66,9 @@ export function valuesRequest({ scene }: View, subject: Subject): ValuesRequest 
 export function pictureRequest(view: View, subject: Subject, grade: Grade, fineness: Fineness = FINEST): PictureRequest {
   const { path, query, footprint } = parts(view, subject, grade, fineness)
   const { accept, quality, isLossy } = encodingOf(view.scene, subject, grade, fineness)
-  if (view.window && view.scene.kind !== 'volume') query.set('window', windowQuery(view.window))
+  const voi = voiQuery(view, subject)
+  if (voi) query.set('voi', voi)
+  else if (view.window && view.scene.kind !== 'volume') query.set('window', windowQuery(view.window))
   if (view.invert) query.set('invert', '1')
   const address = `${path}?${written(query)}${quality ? `&quality=${quality}` : ''}`
   return {
@@ -88,6 +91,10 @@ function draftKey(nodeUrl: string, path: string, query: URLSearchParams, { width
   shown.delete('viewport')
   return `draft ${nodeUrl} ${path}?${written(shown)} ${number(width)} ${number(height)}`
 }
+
+/** A slice that has no such window or table is seen in the usual way. */
+const voiQuery = ({ scene, window, voi }: View, subject: Subject): string | null =>
+  !window && voi && scene.kind === 'frame' && hasVoi(scene.index, voi, subject) ? voi : null
 
 const windowQuery = (window: WindowSetting): string =>
   `${exact(window.center)},${exact(window.width)},${functionFor(window)}`

@@ -17,7 +17,7 @@ const LARGEST_PIXELS = 2048 * 2048
 
 /** The final picture of `view`; null where something else than a window lies between its values and their picture. */
 export function drawHere({ frame }: ProvenFrame, { window, invert }: View, request: PictureRequest): Picture | null {
-  if (!window || !canDraw(frame)) return null
+  if (!window || functionFor(window) === 'sigmoid' || !canDraw(frame)) return null
   const { rows, columns } = frame
   const canvas = new OffscreenCanvas(columns, rows)
   const context = canvas.getContext('2d')
