@@ -22,7 +22,7 @@ from appliance.http import addresses, picture_requests
 from appliance.http.asgi import Scope
 from appliance.http.frame_lists import frame_numbers
 from appliance.http.parts import Pieces, one_piece, part, streamed
-from appliance.http.picture_answers import CHANGING, SETTLED, PictureAnswers, etag_of, window_header
+from appliance.http.picture_answers import Caching, PictureAnswers, etag_of, window_header
 from appliance.services.ahead import made_ahead
 from appliance.services.archive import Archive
 from appliance.services.catalogue import Catalogue, StoredFrame
@@ -196,12 +196,12 @@ class Pictures:
     async def study_thumbnail(self, study: str) -> Response:
         viewer = await self._answers.viewer(study)
         middle = await self._catalogue.representative_frame(StudyUid(checked_uid(study, "study")))
-        return await self._thumbnail(middle, viewer, CHANGING)
+        return await self._thumbnail(middle, viewer, Caching.CHANGING)
 
     async def series_thumbnail(self, study: str, series: str) -> Response:
         viewer = await self._answers.viewer(study, series)
         middle = await self._catalogue.representative_frame(*_uids(study, series))
-        return await self._thumbnail(middle, viewer, CHANGING)
+        return await self._thumbnail(middle, viewer, Caching.CHANGING)
 
     async def instance_thumbnail(self, study: str, series: str, instance: str) -> Response:
         return await self.frame_thumbnail(study, series, instance, "1")
@@ -213,9 +213,9 @@ class Pictures:
             raise BadRequest("One thumbnail at a time", parameter="frames")
         uids = _uids(study, series)
         image = await self._catalogue.stored_image(*uids, _instance_uid(instance))
-        return await self._thumbnail(StoredFrame(uids[1], image, number - 1), viewer, SETTLED)
+        return await self._thumbnail(StoredFrame(uids[1], image, number - 1), viewer, Caching.SETTLED)
 
-    async def _thumbnail(self, frame: StoredFrame, viewer: str, caching: str) -> Response:
+    async def _thumbnail(self, frame: StoredFrame, viewer: str, caching: Caching) -> Response:
         view = picture_requests.thumbnail_view(frame.image.description, frame.frame_index, self._answers.asked())
         etag = etag_of(frame.image.key, ("thumbnail", view))
         return await self._answers.picture(

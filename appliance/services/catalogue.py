@@ -18,6 +18,7 @@ from appliance.rendering.transfer_functions import suitable_presets
 from appliance.services import removals
 from appliance.services.audit import AuditTrail, Recorded
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.drawing_rules import DRAWING_RULES
 from appliance.services.travel import Place
 from appliance.services.volume_inputs import StoredVolume, volumes_of
 from appliance.storage import holdings, index
@@ -148,6 +149,8 @@ class SeriesDetail(SeriesSummary):
     value_unit: str
     slices: tuple[SliceDetail, ...]
     volume: VolumeDetail | NoVolume
+    rules: str = DRAWING_RULES
+    """By which its pictures are drawn; part of addresses that are to be kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance import domain, rendering
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable, TooLarge
 from appliance.domain.grayscale import chosen_voi, has_own_voi
 from appliance.domain.image import StoredImage, StoredSeries, Window
@@ -57,6 +56,7 @@ from appliance.rendering.transfer_functions import transfer_function_of
 from appliance.services import journal
 from appliance.services.children import Request, serve_requests
 from appliance.services.decode_process import DecodeLimits, Decoders
+from appliance.services.drawing_rules import DRAWING_RULES
 from appliance.services.fair_queue import FairQueue
 from appliance.services.frames import Frames, Stopwatch, keep_only_of_stored
 from appliance.services.gl_thread import GlThread
@@ -621,20 +621,9 @@ def _opened_cache(settings: RenderSettings, keys: MasterKeys | None) -> RenderCa
 
 def _picture_name(ask: DrawSlice) -> str:
     """All that the picture depends on, beside the frame's bytes."""
-    return hashlib.sha256(_PROGRAM + msgspec.msgpack.encode((ask.image.description, ask.view))).hexdigest()
-
-
-def _program() -> bytes:
-    """Another one for each program that draws: pictures from before a mended shader are not met again."""
-    digest = hashlib.sha256()
-    for package in (domain, rendering):
-        for file in sorted(Path(package.__path__[0]).rglob("*")):
-            if file.suffix in {".py", ".glsl"}:
-                digest.update(file.read_bytes())
-    return digest.digest()
-
-
-_PROGRAM = _program()
+    return hashlib.sha256(
+        DRAWING_RULES.encode() + msgspec.msgpack.encode((ask.image.description, ask.view))
+    ).hexdigest()
 
 
 def _answered(request: Request, work: Callable[[], object]) -> None:

@@ -15,6 +15,7 @@ from pydicom.pixels import apply_modality_lut, apply_windowing
 from pydicom.pixels.processing import apply_voi
 
 from appliance.domain.views import STORED_VALUES
+from appliance.services.drawing_rules import DRAWING_RULES
 from appliance.storage.decoding import decode_frame
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
@@ -179,8 +180,21 @@ async def test_a_picture_is_not_sent_again_to_who_has_it(doors: PictureDoors, di
         headers={"Accept": "image/png", "If-None-Match": first.headers["etag"]},
     )
 
-    assert "immutable" in first.headers["cache-control"]
+    assert first.headers["cache-control"] == "private, no-cache"
     assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_a_picture_is_kept_for_good_only_under_the_rules_by_which_it_is_drawn(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    path = f"{await doors.take_in(dicom_dir / CT)}/frames/1/rendered"
+
+    ours, older = [await doors.get(path, rules=rules) for rules in (DRAWING_RULES, "0123456789abcdef")]
+    values = await doors.get(path, STORED_VALUES, rules=DRAWING_RULES)
+
+    assert ours.headers["cache-control"] == values.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert older.headers["cache-control"] == "private, no-cache"
+    assert older.content == ours.content
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ async def test_slices_with_the_same_choices_share_a_list(node):
 
 SERIES_MEMBERS = """
     series_uid number modality description body_part laterality instance_count frame_count drawable not_drawable_reason
-    frame_of_reference_uid rows columns is_colour presets voi volume_presets value_unit slices volume
+    frame_of_reference_uid rows columns is_colour presets voi volume_presets value_unit slices volume rules
 """
 SLICE_MEMBERS = (
     "instance_uid frame number rows columns position orientation pixel_spacing pixel_aspect_ratio window is_lossy voi"

@@ -221,6 +221,8 @@ export interface Series extends SeriesSummary {
   value_unit: string
   slices: SliceEntry[]
   volume: VolumeEntry
+  /** By which the server draws now: a picture may be kept for good under an address that names them. */
+  rules: string
 }
 
 export interface UploadAnswer {

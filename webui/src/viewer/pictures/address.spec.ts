@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Series, SliceEntry, VoiEntry } from '../../api'
 import { fitted } from '../geometry/framing'
 import { extentOf, subjectOf, type Scene, type View } from '../view'
-import { pictureRequest } from './address'
+import { pictureRequest, valuesRequest } from './address'
 
 const slice = (index: number, over: Partial<SliceEntry> = {}): SliceEntry => ({
   instance_uid: `1.2.${index}`,
@@ -23,6 +23,7 @@ const series = (slices: SliceEntry[], over: Partial<Series> = {}) =>
     is_colour: false,
     slices,
     volume: { ok: true, center: [0, 0, 100], size_mm: [400, 400, 200], warnings: [] },
+    rules: 'a1b2',
     ...over,
   }) as Series
 
@@ -41,8 +42,15 @@ describe('a frame', () => {
 
   it('is asked for by its name in the standard', () => {
     expect(pictureRequest(view(scene), CT, 'final').path).toBe(
-      '/dicom-web/studies/1.1/series/1.2/instances/1.2.3/frames/1/rendered?viewport=512,512',
+      '/dicom-web/studies/1.1/series/1.2/instances/1.2.3/frames/1/rendered?viewport=512,512&rules=a1b2',
     )
+  })
+
+  it('has another address, for its values too, when the server draws by other rules', () => {
+    const later = { ...CT, series: { ...CT.series, rules: 'c3d4' } }
+
+    expect(pictureRequest(view(scene), later, 'final').key).not.toBe(pictureRequest(view(scene), CT, 'final').key)
+    expect([CT, later].map((subject) => valuesRequest(view(scene), subject)?.path.split('?')[1])).toEqual(['rules=a1b2', 'rules=c3d4'])
   })
 
   it('is small and lossy while the hand moves, lossless at rest', () => {

@@ -58,7 +58,7 @@ export interface ValuesRequest {
 export function valuesRequest({ scene }: View, subject: Subject): ValuesRequest | null {
   const slice = scene.kind === 'frame' ? subject.series.slices[scene.index] : undefined
   if (!slice) return null
-  const path = framePath(subject, slice)
+  const path = `${framePath(subject, slice)}?rules=${subject.series.rules}`
   return { key: `values ${subject.nodeUrl} ${path}`, nodeUrl: subject.nodeUrl, path, accept: STORED_VALUES }
 }
 
@@ -70,6 +70,7 @@ export function pictureRequest(view: View, subject: Subject, grade: Grade, finen
   if (voi) query.set('voi', voi)
   else if (view.window && view.scene.kind !== 'volume') query.set('window', windowQuery(view.window))
   if (view.invert) query.set('invert', '1')
+  query.set('rules', subject.series.rules)
   const address = `${path}?${written(query)}${quality ? `&quality=${quality}` : ''}`
   return {
     key: grade === 'draft' ? draftKey(subject.nodeUrl, path, query, footprint) : `${subject.nodeUrl} ${address} ${accept}`,
