@@ -39,6 +39,8 @@ class PixelFormat:
     kind: PixelKind = "integer"
     padding: tuple[int, int] | None = None
     """Stored values from the first to the last, both included, that are no image (PS3.3 C.7.5.1.1.2)."""
+    is_swapped: bool = False
+    """Whether every two bytes of the object's pixel data are exchanged: 8 bits a pixel in words, big endian (PS3.5 §7.3)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -438,7 +438,9 @@ def _native_places(
             f"the pixel data has {available_bytes} bytes, expected {needed_bytes}", key="pixel-data-damaged"
         )
     if form.bits_allocated == 8 and pixels.vr == "OW" and header.transfer_syntax_uid == EXPLICIT_BIG_ENDIAN:
-        raise NotDrawable("8 bit pixels in big endian words are not drawn", key="no-decoder")
+        if pixels.offset % 2:
+            raise NotDrawable("pixel data of words that begins at an odd place", key="pixel-data-damaged")
+        form = replace(form, is_swapped=True)
     return form, [_native_place(pixels.offset, frame_bits, n) for n in range(frame_count)]
 
 
