@@ -31,7 +31,7 @@ class RenderingMethod(StrEnum):
 STORED_VALUES: Literal["application/vnd.appliance.stored-values"] = "application/vnd.appliance.stored-values"
 """Media type of what is no picture: a frame's stored values, all bits of them, as docs/api.md says."""
 
-ValueType = Literal["uint8", "int8", "uint16", "int16"]
+ValueType = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
 
 
 @dataclass(frozen=True, slots=True)

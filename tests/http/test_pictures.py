@@ -367,12 +367,16 @@ async def test_frames_of_a_list_can_be_stored_values_too(doors: PictureDoors, di
     assert digests == [hashlib.sha256(stored_values(file, index).tobytes()).hexdigest() for index in (1, 3)]
 
 
-async def test_stored_values_of_more_than_16_bits_are_refused_by_name(doors: PictureDoors, dicom_dir: Path) -> None:
-    path = await doors.take_in(dicom_dir / "07-radiotherapy/rtdose.dcm")
+async def test_stored_values_of_more_than_16_bits_are_given_too(doors: PictureDoors, dicom_dir: Path) -> None:
+    file = dicom_dir / "07-radiotherapy/rtdose.dcm"
 
-    answer = await doors.get(f"{path}/frames/1/rendered", STORED_VALUES)
+    answer = await doors.get(f"{await doors.take_in(file)}/frames/1/rendered", STORED_VALUES)
 
-    assert (answer.status_code, answer.json()["type"]) == (422, "values-too-wide")
+    about = told(answer.headers["stored-values"])
+    assert (answer.status_code, about["type"], about["bits"]) == (200, "uint32", "32")
+    assert about["sha-256"] == hashlib.sha256(stored_values(file).tobytes()).hexdigest()
+    high, low = np.split(np.asarray(imagecodecs.jpegls_decode(answer.content)).astype(np.uint32), 2)
+    assert np.array_equal(high << 16 | low, stored_values(file))
 
 
 async def test_who_is_not_logged_in_gets_no_picture(doors: PictureDoors, dicom_dir: Path) -> None:

@@ -28,8 +28,8 @@ export function drawHere({ frame }: ProvenFrame, { window, invert }: View, reque
 }
 
 /** Very large frames are asked of the server in the part and size that is seen. */
-const canDraw = ({ isPlain, samples, rescale, rows, columns }: StoredFrame): boolean =>
-  isPlain && samples === 1 && rescale !== null && rows * columns <= LARGEST_PIXELS
+const canDraw = ({ isPlain, samples, rescale, values, rows, columns }: StoredFrame): boolean =>
+  isPlain && samples === 1 && values.BYTES_PER_ELEMENT <= 2 && rescale !== null && rows * columns <= LARGEST_PIXELS
 
 /** The grey of each stored value, at its place modulo 2^16. */
 export function greyTable(frame: StoredFrame, window: WindowSetting, invert: boolean): Uint8Array {
