@@ -19,7 +19,7 @@ from appliance.domain.image import StoredImage
 from appliance.domain.masks import Mask, has_mask, mask_of
 from appliance.services.byte_cache import ByteCache
 from appliance.services.decode_process import Decoders, is_decoded_apart
-from appliance.storage.decoding import decode_frame, decode_overlay, read_profile
+from appliance.storage.decoding import decode_frame, read_profile
 from appliance.storage.instances import InstanceStore
 from appliance.storage.render_cache import RenderCache, is_dear
 
@@ -177,7 +177,7 @@ class Frames:
             mask = mask_of(
                 image.description,
                 frame_index,
-                lambda overlay: decode_overlay(image.description, frame_index, overlay, reader),
+                lambda overlay: self._decoders.decode_overlay(image.description, frame_index, overlay, reader),
             )
         watch.add("decode", started)
         return mask
