@@ -16,7 +16,7 @@ DESCRIPTION_VERSION = 3
 
 Instances that an older program described are described again from their bytes (``services.reconciliation``). The first version
 knew no overlays, shutters, profiles, videos or presentation LUTs, and refused images that this one draws; the second knew no
-VOI LUTs of single frames.
+VOI LUTs of single frames and no bitmap shutters, and refused 8 bit pixels in big endian words.
 """
 
 PixelKind = Literal["integer", "float", "double"]

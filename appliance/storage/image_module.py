@@ -156,7 +156,7 @@ def presentation_lut(ds: Dataset) -> LookUpTable | None:
 def shutter(ds: Dataset) -> Shutter | None:
     """The display shutter (C.7.6.11); None where there is none, or none that says where it is.
 
-    A bitmap shutter is of presentation states only, and read with them.
+    Of a bitmap (C.7.6.15) only the grey is here: its bits are an overlay (``with_bitmap``).
     """
     shapes = {shape.upper() for shape in texts_of(ds, "ShutterShape")}
     edges = [
@@ -175,9 +175,22 @@ def shutter(ds: Dataset) -> Shutter | None:
     corners: tuple[tuple[float, float], ...] = ()
     if "POLYGONAL" in shapes and len(numbers) >= 6 and len(numbers) % 2 == 0:
         corners = tuple((row - 1, column - 1) for row, column in zip(numbers[::2], numbers[1::2], strict=True))
-    if rectangle is None and circle is None and not corners:
+    if rectangle is None and circle is None and not corners and "BITMAP" not in shapes:
         return None
     return Shutter(rectangle, circle, corners, grey=shutter_grey(ds))
+
+
+def with_bitmap(
+    ds: Dataset, covering: Shutter | None, laid: tuple[Overlay, ...]
+) -> tuple[Shutter | None, tuple[Overlay, ...]]:
+    """A frame's shutter with the overlay of Shutter Overlay Group (C.7.6.15) as its bitmap, and the overlays that are left."""
+    if covering is None or "BITMAP" not in {shape.upper() for shape in texts_of(ds, "ShutterShape")}:
+        return covering, laid
+    group = integer_of(ds, "ShutterOverlayGroup")
+    bitmap = next((overlay for overlay in laid if overlay.group == group), None)
+    if bitmap is None:
+        return (None if covering == Shutter(grey=covering.grey) else covering), laid
+    return replace(covering, bitmap=bitmap), tuple(overlay for overlay in laid if overlay is not bitmap)
 
 
 def shutter_grey(ds: Dataset) -> int:

@@ -316,6 +316,7 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
     form, places = _places(header, pixels, form, frame_count)
     attributes = image_module.frame_attributes(ds, frame_count)
     overlays = image_module.overlays(ds, form, frame_count)
+    layers = [image_module.with_bitmap(ds, one.shutter, own) for one, own in zip(attributes, overlays, strict=True)]
     tables, places_of_tables = _voi_luts(ds, attributes)
     modality = text_of(ds, "Modality").upper()
     is_palette = form.photometric_interpretation == "PALETTE COLOR"
@@ -334,8 +335,8 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
                 one.rescale_intercept,
                 one.windows,
                 number if is_stream else 0,
-                overlays[number],
-                one.shutter,
+                layers[number][1],
+                layers[number][0],
                 places_of_tables[number],
             )
             for number, ((spans, first_bit), one) in enumerate(zip(places, attributes, strict=True))
