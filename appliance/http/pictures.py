@@ -118,8 +118,6 @@ class Pictures:
         if (named := asked.query.get("presentationUID")) is not None:
             state_uid = InstanceUid(checked_uid(named, "presentationUID"))
         if state_uid is not None:
-            if form.is_film:
-                raise BadRequest("A presentation state is applied to single pictures", parameter="presentationUID")
             key, state = await self._archive.presentation(study_uid, state_uid)
             frames = [_as_presented(one, state) for one in frames]
             views = [replace(view, presentation=key) for view in views]
@@ -144,13 +142,13 @@ class Pictures:
 
     async def _film(self, viewer: str, study_uid: StudyUid, frames: Sequence[StoredFrame], view: SliceView) -> Response:
         """The frames of one image one after the other, each for as long as its file says."""
-        image, indexes = frames[0].image, tuple(one.frame_index for one in frames)
+        images, indexes = [one.image for one in frames], tuple(one.frame_index for one in frames)
         said = (await self._archive.attributes(study_uid, {view.instance_uid}))[view.instance_uid]
         if kinds := picture_requests.annotation_kinds(request.args):
             view = replace(view, annotation=annotation(said, kinds, 1, 1))  # the number of the frame changes
         film = FilmView(replace(view, frame_index=0), indexes, frame_durations_ms(said, indexes))
         return await self._answers.picture(
-            etag_of(image.key, film), lambda: self._drawing.film(image, film, viewer=viewer), about=window_header
+            etag_of(images[0].key, film), lambda: self._drawing.film(images, film, viewer=viewer), about=window_header
         )
 
     async def _annotated(

@@ -248,17 +248,18 @@ class RenderProcess:
 
     def _film(self, request: Request, ask: DrawFilm) -> None:
         watch = Stopwatch()
-        image, view = ask.image.description, ask.film.view
-        size = planned(image, view).size
-        _refuse_pixels(size, len(image.frames))
+        view = ask.film.view
+        frames = [(image, index) for image in ask.images for index in range(len(image.description.frames))]
+        size = _size_of_all(ask.images, view)
+        _refuse_pixels(size, len(frames))
         film = opened_film(view.encoding, ask.film.durations_ms)
         first: Window | None = None
-        for index in range(len(image.frames)):
+        for image, index in frames:
             if request.is_cancelled:
                 return
             # One window that is found for all: found for each, the film would flicker.
-            is_found = view.window is None and not has_own_voi(image, index)
-            pixels, window = self._frame(ask.image, index, replace(view, window=first) if is_found else view, watch)
+            is_found = view.window is None and view.voi is None and not has_own_voi(image.description, index)
+            pixels, window = self._frame(image, index, replace(view, window=first) if is_found else view, watch)
             first = first or window
             started = time.perf_counter()
             film.add(pixels)
@@ -543,6 +544,17 @@ class _Standing:
 def _refuse_size(view: PlaneView | VolumeView) -> None:
     if max(view.size) > LARGEST_SIDE or min(view.size) < 1:
         raise NotDrawable(f"Pictures have 1 to {LARGEST_SIDE} pixels a side.", key="picture-too-large")
+
+
+def _size_of_all(images: Sequence[StoredImage], view: SliceView) -> tuple[int, int]:
+    """(width, height) of every frame of a film. Raises NotDrawable where a presentation state shows parts of several sizes."""
+    sizes = set()
+    for image in images:
+        width, height = planned(image.description, view).size
+        sizes.add((height, width) if image.description.quarter_turns % 2 else (width, height))
+    if len(sizes) > 1:
+        raise NotDrawable("The frames differ in size: ask for them one by one.", key="film-of-several-sizes")
+    return sizes.pop()
 
 
 def _refuse_film(film: VolumeFilmView) -> None:
