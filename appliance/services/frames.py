@@ -190,12 +190,13 @@ class Frames:
             return read_profile(image.description, reader)
 
 
-_Key = tuple[str, int, int, int]
+_Key = tuple[str, int, int, int, int]
 
 
 def _key(image: StoredImage, frame_index: int) -> _Key:
     frame = image.description.frames[frame_index]
-    return image.key, frame.fragments[0][0] if frame.fragments else 0, frame.first_bit, frame.stream_index
+    offset, length = frame.fragments[0] if frame.fragments else (0, 0)
+    return image.key, offset, length, frame.first_bit, frame.stream_index
 
 
 class _Keeper:

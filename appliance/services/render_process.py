@@ -62,6 +62,7 @@ from appliance.services.frames import Frames, Stopwatch, keep_only_of_stored
 from appliance.services.gl_thread import GlThread
 from appliance.services.loaded_volumes import LoadedVolume, LoadedVolumes, Waiting
 from appliance.services.pace import Pace
+from appliance.services.parts import needed_part
 from appliance.services.render_messages import (
     SERIES_UNKNOWN,
     Ask,
@@ -223,8 +224,11 @@ class RenderProcess:
         decoders: Decoders | None = None,
     ) -> tuple[Pixels, Window | None]:
         """One frame, drawn; and the window through which it is seen."""
+        plan = planned(stored_image.description, view)
+        if not self._frames.has(stored_image, frame_index):
+            part = needed_part(stored_image, frame_index, view, plan)
+            stored_image, frame_index, plan = part.image, part.frame_index, part.plan
         image = stored_image.description
-        plan = planned(image, view)
         stored = self._frames.stored_values(stored_image, frame_index, watch, decoders)
         mask = self._frames.mask(stored_image, frame_index, watch) if view.layers else None
         profile = self._frames.profile(stored_image)
