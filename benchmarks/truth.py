@@ -39,7 +39,7 @@ from pydicom.pixels import pixel_array as pydicom_pixels
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from appliance.domain.errors import ApplianceError
-from appliance.domain.grayscale import chosen_window
+from appliance.domain.grayscale import chosen_voi
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import ImageDescription, Window
 from appliance.domain.masks import Mask, mask_of, masked, shutter_grey
@@ -209,7 +209,8 @@ _SEVERITY = ("equal", "within 1", "explained", "not compared", "unexplained")
 
 def _drawn(path: Path, image: ImageDescription, frame_index: int, reader: InMemory) -> Drawn:
     stored = decode_frame(image, frame_index, reader)
-    window = None if image.is_colour else chosen_window(stored, image, frame_index, None)
+    voi = None if image.is_colour else chosen_voi(stored, image, frame_index, None)
+    window = voi if isinstance(voi, Window) else None
     view = SliceView(image.instance_uid, frame_index, _PNG, window)
     mask = mask_of(image, frame_index, lambda overlay: decode_overlay(image, frame_index, overlay, reader))
     pixels = drawn_plainly(stored, image, frame_index, view, planned(image, view), mask=mask)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.image import ImageDescription, LookUpTable, PixelFormat, Window
+from appliance.domain.voi import Voi, VoiChoice, luts_of, voi_of
 
 Values = NDArray[Any]
 """Numbers of any type: stored values, or values after the modality LUT."""
@@ -98,6 +99,11 @@ def looked_up_grey(values: Values, table: LookUpTable) -> NDArray[np.float32]:
     return np.asarray(np.clip(_looked_up(np.rint(values).astype(np.int64), table) / largest, 0, 1), np.float32)
 
 
+def voi_grey(values: Values, voi: Voi) -> NDArray[np.float32]:
+    """``values`` through a window or a VOI LUT, 0…1."""
+    return windowed(values, voi) if isinstance(voi, Window) else looked_up_grey(values, voi)
+
+
 def is_inverted(image: ImageDescription, *, invert: bool = False) -> bool:
     """Whether low values are shown white.
 
@@ -119,26 +125,19 @@ def presented(part: NDArray[np.float32], image: ImageDescription, *, invert: boo
     return np.asarray(np.rint(np.clip(part, 0, 1) * 255), np.uint8)
 
 
-def drawn(
-    stored: Values, image: ImageDescription, frame_index: int, *, window: Window | None, invert: bool = False
-) -> Grey:
-    """One frame as grey, 0…255, in the shape of ``stored``.
-
-    ``window`` None takes the file's VOI LUT, which must then be there. Padding is black.
-    """
-    values = modality_values(stored, image, frame_index)
-    part = looked_up_grey(values, image.voi_luts[0]) if window is None else windowed(values, window)
-    grey = presented(part, image, invert=invert)
+def drawn(stored: Values, image: ImageDescription, frame_index: int, *, voi: Voi, invert: bool = False) -> Grey:
+    """One frame as grey, 0…255, in the shape of ``stored``. Padding is black."""
+    grey = presented(voi_grey(modality_values(stored, image, frame_index), voi), image, invert=invert)
     padding = is_padding(stored, image.pixel_format)
     if padding is not None:
         grey[padding] = 0
     return grey
 
 
-def grey_table(image: ImageDescription, frame_index: int, *, window: Window | None, invert: bool = False) -> Grey:
+def grey_table(image: ImageDescription, frame_index: int, *, voi: Voi, invert: bool = False) -> Grey:
     """The grey of every stored value, (65536,), by ``table_index``; for formats that ``has_table``."""
     stored = table_values(is_signed=image.pixel_format.is_signed)
-    return drawn(stored, image, frame_index, window=window, invert=invert)
+    return drawn(stored, image, frame_index, voi=voi, invert=invert)
 
 
 def palette_table(image: ImageDescription) -> Grey:
@@ -148,20 +147,34 @@ def palette_table(image: ImageDescription) -> Grey:
     return np.stack([_palette_channel(stored, channel) for channel in image.palette], axis=-1)
 
 
-def chosen_window(stored: Values, image: ImageDescription, frame_index: int, asked: Window | None) -> Window | None:
-    """The window to draw a frame with: the one asked for, the file's first, or one found from the values.
+def chosen_voi(
+    stored: Values, image: ImageDescription, frame_index: int, asked: Window | None, choice: VoiChoice | None = None
+) -> Voi:
+    """What to draw a frame with: the window or the choice that is asked for, the file's first, or a window found from the values.
 
-    None means the file's VOI LUT: it has no window, and one is not found better than what the file wants.
-
-    LINEAR counts in whole numbers: one of width 1 is a threshold. Of pixels that are no integers it is taken as LINEAR_EXACT.
+    A file without a window means its VOI LUT: none is found better than what the file wants. LINEAR counts in whole numbers:
+    one of width 1 is a threshold. Of pixels that are no integers it is taken as LINEAR_EXACT. Raises NotDrawable for a choice
+    that the frame has not.
     """
+    if choice is not None and asked is None:
+        return _counted(voi_of(image, frame_index, choice), image)
     for window in image.frames[frame_index].windows if asked is None else (asked,):
         if window.width > 0 and np.isfinite([window.center, window.width]).all():
-            is_counting = window.function == "linear" and image.pixel_format.kind != "integer"
-            return replace(window, function="linear-exact") if is_counting else window
-    if image.voi_luts:
-        return None
+            return _counted(window, image)
+    if luts := luts_of(image, frame_index):
+        return luts[0]
     return default_window(modality_values(_sample(stored, image), image, frame_index), image.modality, image.value_unit)
+
+
+def has_own_voi(image: ImageDescription, frame_index: int) -> bool:
+    """Whether the file says how the frame is to be seen, so that nothing has to be found from its values."""
+    return bool(image.frames[frame_index].windows or luts_of(image, frame_index))
+
+
+def _counted(voi: Voi, image: ImageDescription) -> Voi:
+    if isinstance(voi, Window) and voi.function == "linear" and image.pixel_format.kind != "integer":
+        return replace(voi, function="linear-exact")
+    return voi
 
 
 def default_window(values: Values, modality: str, unit: str = "") -> Window:

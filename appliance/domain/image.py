@@ -11,11 +11,12 @@ from typing import Literal
 
 from appliance.domain.identifiers import InstanceUid, SeriesUid
 
-DESCRIPTION_VERSION = 2
+DESCRIPTION_VERSION = 3
 """Of what an ``ImageDescription`` says of a file; raised whenever that becomes more, or something else.
 
 Instances that an older program described are described again from their bytes (``services.reconciliation``). The first version
-knew no overlays, shutters, profiles, videos or presentation LUTs, and refused images that this one draws.
+knew no overlays, shutters, profiles, videos or presentation LUTs, and refused images that this one draws; the second knew no
+VOI LUTs of single frames and no bitmap shutters, and refused 8 bit pixels in big endian words.
 """
 
 PixelKind = Literal["integer", "float", "double"]
@@ -38,6 +39,8 @@ class PixelFormat:
     kind: PixelKind = "integer"
     padding: tuple[int, int] | None = None
     """Stored values from the first to the last, both included, that are no image (PS3.3 C.7.5.1.1.2)."""
+    is_swapped: bool = False
+    """Whether every two bytes of the object's pixel data are exchanged: 8 bits a pixel in words, big endian (PS3.5 §7.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ class FrameDescription:
     """Which picture it is, in the order of display from 0, of a video whose ``fragments`` are those of all its frames."""
     overlays: tuple[Overlay, ...] = ()
     shutter: Shutter | None = None
+    voi_luts: tuple[int, ...] | None = None
+    """Places of its VOI LUTs among those of the image; None where all of them are meant."""
 
 
 @dataclass(frozen=True, slots=True)

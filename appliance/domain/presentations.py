@@ -126,6 +126,7 @@ def presented_as(image: ImageDescription, frame_index: int, state: PresentationS
         windows=windows,
         overlays=_overlays(frame, state),
         shutter=_shutter(frame, state),
+        voi_luts=None,
     )
     return replace(
         image,
@@ -167,15 +168,21 @@ def _overlays(frame: FrameDescription, state: PresentationState) -> tuple[Overla
         if one.overlay is not None:  # bits of the state take the place of those of the image (PS3.3 C.11.7)
             shown.append(one.overlay)
         else:
-            shown.extend(overlay for overlay in frame.overlays if overlay.group == one.group)
+            shown.extend(overlay for overlay in _held(frame) if overlay.group == one.group)
     return tuple(shown)
+
+
+def _held(frame: FrameDescription) -> tuple[Overlay, ...]:
+    """All overlays of the image's own, also the one that is its shutter while no state says otherwise."""
+    bitmap = frame.shutter.bitmap if frame.shutter else None
+    return frame.overlays if bitmap is None else (*frame.overlays, bitmap)
 
 
 def _shutter(frame: FrameDescription, state: PresentationState) -> Shutter | None:
     if state.bitmap_shutter_group is None:
         return state.shutter
     own = [one.overlay for one in state.overlays if one.group == state.bitmap_shutter_group and one.overlay is not None]
-    of_image = [overlay for overlay in frame.overlays if overlay.group == state.bitmap_shutter_group]
+    of_image = [overlay for overlay in _held(frame) if overlay.group == state.bitmap_shutter_group]
     bitmap = next(iter((*own, *of_image)), None)
     if bitmap is None:
         return state.shutter

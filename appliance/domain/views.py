@@ -9,6 +9,7 @@ from typing import Literal
 from appliance.domain.annotations import Annotation
 from appliance.domain.identifiers import InstanceUid, SeriesUid
 from appliance.domain.image import Window
+from appliance.domain.voi import VoiChoice
 
 Vector = tuple[float, float, float]
 """A point or a direction in patient coordinates (LPS, mm)."""
@@ -30,7 +31,7 @@ class RenderingMethod(StrEnum):
 STORED_VALUES: Literal["application/vnd.appliance.stored-values"] = "application/vnd.appliance.stored-values"
 """Media type of what is no picture: a frame's stored values, all bits of them, as docs/api.md says."""
 
-ValueType = Literal["uint8", "int8", "uint16", "int16"]
+ValueType = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class SliceView:
     annotation: Annotation | None = None
     presentation: str | None = None
     """The key of the presentation state by which the image was described (``domain.presentations``)."""
+    voi: VoiChoice | None = None
+    """Which of the windows and tables of its file, where no ``window`` is asked for; None is the usual one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,7 @@ class Picture:
     completeness: float = 1.0
     """Part of the volume that is in the picture, 0 to 1."""
     window: Window | None = None
-    """Through which its grey was made; None of colours and of tables."""
+    """Through which its grey was made; None of colours and of VOI LUTs."""
     is_coarse: bool = False
     """Drawn smaller or with larger steps than asked for, because of the time budget, or from a reduced volume."""
     reduction: tuple[int, int, int] = (1, 1, 1)

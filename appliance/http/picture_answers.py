@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
 
 from quart import Response, request
 
 from appliance.domain.accounts import Account, Right
 from appliance.domain.audit import Action
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
-from appliance.domain.image import DESCRIPTION_VERSION
 from appliance.domain.views import Picture
 from appliance.http.access import Access
 from appliance.http.picture_requests import Asked
 from appliance.http.query_values import Query
 from appliance.services.audit import Auditing
 from appliance.services.drawing import Drawing
+from appliance.services.drawing_rules import DRAWING_RULES
 from appliance.services.metrics import Metrics
 from appliance.services.releases import HeldBack
 
-SETTLED = "private, max-age=31536000, immutable"
-CHANGING = "no-cache"
-"""Another image may stand for a series or a study when more of it has arrived."""
-UNSETTLED = "no-store"
-_PICTURE_VERSION = "3"
-"""Part of every ETag; raised when the same view is drawn differently, so that no cache keeps the old picture."""
+
+class Caching(Enum):
+    """How long an answer is good."""
+
+    SETTLED = "of bytes that never change, by rules that do when the program does"
+    CHANGING = "another image may stand for a series or a study when more of it has arrived"
+    UNSETTLED = "drawn while something moves, or is missing"
+
+
+_FOREVER = "private, max-age=31536000, immutable"
+_ASKED_AGAIN = "private, no-cache"
+_NEVER_KEPT = "no-store"
 
 
 class PictureAnswers:
@@ -74,21 +81,21 @@ class PictureAnswers:
         draw: Callable[[], Awaitable[Picture]],
         *,
         about: Callable[[Picture], Mapping[str, str]],
-        caching: str = SETTLED,
+        caching: Caching = Caching.SETTLED,
     ) -> Response:
         """The picture that ``draw`` makes, or that it is the one which whoever asks has."""
         headers = {
             "ETag": etag,
-            "Cache-Control": caching,
+            "Cache-Control": _cache_control(caching),
             "Vary": "Accept",
             "Cross-Origin-Resource-Policy": "same-site",
         }
-        if caching != UNSETTLED and etag in request.headers.get("If-None-Match", ""):
+        if caching is not Caching.UNSETTLED and etag in request.headers.get("If-None-Match", ""):
             return Response("", 304, headers=headers)
         picture = await draw()
         self.observe(picture)
-        if caching == UNSETTLED or picture.completeness < 1 or picture.is_coarse:
-            headers["Cache-Control"] = UNSETTLED
+        if caching is Caching.UNSETTLED or picture.completeness < 1 or picture.is_coarse:
+            headers["Cache-Control"] = _NEVER_KEPT
             del headers["ETag"]
         headers |= about(picture)
         if picture.completeness < 1:
@@ -97,14 +104,23 @@ class PictureAnswers:
         return Response(picture.body, 200, headers=headers, content_type=picture.media_type)
 
 
+def _cache_control(caching: Caching) -> str:
+    """Forever only under an address that names the rules by which it is drawn now: an upgrade makes another of it."""
+    if caching is Caching.UNSETTLED:
+        return _NEVER_KEPT
+    is_named = caching is Caching.SETTLED and request.args.get("rules") == DRAWING_RULES
+    return _FOREVER if is_named else _ASKED_AGAIN
+
+
 def window_header(picture: Picture) -> dict[str, str]:
     if picture.window is None:
         return {}
-    return {"Rendered-Window": f"{picture.window.center:g},{picture.window.width:g}"}
+    window = picture.window
+    return {"Rendered-Window": f"{window.center:g},{window.width:g},{window.function}"}
 
 
 def etag_of(source: str, view: object) -> str:
     """Of what is drawn, by its content, and how it is seen."""
-    about = f"{_PICTURE_VERSION}.{DESCRIPTION_VERSION}\n{source}\n{view!r}"
+    about = f"{DRAWING_RULES}\n{source}\n{view!r}"
     digest = hashlib.sha256(about.encode()).hexdigest()
     return f'"{digest[:32]}"'

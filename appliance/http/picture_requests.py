@@ -15,6 +15,7 @@ from appliance.domain.views import (
     SliceView,
     Viewport,
 )
+from appliance.domain.voi import VoiChoice
 from appliance.http.media_types import MediaType, accepted
 from appliance.http.query_values import Query, finite, flag, integer
 
@@ -24,7 +25,7 @@ _ANY = frozenset({"*/*", "image/*"})
 _MULTIPART = frozenset({"multipart/related", "multipart/*"})
 PROFILES = {"no": False, "yes": True, "srgb": True}
 WITH_PROFILE = ("image/jpeg", "image/png", "image/webp")
-_OF_PICTURES = ("window", "viewport", "quality", "invert", "layers", "annotation", "iccprofile")
+_OF_PICTURES = ("window", "voi", "viewport", "quality", "invert", "layers", "annotation", "iccprofile")
 FUNCTIONS = {"linear": "linear", "linear-exact": "linear-exact", "sigmoid": "sigmoid"}
 LARGEST_SIDE = 8192
 _LOSSY_BY_DEFAULT = {"image/jpeg": 90, "image/webp": 90, "image/avif": 90, "video/mp4": 80}
@@ -106,6 +107,7 @@ def slice_view(image: ImageDescription, frame_number: int, asked: Asked, form: F
         viewport=viewport_of(query, (image.pixel_format.columns, image.pixel_format.rows)),
         invert=flag(query, "invert"),
         layers="layers" not in query or flag(query, "layers"),
+        voi=voi_of(query),
     )
 
 
@@ -166,6 +168,19 @@ def window_of(query: Query, parameter: str = "window") -> Window | None:
     if window.width < 1 if window.function == "linear" else window.width <= 0:
         raise BadRequest("The window's width is too small", parameter=parameter)
     return window
+
+
+def voi_of(query: Query) -> VoiChoice | None:
+    """``voi``: which of the file's windows or VOI LUTs, counted from 1."""
+    text = query.get("voi")
+    if text is None:
+        return None
+    if "window" in query:
+        raise BadRequest("A window is asked for, and one of the file's: only one of them is applied", parameter="voi")
+    kind, _, number = text.partition(",")
+    if kind not in ("window", "lut") or (index := integer(number, "voi") - 1) < 0:
+        raise BadRequest("voi is not window,1 or lut,1 or a higher number", parameter="voi")
+    return VoiChoice(kind, index)  # type: ignore[arg-type]  # one of the two
 
 
 def viewport_of(query: Query, source: tuple[int, int] | None = None) -> Viewport | None:

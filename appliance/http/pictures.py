@@ -22,7 +22,7 @@ from appliance.http import addresses, picture_requests
 from appliance.http.asgi import Scope
 from appliance.http.frame_lists import frame_numbers
 from appliance.http.parts import Pieces, one_piece, part, streamed
-from appliance.http.picture_answers import CHANGING, SETTLED, PictureAnswers, etag_of, window_header
+from appliance.http.picture_answers import Caching, PictureAnswers, etag_of, window_header
 from appliance.services.ahead import made_ahead
 from appliance.services.archive import Archive
 from appliance.services.catalogue import Catalogue, StoredFrame
@@ -118,8 +118,6 @@ class Pictures:
         if (named := asked.query.get("presentationUID")) is not None:
             state_uid = InstanceUid(checked_uid(named, "presentationUID"))
         if state_uid is not None:
-            if form.is_film:
-                raise BadRequest("A presentation state is applied to single pictures", parameter="presentationUID")
             key, state = await self._archive.presentation(study_uid, state_uid)
             frames = [_as_presented(one, state) for one in frames]
             views = [replace(view, presentation=key) for view in views]
@@ -144,13 +142,13 @@ class Pictures:
 
     async def _film(self, viewer: str, study_uid: StudyUid, frames: Sequence[StoredFrame], view: SliceView) -> Response:
         """The frames of one image one after the other, each for as long as its file says."""
-        image, indexes = frames[0].image, tuple(one.frame_index for one in frames)
+        images, indexes = [one.image for one in frames], tuple(one.frame_index for one in frames)
         said = (await self._archive.attributes(study_uid, {view.instance_uid}))[view.instance_uid]
         if kinds := picture_requests.annotation_kinds(request.args):
             view = replace(view, annotation=annotation(said, kinds, 1, 1))  # the number of the frame changes
         film = FilmView(replace(view, frame_index=0), indexes, frame_durations_ms(said, indexes))
         return await self._answers.picture(
-            etag_of(image.key, film), lambda: self._drawing.film(image, film, viewer=viewer), about=window_header
+            etag_of(images[0].key, film), lambda: self._drawing.film(images, film, viewer=viewer), about=window_header
         )
 
     async def _annotated(
@@ -196,12 +194,12 @@ class Pictures:
     async def study_thumbnail(self, study: str) -> Response:
         viewer = await self._answers.viewer(study)
         middle = await self._catalogue.representative_frame(StudyUid(checked_uid(study, "study")))
-        return await self._thumbnail(middle, viewer, CHANGING)
+        return await self._thumbnail(middle, viewer, Caching.CHANGING)
 
     async def series_thumbnail(self, study: str, series: str) -> Response:
         viewer = await self._answers.viewer(study, series)
         middle = await self._catalogue.representative_frame(*_uids(study, series))
-        return await self._thumbnail(middle, viewer, CHANGING)
+        return await self._thumbnail(middle, viewer, Caching.CHANGING)
 
     async def instance_thumbnail(self, study: str, series: str, instance: str) -> Response:
         return await self.frame_thumbnail(study, series, instance, "1")
@@ -213,9 +211,9 @@ class Pictures:
             raise BadRequest("One thumbnail at a time", parameter="frames")
         uids = _uids(study, series)
         image = await self._catalogue.stored_image(*uids, _instance_uid(instance))
-        return await self._thumbnail(StoredFrame(uids[1], image, number - 1), viewer, SETTLED)
+        return await self._thumbnail(StoredFrame(uids[1], image, number - 1), viewer, Caching.SETTLED)
 
-    async def _thumbnail(self, frame: StoredFrame, viewer: str, caching: str) -> Response:
+    async def _thumbnail(self, frame: StoredFrame, viewer: str, caching: Caching) -> Response:
         view = picture_requests.thumbnail_view(frame.image.description, frame.frame_index, self._answers.asked())
         etag = etag_of(frame.image.key, ("thumbnail", view))
         return await self._answers.picture(

@@ -11,7 +11,7 @@ from appliance.domain.errors import BadRequest
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.image import Window
 from appliance.domain.views import Picture, PlaneView, RenderingMethod, VolumeView
-from appliance.http.picture_answers import SETTLED, UNSETTLED, PictureAnswers, etag_of
+from appliance.http.picture_answers import Caching, PictureAnswers, etag_of
 from appliance.http.volume_metadata import headers_of, response_module, warnings_of
 from appliance.http.volume_requests import (
     Kind,
@@ -126,7 +126,7 @@ class VolumePictures:
             etag_of("\n".join({one.version: "" for one in series}), film or view),
             draw,
             about=lambda picture: headers_of(rendering, picture),
-            caching=UNSETTLED if view.interactive else SETTLED,
+            caching=Caching.UNSETTLED if view.interactive else Caching.SETTLED,
         )
         for warning in warnings_of(rendering.volumes[0]):
             answer.headers.add("Warning", warning)

@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from appliance.domain.errors import NotDrawable
 from appliance.domain.grayscale import (
     TABLE_LENGTH,
-    chosen_window,
+    chosen_voi,
     drawn,
     grey_table,
     has_table,
-    looked_up_grey,
     modality_values,
     palette_table,
     presented,
     table_index,
-    windowed,
+    voi_grey,
 )
 from appliance.domain.image import ImageDescription, Window
 from appliance.domain.masks import Mask, masked, shutter_grey
 from appliance.domain.views import Region, SliceView
+from appliance.domain.voi import Voi
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
 from appliance.rendering.graphics import with_graphics
 from appliance.rendering.means import means
@@ -126,8 +126,11 @@ def drawn_plainly(
         return finished(_shrunk(stored, image, frame_index, view, plan), image, plan)
     x, y, (width, height) = int(plan.region.x), int(plan.region.y), plan.size
     part = stored[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
-    window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
-    pixels = _plain(part, image, frame_index, window, invert=view.invert)
+    if image.is_colour:
+        pixels = _coloured(part, image, invert=view.invert)
+    else:
+        voi = chosen_voi(stored, image, frame_index, view.window, view.voi)
+        pixels = _grey(part, image, frame_index, voi, invert=view.invert)
     if mask is not None:
         over = mask[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
         pixels = masked(pixels, over, shutter_grey(image, frame_index))
@@ -148,20 +151,20 @@ def _shrunk(
     if image.is_colour:
         colours = np.rint(means(colours_of(crop.of(stored), image), region, plan.size)).astype(np.uint8)
         return 255 - colours if view.invert else colours
-    window = chosen_window(stored, image, frame_index, view.window)
-    texels, table = _texels_and_table(crop.of(stored), image, frame_index, window, invert=view.invert)
+    voi = chosen_voi(stored, image, frame_index, view.window, view.voi)
+    texels, table = _texels_and_table(crop.of(stored), image, frame_index, voi, invert=view.invert)
     return _looked_up(table, np.rint(means(texels, region, plan.size)).astype(np.uint16))
 
 
-def _plain(
-    stored: NDArray[Any], image: ImageDescription, frame_index: int, window: Window | None, *, invert: bool
-) -> Pixels:
-    if image.is_colour:
-        colours = colours_of(stored, image)
-        return 255 - colours if invert else colours
+def _coloured(stored: NDArray[Any], image: ImageDescription, *, invert: bool) -> Pixels:
+    colours = colours_of(stored, image)
+    return 255 - colours if invert else colours
+
+
+def _grey(stored: NDArray[Any], image: ImageDescription, frame_index: int, voi: Voi, *, invert: bool) -> Pixels:
     if has_table(image.pixel_format):
-        return _looked_up(grey_table(image, frame_index, window=window, invert=invert), table_index(stored))
-    return drawn(stored, image, frame_index, window=window, invert=invert)
+        return _looked_up(grey_table(image, frame_index, voi=voi, invert=invert), table_index(stored))
+    return drawn(stored, image, frame_index, voi=voi, invert=invert)
 
 
 def _looked_up(table: Pixels, places: NDArray[np.uint16]) -> Pixels:
@@ -210,8 +213,8 @@ class SlicePainter:
 
         Only what lies in the region goes to the card, in as many parts as its limit asks for.
         """
-        window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
-        pixels = self._parted(_Source(stored, image, frame_index, window, view.invert, mask), plan)
+        voi = None if image.is_colour else chosen_voi(stored, image, frame_index, view.window, view.voi)
+        pixels = self._parted(_Source(stored, image, frame_index, voi, view.invert, mask), plan)
         return finished(pixels, image, plan)
 
     def _parted(self, source: _Source, plan: SlicePlan) -> Pixels:
@@ -246,11 +249,11 @@ class SlicePainter:
             return np.zeros((*plan.size[::-1], 3) if image.is_colour else plan.size[::-1], np.uint8)
         texels: NDArray[Any]
         inverted = 0.0
-        if image.is_colour:
+        if source.voi is None:
             texels, inverted = colours_of(crop.of(source.stored), image), float(source.invert)
         else:
             texels, table = _texels_and_table(
-                crop.of(source.stored), image, source.frame_index, source.window, invert=source.invert
+                crop.of(source.stored), image, source.frame_index, source.voi, invert=source.invert
             )
             self._table.upload(table.reshape(256, 256))
         texels = thinned(texels, step)
@@ -351,7 +354,8 @@ class _Source:
     stored: NDArray[Any]
     image: ImageDescription
     frame_index: int
-    window: Window | None
+    voi: Voi | None
+    """None of colours."""
     invert: bool
     mask: Mask | None
 
@@ -366,23 +370,22 @@ def _crop(stored: NDArray[Any], region: Region) -> _Crop:
 
 
 def _texels_and_table(
-    stored: NDArray[Any], image: ImageDescription, frame_index: int, window: Window | None, *, invert: bool
+    stored: NDArray[Any], image: ImageDescription, frame_index: int, voi: Voi, *, invert: bool
 ) -> tuple[NDArray[np.uint16], Pixels]:
     """16-bit texels of one frame, and the grey of each of their 65,536 values."""
     if has_table(image.pixel_format):
-        return table_index(stored), grey_table(image, frame_index, window=window, invert=invert)
+        return table_index(stored), grey_table(image, frame_index, voi=voi, invert=invert)
     # Wider values are spread over 16 bits, within what the window can tell apart.
     values = modality_values(stored, image, frame_index)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if window is not None:
-        reach = (0.5 + _RANGE_BEYOND_WINDOW) * window.width
-        low, high = max(low, window.center - reach), min(high, window.center + reach)
+    if isinstance(voi, Window):
+        reach = (0.5 + _RANGE_BEYOND_WINDOW) * voi.width
+        low, high = max(low, voi.center - reach), min(high, voi.center + reach)
     span = max(high - low, 1e-30)
     part = np.nan_to_num((values - low) / span, nan=0.0)
     texels = np.rint(np.clip(part, 0, 1) * (TABLE_LENGTH - 1)).astype(np.uint16)
     entries = low + np.arange(TABLE_LENGTH) * (span / (TABLE_LENGTH - 1))
-    grey = looked_up_grey(entries, image.voi_luts[0]) if window is None else windowed(entries, window)
-    return texels, presented(grey, image, invert=invert)
+    return texels, presented(voi_grey(entries, voi), image, invert=invert)
 
 
 def thinned(values: NDArray[Any], step: Step) -> NDArray[Any]:

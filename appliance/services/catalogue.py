@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from appliance.domain.audit import Action, Actor, Event, dicom_subject
 from appliance.domain.errors import NotDrawable, TooLarge
 from appliance.domain.geometry import Arrangement, SliceRef, arranged, slice_count
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
-from appliance.domain.image import StoredImage, StoredSeries, Window
+from appliance.domain.image import ImageDescription, StoredImage, StoredSeries, Window
 from appliance.domain.presets import window_presets
+from appliance.domain.voi import Voi, VoiChoice, choices_of
 from appliance.rendering.transfer_functions import suitable_presets
 from appliance.services import removals
 from appliance.services.audit import AuditTrail, Recorded
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.drawing_rules import DRAWING_RULES
 from appliance.services.travel import Place
 from appliance.services.volume_inputs import StoredVolume, volumes_of
 from appliance.storage import holdings, index
@@ -67,6 +69,20 @@ class Preset:
     name: str
     center: float
     width: float
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiDetail:
+    """One of the ways in which a file wants a frame to be seen."""
+
+    name: str
+    voi: str
+    """As the parameter of that name asks for it."""
+    center: float | None = None
+    width: float | None = None
+    function: str | None = None
+    """None, as the other two, of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,8 @@ class SliceDetail:
     """Height of a pixel over its width, as shown."""
     window: tuple[float, float] | None
     is_lossy: bool
+    voi: int | None
+    """Place of its choices among those of the series; None where there is nothing to choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +142,15 @@ class SeriesDetail(SeriesSummary):
     columns: int | None
     is_colour: bool
     presets: tuple[Preset, ...]
+    voi: tuple[tuple[VoiDetail, ...], ...]
+    """What slices may be seen through, as their files say; each list once."""
     volume_presets: tuple[str, ...]
     """Names of the transfer functions that suit it, the usual one first."""
     value_unit: str
     slices: tuple[SliceDetail, ...]
     volume: VolumeDetail | NoVolume
+    rules: str = DRAWING_RULES
+    """By which its pictures are drawn; part of addresses that are to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +386,8 @@ def _summary(
 
 
 def _series_detail(held: HeldSeries, stored: StoredSeries, arrangement: Arrangement) -> SeriesDetail:
-    slices = tuple(_slice_detail(stored, ref) for ref in arrangement.slices)
+    lists: dict[tuple[VoiDetail, ...], int] = {}
+    slices = tuple(_slice_detail(stored, ref, lists) for ref in arrangement.slices)
     first = stored.images[arrangement.slices[0].image_index].description if slices else None
     windows = first.frames[arrangement.slices[0].frame_index].windows if first else ()
     named = window_presets(held.attributes.modality, held.attributes.body_part) if first else ()
@@ -375,6 +398,7 @@ def _series_detail(held: HeldSeries, stored: StoredSeries, arrangement: Arrangem
         first.pixel_format.columns if first else None,
         first.is_colour if first else False,
         tuple(_presets(windows, named)),
+        tuple(lists),
         suitable_presets(held.attributes.modality) if arrangement.volume else (),
         first.value_unit if first else "",
         slices,
@@ -384,17 +408,35 @@ def _series_detail(held: HeldSeries, stored: StoredSeries, arrangement: Arrangem
 
 def _presets(of_file: Sequence[Window], of_modality: Sequence[Window]) -> Iterator[Preset]:
     """Those of the file first, each window once."""
-    seen: set[tuple[float, float]] = set()
+    seen: set[Window] = set()
     for number, window in enumerate((*of_file, *of_modality), 1):
-        if (window.center, window.width) not in seen:
-            seen.add((window.center, window.width))
-            yield Preset(window.explanation or f"File {number}", window.center, window.width)
+        if (bare := replace(window, explanation="")) not in seen:
+            seen.add(bare)
+            yield Preset(window.explanation or f"File {number}", window.center, window.width, window.function)
 
 
-def _slice_detail(stored: StoredSeries, ref: SliceRef) -> SliceDetail:
+def _voi_details(image: ImageDescription, frame_index: int) -> tuple[VoiDetail, ...]:
+    """What a frame may be seen through; none where a single window says it all."""
+    choices = choices_of(image, frame_index)
+    if len(choices) == 1 and isinstance(choices[0][1], Window):
+        return ()
+    return tuple(_voi_detail(choice, voi) for choice, voi in choices)
+
+
+def _voi_detail(choice: VoiChoice, voi: Voi) -> VoiDetail:
+    number = choice.index + 1
+    asked = f"{choice.kind},{number}"
+    if isinstance(voi, Window):
+        return VoiDetail(voi.explanation or f"File {number}", asked, voi.center, voi.width, voi.function)
+    return VoiDetail(voi.explanation or f"Table {number}", asked)
+
+
+def _slice_detail(stored: StoredSeries, ref: SliceRef, lists: dict[tuple[VoiDetail, ...], int]) -> SliceDetail:
+    """``lists`` are the places of choices that were met, and are told of new ones."""
     image = stored.images[ref.image_index].description
     frame = image.frames[ref.frame_index]
     window = frame.windows[0] if frame.windows else None
+    choices = _voi_details(image, ref.frame_index)
     return SliceDetail(
         image.instance_uid,
         ref.frame_index + 1,
@@ -407,6 +449,7 @@ def _slice_detail(stored: StoredSeries, ref: SliceRef) -> SliceDetail:
         image.pixel_aspect_ratio,
         (window.center, window.width) if window else None,
         image.is_lossy,
+        lists.setdefault(choices, len(lists)) if choices else None,
     )
 
 

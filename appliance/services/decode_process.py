@@ -35,10 +35,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError, Damaged, NotDrawable, Unavailable
-from appliance.domain.image import FrameDescription, ImageDescription
+from appliance.domain.image import FrameDescription, ImageDescription, Overlay
 from appliance.services.children import decode_refusal, encode_refusal
 from appliance.services.process_limits import allow_processor_time, limit
-from appliance.storage.decoding import decode_frame
+from appliance.storage.decoding import decode_frame, decode_overlay
 from appliance.storage.stream import InMemory, Readable
 from appliance.storage.transfer_syntaxes import DEFLATED_EXPLICIT_LITTLE_ENDIAN, is_native
 
@@ -85,6 +85,8 @@ class _Job(msgspec.Struct, frozen=True):
     input_bytes: int
     output_offset: int
     output_bytes: int
+    overlay: Overlay | None = None
+    """Whose bits are wanted instead of the frame."""
 
 
 class _Done(msgspec.Struct, frozen=True):
@@ -146,12 +148,22 @@ class Decoders:
 
         The array is the caller's.
         """
-        image, data = _alone(description, frame_index, reader)
+        return self._decoded(*_alone(description, frame_index, reader))
+
+    def decode_overlay(
+        self, description: ImageDescription, frame_index: int, overlay: Overlay, reader: Readable
+    ) -> NDArray[np.bool_]:
+        """What ``storage.decoding.decode_overlay`` gives, and refuses; by a worker where the overlay is in what is encoded."""
+        if not _is_overlay_encoded(description, overlay):
+            return decode_overlay(description, frame_index, overlay, reader)
+        return np.asarray(self._decoded(*_alone(description, frame_index, reader), overlay), np.bool_)
+
+    def _decoded(self, image: ImageDescription, data: bytes, overlay: Overlay | None = None) -> Pixels:
         with self._free:
             for attempt in itertools.count(1):
                 worker = self._taken()
                 try:
-                    values = worker.decode(image, data, self._limits.wall_s)
+                    values = worker.decode(image, data, self._limits.wall_s, overlay)
                 except _WorkerDied:
                     worker.end()
                     self.deaths += 1
@@ -210,6 +222,13 @@ def _alone(description: ImageDescription, frame_index: int, reader: Readable) ->
     ), data
 
 
+def _is_overlay_encoded(description: ImageDescription, overlay: Overlay) -> bool:
+    """Whether its bits come out of a decoder: those of the pixels, or of a data set that is deflated."""
+    is_inside = overlay.embedded_bit is not None
+    is_deflated = description.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN and overlay.place is not None
+    return is_deflated or (is_inside and is_decoded_apart(description.transfer_syntax_uid))
+
+
 class _Nursery:
     """The parent's end of the process that forks workers."""
 
@@ -264,14 +283,14 @@ class _Worker:
         """Whether the process was there, and is no more."""
         return self._process is not None and bool(select.select([self._process], [], [], 0)[0])
 
-    def decode(self, image: ImageDescription, data: bytes, wall_s: float) -> Pixels:
+    def decode(self, image: ImageDescription, data: bytes, wall_s: float, overlay: Overlay | None) -> Pixels:
         """Raises _WorkerDied, TimeoutError, and what decoding refuses."""
         output_offset = -(-len(data) // _PAGE_BYTES) * _PAGE_BYTES
-        output_bytes = _size_bytes(image)
+        output_bytes = overlay.rows * overlay.columns if overlay else _size_bytes(image)
         descriptor = self._make_room(output_offset + output_bytes)
         assert self._memory is not None
         self._memory[: len(data)] = data
-        job = msgspec.msgpack.encode(_Job(image, len(data), output_offset, output_bytes))
+        job = msgspec.msgpack.encode(_Job(image, len(data), output_offset, output_bytes, overlay))
         try:
             self._connection.settimeout(wall_s)
             _ = self.pid  # its first word; nothing else comes before it
@@ -400,7 +419,10 @@ def _mapped(descriptor: int) -> mmap.mmap:
 
 def _answered(job: _Job, memory: mmap.mmap) -> _Answer:
     try:
-        values = decode_frame(job.image, 0, InMemory(memory[: job.input_bytes]))
+        held = InMemory(memory[: job.input_bytes])
+        values: Pixels = (
+            decode_overlay(job.image, 0, job.overlay, held) if job.overlay else decode_frame(job.image, 0, held)
+        )
         if values.nbytes != job.output_bytes:
             raise NotDrawable("the frame has another size than described", key="pixel-data-damaged")
         shared = np.frombuffer(memory, values.dtype, values.size, job.output_offset).reshape(values.shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -203,12 +204,14 @@ class Drawing:
         process = self._process_of_frame(image, view.frame_index)
         return await self._picture((image.key, view), lambda: self._drawn(process, ask))
 
-    async def film(self, image: StoredImage, film: FilmView, *, viewer: str) -> Picture:
-        """Frames of ``image`` as a moving picture. Raises as ``slice`` does, and TooLarge."""
-        frames = tuple(image.description.frames[index] for index in film.frame_indexes)
-        alone = StoredImage(image.key, replace(image.description, frames=frames))
-        process = self._process_of(image.key)
-        return await self._picture((image.key, film), lambda: self._drawn(process, DrawFilm(viewer, alone, film)))
+    async def film(self, images: Sequence[StoredImage], film: FilmView, *, viewer: str) -> Picture:
+        """Frames of an image as a moving picture; ``images`` are that image as each of them is to be drawn.
+
+        Raises as ``slice`` does, and TooLarge.
+        """
+        key, parts = images[0].key, _alike(images, film.frame_indexes)
+        process = self._process_of(key)
+        return await self._picture((key, film), lambda: self._drawn(process, DrawFilm(viewer, parts, film)))
 
     def _look_ahead(self, image: StoredImage, frame_index: int, viewer: str) -> None:
         """The frames that ``viewer`` is about to want are being made ready, as far as there is time."""
@@ -435,6 +438,15 @@ def _alone(image: StoredImage, frame_index: int) -> StoredImage:
     """The image with only what this frame needs: the message is as small for the thousandth frame as for an only one."""
     frame = image.description.frames[frame_index]
     return StoredImage(image.key, replace(image.description, frames=(frame,)))
+
+
+def _alike(images: Sequence[StoredImage], frame_indexes: Sequence[int]) -> tuple[StoredImage, ...]:
+    """The frames, those that follow one another in one image where all else is said of them alike."""
+    pairs = zip(images, frame_indexes, strict=True)
+    return tuple(
+        StoredImage(images[0].key, replace(about, frames=tuple(one.description.frames[index] for one, index in group)))
+        for about, group in itertools.groupby(pairs, key=lambda pair: replace(pair[0].description, frames=()))
+    )
 
 
 def _bare(image: StoredImage, frame_index: int) -> StoredImage:

@@ -19,7 +19,7 @@ from appliance.domain.image import StoredImage
 from appliance.domain.masks import Mask, has_mask, mask_of
 from appliance.services.byte_cache import ByteCache
 from appliance.services.decode_process import Decoders, is_decoded_apart
-from appliance.storage.decoding import decode_frame, decode_overlay, read_profile
+from appliance.storage.decoding import decode_frame, read_profile
 from appliance.storage.instances import InstanceStore
 from appliance.storage.render_cache import RenderCache, is_dear
 
@@ -177,7 +177,7 @@ class Frames:
             mask = mask_of(
                 image.description,
                 frame_index,
-                lambda overlay: decode_overlay(image.description, frame_index, overlay, reader),
+                lambda overlay: self._decoders.decode_overlay(image.description, frame_index, overlay, reader),
             )
         watch.add("decode", started)
         return mask
@@ -190,12 +190,13 @@ class Frames:
             return read_profile(image.description, reader)
 
 
-_Key = tuple[str, int, int, int]
+_Key = tuple[str, int, int, int, int]
 
 
 def _key(image: StoredImage, frame_index: int) -> _Key:
     frame = image.description.frames[frame_index]
-    return image.key, frame.fragments[0][0] if frame.fragments else 0, frame.first_bit, frame.stream_index
+    offset, length = frame.fragments[0] if frame.fragments else (0, 0)
+    return image.key, offset, length, frame.first_bit, frame.stream_index
 
 
 class _Keeper:

@@ -75,10 +75,10 @@ class Forget(msgspec.Struct, frozen=True, tag=True):
 
 
 class DrawFilm(msgspec.Struct, frozen=True, tag=True):
-    """``image`` has the frames of the film and no others."""
+    """``images`` have the frames of the film, in order, and no others: several where one image is described in several ways."""
 
     viewer: str
-    image: StoredImage
+    images: tuple[StoredImage, ...]
     film: FilmView
 
 

@@ -31,9 +31,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance import domain, rendering
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable, TooLarge
-from appliance.domain.grayscale import chosen_window
+from appliance.domain.grayscale import chosen_voi, has_own_voi
 from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.domain.views import (
     STORED_VALUES,
@@ -57,11 +56,13 @@ from appliance.rendering.transfer_functions import transfer_function_of
 from appliance.services import journal
 from appliance.services.children import Request, serve_requests
 from appliance.services.decode_process import DecodeLimits, Decoders
+from appliance.services.drawing_rules import DRAWING_RULES
 from appliance.services.fair_queue import FairQueue
 from appliance.services.frames import Frames, Stopwatch, keep_only_of_stored
 from appliance.services.gl_thread import GlThread
 from appliance.services.loaded_volumes import LoadedVolume, LoadedVolumes, Waiting
 from appliance.services.pace import Pace
+from appliance.services.parts import needed_part
 from appliance.services.render_messages import (
     SERIES_UNKNOWN,
     Ask,
@@ -223,15 +224,19 @@ class RenderProcess:
         decoders: Decoders | None = None,
     ) -> tuple[Pixels, Window | None]:
         """One frame, drawn; and the window through which it is seen."""
+        plan = planned(stored_image.description, view)
+        if not self._frames.has(stored_image, frame_index):
+            part = needed_part(stored_image, frame_index, view, plan)
+            stored_image, frame_index, plan = part.image, part.frame_index, part.plan
         image = stored_image.description
-        plan = planned(image, view)
         stored = self._frames.stored_values(stored_image, frame_index, watch, decoders)
         mask = self._frames.mask(stored_image, frame_index, watch) if view.layers else None
         profile = self._frames.profile(stored_image)
         started = time.perf_counter()
         if profile:
             stored, image = in_srgb(stored, image, profile)
-        window = None if image.is_colour else chosen_window(stored, image, frame_index, view.window)
+        voi = None if image.is_colour else chosen_voi(stored, image, frame_index, view.window, view.voi)
+        window = voi if isinstance(voi, Window) else None
         view = replace(view, window=window)
         if self._gl.renderer.info.is_software and is_plain(image, plan, mask):
             pixels = drawn_plainly(stored, image, frame_index, view, plan, mask=mask)
@@ -247,17 +252,18 @@ class RenderProcess:
 
     def _film(self, request: Request, ask: DrawFilm) -> None:
         watch = Stopwatch()
-        image, view = ask.image.description, ask.film.view
-        size = planned(image, view).size
-        _refuse_pixels(size, len(image.frames))
+        view = ask.film.view
+        frames = [(image, index) for image in ask.images for index in range(len(image.description.frames))]
+        size = _size_of_all(ask.images, view)
+        _refuse_pixels(size, len(frames))
         film = opened_film(view.encoding, ask.film.durations_ms)
         first: Window | None = None
-        for index, frame in enumerate(image.frames):
+        for image, index in frames:
             if request.is_cancelled:
                 return
             # One window that is found for all: found for each, the film would flicker.
-            is_found = view.window is None and not frame.windows and not image.voi_luts
-            pixels, window = self._frame(ask.image, index, replace(view, window=first) if is_found else view, watch)
+            is_found = view.window is None and view.voi is None and not has_own_voi(image.description, index)
+            pixels, window = self._frame(image, index, replace(view, window=first) if is_found else view, watch)
             first = first or window
             started = time.perf_counter()
             film.add(pixels)
@@ -544,6 +550,17 @@ def _refuse_size(view: PlaneView | VolumeView) -> None:
         raise NotDrawable(f"Pictures have 1 to {LARGEST_SIDE} pixels a side.", key="picture-too-large")
 
 
+def _size_of_all(images: Sequence[StoredImage], view: SliceView) -> tuple[int, int]:
+    """(width, height) of every frame of a film. Raises NotDrawable where a presentation state shows parts of several sizes."""
+    sizes = set()
+    for image in images:
+        width, height = planned(image.description, view).size
+        sizes.add((height, width) if image.description.quarter_turns % 2 else (width, height))
+    if len(sizes) > 1:
+        raise NotDrawable("The frames differ in size: ask for them one by one.", key="film-of-several-sizes")
+    return sizes.pop()
+
+
 def _refuse_film(film: VolumeFilmView) -> None:
     view = film.frames[0]
     _refuse_size(view)
@@ -620,20 +637,9 @@ def _opened_cache(settings: RenderSettings, keys: MasterKeys | None) -> RenderCa
 
 def _picture_name(ask: DrawSlice) -> str:
     """All that the picture depends on, beside the frame's bytes."""
-    return hashlib.sha256(_PROGRAM + msgspec.msgpack.encode((ask.image.description, ask.view))).hexdigest()
-
-
-def _program() -> bytes:
-    """Another one for each program that draws: pictures from before a mended shader are not met again."""
-    digest = hashlib.sha256()
-    for package in (domain, rendering):
-        for file in sorted(Path(package.__path__[0]).rglob("*")):
-            if file.suffix in {".py", ".glsl"}:
-                digest.update(file.read_bytes())
-    return digest.digest()
-
-
-_PROGRAM = _program()
+    return hashlib.sha256(
+        DRAWING_RULES.encode() + msgspec.msgpack.encode((ask.image.description, ask.view))
+    ).hexdigest()
 
 
 def _answered(request: Request, work: Callable[[], object]) -> None:

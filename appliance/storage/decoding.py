@@ -73,7 +73,7 @@ def decode_frame(description: ImageDescription, frame_index: int, reader: Readab
         from appliance.storage.video import decode_video_frame
 
         return decode_video_frame(form, frame, reader)
-    data = _frame_bytes(codec, frame, reader)
+    data = _frame_bytes(codec, form, frame, reader)
     return _in_rgb(codec, form, data, _masked(form, _decoded(codec, form, frame, data)))
 
 
@@ -88,7 +88,8 @@ def decode_overlay(
         codec, frame = _codec(description), description.frames[frame_index]
         if description.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
             reader = inflated_object(reader)
-        values = _decoded(codec, description.pixel_format, frame, _frame_bytes(codec, frame, reader))
+        form = description.pixel_format
+        values = _decoded(codec, form, frame, _frame_bytes(codec, form, frame, reader))
         return np.asarray(values.astype(np.int64) >> overlay.embedded_bit & 1, np.bool_)
     data = overlay.bits
     if overlay.place is not None:
@@ -119,8 +120,23 @@ def _codec(description: ImageDescription) -> Codec:
     return CODECS[description.transfer_syntax_uid]
 
 
-def _frame_bytes(codec: Codec, frame: FrameDescription, reader: Readable) -> bytes:
-    data = b"".join(reader.read_at(offset, length) for offset, length in frame.fragments)
+def bytes_of_frame(form: PixelFormat, frame: FrameDescription, reader: Readable) -> bytes:
+    """The bytes of a frame in their order, as many as ``reader`` has of them."""
+    if form.is_swapped:
+        return b"".join(_unswapped(reader, offset, length) for offset, length in frame.fragments)
+    return b"".join(reader.read_at(offset, length) for offset, length in frame.fragments)
+
+
+def _unswapped(reader: Readable, offset: int, length: int) -> bytes:
+    """Bytes of words whose two bytes are exchanged; a frame of an odd length begins or ends in the middle of one."""
+    first, end = offset - offset % 2, offset + length + (offset + length) % 2
+    words = np.frombuffer(reader.read_at(first, end - first)[: end - first], np.uint8)
+    words = words[: len(words) // 2 * 2].reshape(-1, 2)[:, ::-1]
+    return words.tobytes()[offset - first : offset - first + length]
+
+
+def _frame_bytes(codec: Codec, form: PixelFormat, frame: FrameDescription, reader: Readable) -> bytes:
+    data = bytes_of_frame(form, frame, reader)
     if len(data) != sum(length for _, length in frame.fragments):
         raise _broken(codec, "the object is shorter than its description")
     return data

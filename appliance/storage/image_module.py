@@ -60,6 +60,8 @@ class FrameAttributes:
     rescale_intercept: float
     windows: tuple[Window, ...]
     shutter: Shutter | None = None
+    voi_luts: tuple[LookUpTable, ...] = ()
+    """Of its functional groups; those of the data set are for all frames."""
 
 
 def pixel_format(ds: Dataset, kind: PixelKind) -> PixelFormat:
@@ -104,7 +106,21 @@ def frame_attributes(ds: Dataset, frame_count: int) -> list[FrameAttributes]:
         return _of_data_set(ds, frame_count)
     if len(per_frame) < frame_count:
         per_frame = [*per_frame, *[Dataset()] * (frame_count - len(per_frame))]
-    return [_of_groups(ds, shared, own) for own in per_frame[:frame_count]]
+    attributes = [_of_groups(ds, shared, own) for own in per_frame[:frame_count]]
+    return _with_own_luts(attributes, shared, per_frame)
+
+
+def _with_own_luts(
+    attributes: Sequence[FrameAttributes], shared: Dataset, per_frame: Sequence[Dataset]
+) -> list[FrameAttributes]:
+    """Each with the tables of its Frame VOI LUT With LUT Macro (C.7.6.16.2.10b); those of the shared group are read once."""
+    of_all = [table for item in items_of(shared, "FrameVOILUTSequence") for table in voi_luts(item)]
+    with_luts = []
+    for one, own in zip(attributes, per_frame, strict=False):
+        items = items_of(own, "FrameVOILUTSequence")
+        tables = [table for item in items for table in voi_luts(item)] if items else of_all
+        with_luts.append(replace(one, voi_luts=tuple(tables)))
+    return with_luts
 
 
 def pixel_aspect_ratio(ds: Dataset, plane: FramePlane) -> float:
@@ -140,7 +156,7 @@ def presentation_lut(ds: Dataset) -> LookUpTable | None:
 def shutter(ds: Dataset) -> Shutter | None:
     """The display shutter (C.7.6.11); None where there is none, or none that says where it is.
 
-    A bitmap shutter is of presentation states only, and read with them.
+    Of a bitmap (C.7.6.15) only the grey is here: its bits are an overlay (``with_bitmap``).
     """
     shapes = {shape.upper() for shape in texts_of(ds, "ShutterShape")}
     edges = [
@@ -159,9 +175,22 @@ def shutter(ds: Dataset) -> Shutter | None:
     corners: tuple[tuple[float, float], ...] = ()
     if "POLYGONAL" in shapes and len(numbers) >= 6 and len(numbers) % 2 == 0:
         corners = tuple((row - 1, column - 1) for row, column in zip(numbers[::2], numbers[1::2], strict=True))
-    if rectangle is None and circle is None and not corners:
+    if rectangle is None and circle is None and not corners and "BITMAP" not in shapes:
         return None
     return Shutter(rectangle, circle, corners, grey=shutter_grey(ds))
+
+
+def with_bitmap(
+    ds: Dataset, covering: Shutter | None, laid: tuple[Overlay, ...]
+) -> tuple[Shutter | None, tuple[Overlay, ...]]:
+    """A frame's shutter with the overlay of Shutter Overlay Group (C.7.6.15) as its bitmap, and the overlays that are left."""
+    if covering is None or "BITMAP" not in {shape.upper() for shape in texts_of(ds, "ShutterShape")}:
+        return covering, laid
+    group = integer_of(ds, "ShutterOverlayGroup")
+    bitmap = next((overlay for overlay in laid if overlay.group == group), None)
+    if bitmap is None:
+        return (None if covering == Shutter(grey=covering.grey) else covering), laid
+    return replace(covering, bitmap=bitmap), tuple(overlay for overlay in laid if overlay is not bitmap)
 
 
 def shutter_grey(ds: Dataset) -> int:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pydicom.config
@@ -31,7 +32,7 @@ from appliance.domain.hierarchy import (
     StudyAttributes,
 )
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
-from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat, PixelKind
+from appliance.domain.image import FrameDescription, ImageDescription, LookUpTable, PixelFormat, PixelKind
 from appliance.domain.preamble import PREAMBLE_BYTES, PREFIX, preamble_of
 from appliance.storage import image_module
 from appliance.storage.attributes import (
@@ -315,6 +316,8 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
     form, places = _places(header, pixels, form, frame_count)
     attributes = image_module.frame_attributes(ds, frame_count)
     overlays = image_module.overlays(ds, form, frame_count)
+    layers = [image_module.with_bitmap(ds, one.shutter, own) for one, own in zip(attributes, overlays, strict=True)]
+    tables, places_of_tables = _voi_luts(ds, attributes)
     modality = text_of(ds, "Modality").upper()
     is_palette = form.photometric_interpretation == "PALETTE COLOR"
     return ImageDescription(
@@ -332,15 +335,16 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
                 one.rescale_intercept,
                 one.windows,
                 number if is_stream else 0,
-                overlays[number],
-                one.shutter,
+                layers[number][1],
+                layers[number][0],
+                places_of_tables[number],
             )
             for number, ((spans, first_bit), one) in enumerate(zip(places, attributes, strict=True))
         ),
         image_module.pixel_aspect_ratio(ds, attributes[0].plane),
         image_module.value_unit(ds, modality),
         image_module.modality_lut(ds),
-        image_module.voi_luts(ds),
+        tables,
         image_module.palette(ds) if is_palette else None,
         text_of(ds, "PresentationLUTShape").upper() == "INVERSE",
         text_of(ds, "LossyImageCompression") == "01",
@@ -350,6 +354,22 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
         image_module.presentation_lut(ds),
         _profile_place(header, pixels) if form.samples_per_pixel == 3 or is_palette else None,
     )
+
+
+def _voi_luts(
+    ds: Dataset, attributes: Sequence[image_module.FrameAttributes]
+) -> tuple[tuple[LookUpTable, ...], list[tuple[int, ...] | None]]:
+    """The VOI LUTs of an image, each once, and which of them are of each frame; None where all are of all."""
+    of_all = image_module.voi_luts(ds)
+    if not any(one.voi_luts for one in attributes):
+        return of_all, [None] * len(attributes)
+    places = {table: place for place, table in enumerate(dict.fromkeys(of_all))}
+    usual = tuple(places[table] for table in of_all)
+    frames: list[tuple[int, ...] | None] = []
+    for one in attributes:
+        own = tuple(places.setdefault(table, len(places)) for table in one.voi_luts)
+        frames.append(own or usual)
+    return tuple(places), frames
 
 
 def _profile_place(header: Header, pixels: PixelElement) -> tuple[int, int] | None:
@@ -419,7 +439,9 @@ def _native_places(
             f"the pixel data has {available_bytes} bytes, expected {needed_bytes}", key="pixel-data-damaged"
         )
     if form.bits_allocated == 8 and pixels.vr == "OW" and header.transfer_syntax_uid == EXPLICIT_BIG_ENDIAN:
-        raise NotDrawable("8 bit pixels in big endian words are not drawn", key="no-decoder")
+        if pixels.offset % 2:
+            raise NotDrawable("pixel data of words that begins at an odd place", key="pixel-data-damaged")
+        form = replace(form, is_swapped=True)
     return form, [_native_place(pixels.offset, frame_bits, n) for n in range(frame_count)]
 
 

@@ -19,7 +19,7 @@ from pydicom.filewriter import dcmwrite
 from appliance.domain.errors import NotAcceptable
 from appliance.domain.image import ImageDescription, PixelFormat
 from appliance.storage.attributes import UNREADABLE, text_of
-from appliance.storage.decoding import Pixels, decode_frame, inflated_object
+from appliance.storage.decoding import Pixels, bytes_of_frame, decode_frame, inflated_object
 from appliance.storage.dicom_json import is_binary, little_endian
 from appliance.storage.parsing import read_header
 from appliance.storage.stream import Readable
@@ -111,7 +111,7 @@ def copied_frame(image: ImageDescription, frame_index: int, reader: Readable) ->
     """The bytes of a native frame, its words in little endian order."""
     if image.transfer_syntax_uid == DEFLATED_EXPLICIT_LITTLE_ENDIAN:
         reader = inflated_object(reader)
-    data = b"".join(reader.read_at(offset, length) for offset, length in image.frames[frame_index].fragments)
+    data = bytes_of_frame(image.pixel_format, image.frames[frame_index], reader)
     if CODECS[image.transfer_syntax_uid] is not Codec.NATIVE_BIG_ENDIAN:
         return data
     bits = image.pixel_format.bits_allocated

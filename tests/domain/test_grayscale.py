@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.domain.errors import NotDrawable
 from appliance.domain.grayscale import (
-    chosen_window,
+    chosen_voi,
     default_window,
     drawn,
     grey_table,
@@ -21,6 +22,7 @@ from appliance.domain.grayscale import (
 )
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import FrameDescription, ImageDescription, LookUpTable, PixelFormat, Window
+from appliance.domain.voi import VoiChoice, choices_of, voi_of
 
 SIGNED = PixelFormat(2, 2, 1, 16, 16, 15, True, "MONOCHROME2")
 CT = ImageDescription(
@@ -65,7 +67,7 @@ def test_rescale_comes_before_the_window() -> None:
     stored = np.array([[500, 600]], np.int16)
 
     assert modality_values(stored, CT, 0).tolist() == [[0, 200]]
-    assert drawn(stored, CT, 0, window=Window(100, 200, "linear-exact")).tolist() == [[0, 255]]
+    assert drawn(stored, CT, 0, voi=Window(100, 200, "linear-exact")).tolist() == [[0, 255]]
 
 
 def test_a_modality_table_stands_in_for_the_rescale() -> None:
@@ -74,10 +76,8 @@ def test_a_modality_table_stands_in_for_the_rescale() -> None:
     assert modality_values(np.array([-5, -1, 0, 1, 5], np.int16), image, 0).tolist() == [7, 7, 8, 9, 9]
 
 
-def test_a_voi_table_draws_where_no_window_is_given() -> None:
-    image = replace(CT, voi_luts=(table(0, 5, 15, first=-1000, bits=4),))
-
-    grey = drawn(np.array([-9, 0, 1, 9], np.int16), image, 0, window=None)
+def test_a_voi_table_makes_grey_as_a_window_does() -> None:
+    grey = drawn(np.array([-9, 0, 1, 9], np.int16), CT, 0, voi=table(0, 5, 15, first=-1000, bits=4))
 
     assert grey.tolist() == [0, 0, 255, 255]
 
@@ -91,14 +91,14 @@ def test_monochrome1_shows_low_values_white(photometric: str, presentation_inver
     )
     stored, window = np.array([0, 1000], np.int16), Window(0, 200)
 
-    assert drawn(stored, inverted, 0, window=window).tolist() == [255, 0]
-    assert drawn(stored, inverted, 0, window=window, invert=True).tolist() == [0, 255]
+    assert drawn(stored, inverted, 0, voi=window).tolist() == [255, 0]
+    assert drawn(stored, inverted, 0, voi=window, invert=True).tolist() == [0, 255]
 
 
 def test_padding_is_black_whichever_way_grey_runs() -> None:
     padded = replace(CT, pixel_format=replace(SIGNED, padding=(-2000, -1900)))
 
-    grey = drawn(np.array([-2000, -1950, -1900, -1899], np.int16), padded, 0, window=Window(0, 9), invert=True)
+    grey = drawn(np.array([-2000, -1950, -1900, -1899], np.int16), padded, 0, voi=Window(0, 9), invert=True)
 
     assert grey.tolist() == [0, 0, 0, 255]
 
@@ -109,9 +109,9 @@ def test_the_table_is_the_pipeline_for_every_value(is_signed: bool) -> None:
     stored = np.arange(1 << 16).astype(np.uint16).view(np.int16 if is_signed else np.uint16)
     window = Window(40, 400)
 
-    through_table = grey_table(image, 0, window=window)[table_index(stored)]
+    through_table = grey_table(image, 0, voi=window)[table_index(stored)]
 
-    assert np.array_equal(through_table, drawn(stored, image, 0, window=window))
+    assert np.array_equal(through_table, drawn(stored, image, 0, voi=window))
 
 
 def test_palettes_of_8_and_16_bits_come_out_the_same() -> None:
@@ -126,12 +126,36 @@ def test_the_window_asked_for_wins_then_the_files_then_one_from_the_values() -> 
     stored = np.array([[500, 520]], np.int16)
     windowed_by_file = replace(CT, frames=(replace(CT.frames[0], windows=(Window(1, 0), Window(1, 2))),))
 
-    assert chosen_window(stored, windowed_by_file, 0, Window(3, 4)) == Window(3, 4)
-    assert chosen_window(stored, windowed_by_file, 0, None) == Window(1, 2)  # a width of 0 is no window
-    assert chosen_window(stored, replace(CT, voi_luts=(table(0, 1),)), 0, None) is None
-    found = chosen_window(stored, CT, 0, None)
-    assert found is not None
+    assert chosen_voi(stored, windowed_by_file, 0, Window(3, 4)) == Window(3, 4)
+    assert chosen_voi(stored, windowed_by_file, 0, None) == Window(1, 2)  # a width of 0 is no window
+    assert chosen_voi(stored, replace(CT, voi_luts=(table(0, 1),)), 0, None) == table(0, 1)
+    found = chosen_voi(stored, CT, 0, None)
+    assert isinstance(found, Window)
     assert (found.center, found.width) == (40, 400)
+
+
+def test_any_window_or_table_of_the_file_can_be_chosen_unless_a_window_is_asked_for() -> None:
+    stored, windows, luts = (
+        np.array([[500]], np.int16),
+        (Window(1, 2), Window(3, 4, "sigmoid")),
+        (table(0, 1), table(1, 0)),
+    )
+    image = replace(CT, frames=(replace(CT.frames[0], windows=windows),), voi_luts=luts)
+
+    assert [voi for _, voi in choices_of(image, 0)] == [*windows, *luts]
+    for choice, voi in choices_of(image, 0):
+        assert chosen_voi(stored, image, 0, None, choice) == voi
+        assert chosen_voi(stored, image, 0, Window(5, 6), choice) == Window(5, 6)
+
+
+def test_a_frame_has_those_tables_that_are_its_own() -> None:
+    luts = (table(0, 1), table(1, 0))
+    image = replace(CT, frames=(replace(CT.frames[0], voi_luts=(1,)),), voi_luts=luts)
+
+    assert choices_of(image, 0) == ((VoiChoice("lut", 0), luts[1]),)
+    with pytest.raises(NotDrawable) as caught:
+        voi_of(image, 0, VoiChoice("lut", 1))
+    assert caught.value.key == "no-such-voi"
 
 
 @pytest.mark.parametrize("modality", ["CR", "DX", "MG", "MR", "US", "OT"])
@@ -171,15 +195,15 @@ def test_a_linear_window_of_a_float_picture_is_no_threshold() -> None:
     form = replace(SIGNED, bits_allocated=32, bits_stored=32, high_bit=31, kind="float")
     image = replace(CT, pixel_format=form, frames=(replace(CT.frames[0], windows=(Window(0.5, 1.0),)),))
 
-    assert chosen_window(np.zeros((2, 2), np.float32), image, 0, None) == Window(0.5, 1.0, "linear-exact")
-    assert chosen_window(np.zeros((2, 2), np.float32), image, 0, Window(3, 1)) == Window(3, 1, "linear-exact")
+    assert chosen_voi(np.zeros((2, 2), np.float32), image, 0, None) == Window(0.5, 1.0, "linear-exact")
+    assert chosen_voi(np.zeros((2, 2), np.float32), image, 0, Window(3, 1)) == Window(3, 1, "linear-exact")
 
 
 def test_a_presentation_lut_follows_the_window() -> None:
     inverse = table(255, 191, 127, 63, 0, bits=8)
     image = replace(CT, presentation_lut=inverse, frames=(FrameDescription(((0, 8),)),))
 
-    greys = drawn(np.array([[0, 25], [50, 100]], np.int16), image, 0, window=Window(50, 100, "linear-exact"))
+    greys = drawn(np.array([[0, 25], [50, 100]], np.int16), image, 0, voi=Window(50, 100, "linear-exact"))
 
     assert greys.tolist() == [[255, 191], [127, 0]]
 
@@ -194,7 +218,7 @@ def test_more_is_never_darker_unless_it_is_inverted(center: int, width: float, f
     values = np.arange(-3000, 3000, 7, dtype=np.int16).reshape(2, -1)
     image = replace(CT, frames=(FrameDescription(((0, 8),)),))
     steps = np.diff(
-        drawn(values, image, 0, window=Window(center, width, function), invert=invert).ravel().astype(int)  # type: ignore[arg-type]
+        drawn(values, image, 0, voi=Window(center, width, function), invert=invert).ravel().astype(int)  # type: ignore[arg-type]
     )
 
     assert (steps <= 0 if invert else steps >= 0).all()

@@ -14,6 +14,7 @@ from appliance.domain.views import (
     SliceView,
     Viewport,
 )
+from appliance.domain.voi import VoiChoice
 from appliance.http import picture_requests
 from appliance.http.picture_requests import Asked, Form
 
@@ -72,6 +73,21 @@ def test_a_window_that_is_none_is_refused(window: str) -> None:
         slice_of(window=window)
 
     assert caught.value.fields["parameter"] == "window"
+
+
+@pytest.mark.parametrize(("voi", "expected"), [("window,1", VoiChoice("window", 0)), ("lut,3", VoiChoice("lut", 2))])
+def test_a_window_or_table_of_the_file_is_asked_for_by_its_number(voi: str, expected: VoiChoice) -> None:
+    assert slice_of(voi=voi).voi == expected
+
+
+@pytest.mark.parametrize(
+    "query", [{"voi": "lut"}, {"voi": "lut,0"}, {"voi": "table,1"}, {"voi": "lut,1", "window": "1,2"}]
+)
+def test_a_choice_that_is_none_is_refused(query: dict[str, str]) -> None:
+    with pytest.raises(BadRequest) as caught:
+        slice_of(**query)
+
+    assert caught.value.fields["parameter"] == "voi"
 
 
 def test_a_region_that_is_not_said_ends_at_the_edges() -> None:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 import pytest_asyncio
+from pydicom.pixels import apply_modality_lut, apply_windowing
+from pydicom.pixels.processing import apply_voi
 
 from appliance.domain.views import STORED_VALUES
+from appliance.services.drawing_rules import DRAWING_RULES
 from appliance.storage.decoding import decode_frame
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
@@ -29,6 +33,10 @@ OVERLAID = "09-documents/overlay.dcm"
 FRAME_TIME_MS = 33
 """As the file says."""
 EIGHT_BITS = "04-xray/RF-KarstenHilbert.dcm"
+TABLES = "04-xray/DX-C3L-00277.dcm"
+"""A window and three VOI LUTs."""
+WINDOWS = "11-pixel-encodings/MR-SIEMENS-DICOM-WithOverlays.dcm"
+"""Two windows."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -118,6 +126,35 @@ def paths_located(paths: list[str]) -> list[str]:
     return [f"https://box.test{path}/frames/1/rendered" for path in paths]
 
 
+@pytest.mark.parametrize(
+    ("file", "voi"), [(TABLES, "lut,1"), (TABLES, "lut,3"), (WINDOWS, "window,1"), (WINDOWS, "window,2")]
+)
+async def test_a_window_or_table_of_the_file_is_seen_through_as_others_see_it(
+    doors: PictureDoors, dicom_dir: Path, file: str, voi: str
+) -> None:
+    ds = pydicom.dcmread(dicom_dir / file)
+    values = apply_modality_lut(stored_values(dicom_dir / file), ds)
+    kind, number = voi.split(",")
+    apply = apply_voi if kind == "lut" else apply_windowing
+    theirs = apply(values, ds, index=int(number) - 1).astype(float)
+    highest = (1 << int(ds.VOILUTSequence[0].LUTDescriptor[2])) - 1 if kind == "lut" else (1 << ds.BitsStored) - 1
+
+    answer = await doors.get(
+        f"{await doors.take_in(dicom_dir / file)}/frames/1/rendered", "image/png", voi=voi, layers="0"
+    )
+
+    assert answer.status_code == 200
+    ours = np.asarray(imagecodecs.png_decode(answer.content))
+    assert np.abs(ours - np.clip(theirs / highest, 0, 1) * 255).max() <= 1
+    assert ("rendered-window" in answer.headers) == (kind == "window")
+
+
+async def test_a_choice_that_the_file_has_not_is_refused_by_name(doors: PictureDoors, dicom_dir: Path) -> None:
+    answer = await doors.get(f"{await doors.take_in(dicom_dir / WINDOWS)}/frames/1/rendered", voi="window,3")
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "no-such-voi")
+
+
 async def test_every_level_has_a_thumbnail(doors: PictureDoors, dicom_dir: Path) -> None:
     path = await doors.take_in(dicom_dir / ENHANCED_MR)
     series = path.partition("/instances/")[0]
@@ -143,8 +180,21 @@ async def test_a_picture_is_not_sent_again_to_who_has_it(doors: PictureDoors, di
         headers={"Accept": "image/png", "If-None-Match": first.headers["etag"]},
     )
 
-    assert "immutable" in first.headers["cache-control"]
+    assert first.headers["cache-control"] == "private, no-cache"
     assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_a_picture_is_kept_for_good_only_under_the_rules_by_which_it_is_drawn(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    path = f"{await doors.take_in(dicom_dir / CT)}/frames/1/rendered"
+
+    ours, older = [await doors.get(path, rules=rules) for rules in (DRAWING_RULES, "0123456789abcdef")]
+    values = await doors.get(path, STORED_VALUES, rules=DRAWING_RULES)
+
+    assert ours.headers["cache-control"] == values.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert older.headers["cache-control"] == "private, no-cache"
+    assert older.content == ours.content
 
 
 @pytest.mark.parametrize(
@@ -317,12 +367,16 @@ async def test_frames_of_a_list_can_be_stored_values_too(doors: PictureDoors, di
     assert digests == [hashlib.sha256(stored_values(file, index).tobytes()).hexdigest() for index in (1, 3)]
 
 
-async def test_stored_values_of_more_than_16_bits_are_refused_by_name(doors: PictureDoors, dicom_dir: Path) -> None:
-    path = await doors.take_in(dicom_dir / "07-radiotherapy/rtdose.dcm")
+async def test_stored_values_of_more_than_16_bits_are_given_too(doors: PictureDoors, dicom_dir: Path) -> None:
+    file = dicom_dir / "07-radiotherapy/rtdose.dcm"
 
-    answer = await doors.get(f"{path}/frames/1/rendered", STORED_VALUES)
+    answer = await doors.get(f"{await doors.take_in(file)}/frames/1/rendered", STORED_VALUES)
 
-    assert (answer.status_code, answer.json()["type"]) == (422, "values-too-wide")
+    about = told(answer.headers["stored-values"])
+    assert (answer.status_code, about["type"], about["bits"]) == (200, "uint32", "32")
+    assert about["sha-256"] == hashlib.sha256(stored_values(file).tobytes()).hexdigest()
+    high, low = np.split(np.asarray(imagecodecs.jpegls_decode(answer.content)).astype(np.uint32), 2)
+    assert np.array_equal(high << 16 | low, stored_values(file))
 
 
 async def test_who_is_not_logged_in_gets_no_picture(doors: PictureDoors, dicom_dir: Path) -> None:

@@ -15,6 +15,7 @@ import pytest_asyncio
 from pydicom.uid import generate_uid
 
 from appliance.domain.identifiers import InstitutionId, SeriesUid, StudyUid
+from appliance.services.drawing_rules import DRAWING_RULES
 from tests.http.picture_doors import PictureDoors, picture_doors
 from tests.rendering.test_films import seen
 
@@ -485,7 +486,7 @@ async def test_while_the_camera_moves_nothing_is_kept(doors: PictureDoors, dicom
     series = await series_of(doors, dicom_dir / MR)
 
     moving = await doors.get(f"{series}/rendered3d", interactive="1")
-    resting = await doors.get(f"{series}/renderedmpr", viewport="64,64")
+    resting = await doors.get(f"{series}/renderedmpr", viewport="64,64", rules=DRAWING_RULES)
     again = await doors.client.get(
         f"{series}/renderedmpr", params={"viewport": "64,64"}, headers={"If-None-Match": resting.headers["etag"]}
     )

@@ -127,7 +127,7 @@ async def test_a_planar_state_is_that_plane_through_its_window(doors: PictureDoo
     corner = np.array([-80.0, 5.0, 90.0]) + np.array([0.5, 0, -0.5]) * spacing[0]
     assert numbers(place["position"]) == pytest.approx(corner, abs=1e-2)
     assert numbers(place["across"]) + numbers(place["down"]) == [1, 0, 0, 0, 0, -1]
-    assert answer.headers["rendered-window"] == "300,600"
+    assert answer.headers["rendered-window"] == "300,600,linear"
     study = path.partition("/series/")[0]
     said = await doors.get(
         f"{study}/renderedmpr",
@@ -162,7 +162,7 @@ async def test_a_viewpoint_that_is_asked_for_goes_before_that_of_the_state(
     answer = await doors.get(f"{path}/renderedmpr", orientation="l")
 
     assert numbers(told(answer.headers["rendered-place"])["across"]) == [0, 1, 0]
-    assert answer.headers["rendered-window"] == "300,600"
+    assert answer.headers["rendered-window"] == "300,600,linear"
 
 
 async def test_a_box_crops_and_what_is_not_applied_is_told(doors: PictureDoors, dicom_dir: Path) -> None:

@@ -214,6 +214,20 @@ def test_a_bitmap_shutter_covers_where_its_overlay_has_bits(painter: SlicePainte
     assert np.array_equal(pixels[0, 1:], grey(STORED / 4095)[0, 1:])
 
 
+def test_what_is_the_shutter_of_the_image_is_an_overlay_or_a_shutter_as_the_state_wishes() -> None:
+    image, bitmap = image_of(STORED), Overlay(6, 10, group=0x6000)
+    image = replace(image, frames=(replace(image.frames[0], shutter=Shutter(bitmap=bitmap, grey=9)),))
+
+    none, drawn, covering = [
+        presented_as(image, 0, PresentationState(ABOUT, overlays=overlays, bitmap_shutter_group=group)).frames[0]
+        for overlays, group in (((), None), ((StateOverlay(0x6000),), None), ((), 0x6000))
+    ]
+
+    assert (none.overlays, none.shutter) == ((), None)
+    assert (drawn.overlays, drawn.shutter) == ((bitmap,), None)
+    assert (covering.overlays, covering.shutter) == ((), Shutter(bitmap=bitmap))
+
+
 def test_overlays_of_the_image_are_shown_if_the_state_activates_them() -> None:
     one, other = Overlay(6, 10, group=0x6000), Overlay(6, 10, group=0x6002)
     image = image_of(STORED)

@@ -17,6 +17,7 @@ from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import FrameDescription, ImageDescription, LookUpTable, PixelFormat, Shutter, Window
 from appliance.domain.masks import COVERED, DRAWN, masked
 from appliance.domain.views import Encoding, Region, SliceView, Viewport
+from appliance.domain.voi import choices_of
 from appliance.rendering.context import Context
 from appliance.rendering.gloo import Canvases, Texture
 from appliance.rendering.slices import SlicePainter, SlicePlan, drawn_plainly, is_plain, planned
@@ -80,7 +81,7 @@ def test_unresampled_slices_are_exact(draw: Any, dtype: Any, function: Any) -> N
 
     pixels = draw(stored, image, view(window=window))
 
-    difference = np.abs(pixels.astype(int) - drawn(stored, image, 0, window=window))
+    difference = np.abs(pixels.astype(int) - drawn(stored, image, 0, voi=window))
     assert difference.max() <= (1 if dtype == np.int32 else 0)  # 32 bits are spread over 16 for the card
 
 
@@ -88,7 +89,7 @@ def test_every_signed_value_is_drawn_as_itself(draw: Any) -> None:
     stored = np.arange(1 << 16).reshape(256, 256).astype(np.uint16).view(np.int16)
     image = image_of(stored)
 
-    assert np.array_equal(draw(stored, image, view()), drawn(stored, image, 0, window=WINDOW))
+    assert np.array_equal(draw(stored, image, view()), drawn(stored, image, 0, voi=WINDOW))
 
 
 def test_inverted_padded_and_looked_up_slices_are_exact(draw: Any) -> None:
@@ -99,7 +100,22 @@ def test_inverted_padded_and_looked_up_slices_are_exact(draw: Any) -> None:
 
     pixels = draw(stored, image, view(window=None, invert=True))
 
-    assert np.array_equal(pixels, drawn(stored, image, 0, window=None, invert=True))
+    assert np.array_equal(pixels, drawn(stored, image, 0, voi=table, invert=True))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
+def test_every_window_and_table_of_the_file_is_drawn_as_the_reference_draws_it(draw: Any, dtype: Any) -> None:
+    stored = noise(dtype)
+    tables = [LookUpTable(-100 * n, 12, np.linspace(0, 4095, 300 * n).astype("<u2").tobytes()) for n in (1, 2)]
+    frame = FrameDescription(((0, 1),), windows=(Window(40, 400), Window(100, 300, "sigmoid")))
+    image = image_of(stored, voi_luts=tuple(tables), frames=(frame,))
+
+    for choice, voi in choices_of(image, 0):
+        pixels = draw(stored, image, replace(view(window=None), voi=choice))
+
+        difference = np.abs(pixels.astype(int) - drawn(stored, image, 0, voi=voi))
+        # 32 bits are spread over 16 for the card: a value beside a step of the table may fall to its other side
+        assert difference.max() <= (1 if dtype == np.int32 else 0)
 
 
 def test_float_slices_are_drawn_within_a_grey(draw: Any) -> None:
@@ -233,7 +249,7 @@ def test_a_mask_over_an_unresampled_slice_is_exact(painter: SlicePainter) -> Non
     by_shader = painter.draw(stored, image, 0, asked, plan, mask=mask)
 
     assert np.array_equal(by_numpy, by_shader)
-    assert np.array_equal(by_numpy[:47, 10:], masked(drawn(stored, image, 0, window=WINDOW), mask, 90)[20:, :50])
+    assert np.array_equal(by_numpy[:47, 10:], masked(drawn(stored, image, 0, voi=WINDOW), mask, 90)[20:, :50])
 
 
 def test_a_mask_lies_over_colours_too(painter: SlicePainter) -> None:
@@ -310,7 +326,7 @@ def test_a_region_at_its_own_size_is_exact_in_tiles(canvases: Canvases) -> None:
 
     pixels = _tiled(canvases, 64).draw(stored, image, 0, asked, planned(image, asked))
 
-    assert np.array_equal(pixels, drawn(stored, image, 0, window=WINDOW)[50:240, 100:310])
+    assert np.array_equal(pixels, drawn(stored, image, 0, voi=WINDOW)[50:240, 100:310])
 
 
 def test_a_frame_wider_than_the_card_allows_is_not_thinned(context: Context, canvases: Canvases) -> None:

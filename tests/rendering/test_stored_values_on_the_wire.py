@@ -37,6 +37,10 @@ def frames() -> dict[str, np.ndarray]:
         "8 bits, signed": (noise >> 8).astype(np.uint8).view(np.int8),
         "colours": np.stack([disc / 8, smooth / 8, noise >> 9], -1).astype(np.uint8),
         "colours of 16 bits": np.stack([disc, smooth, noise], -1).astype(np.uint16),
+        "32 bits": (noise.astype(np.uint32) << 16 | smooth.astype(np.uint32)),
+        "32 bits, signed": (disc * 1000 - 500_000).astype(np.int32),
+        "floats": (disc / 7 - 3).astype(np.float32),
+        "doubles": np.where(noise & 1, smooth / 7 - 3, np.nan),
         "one value": np.full((1, 1), 9, np.uint16),
     }
 

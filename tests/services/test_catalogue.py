@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from pydicom import dcmread
 
 from appliance.domain.changes import StudyGone, StudyHeld
 from appliance.domain.errors import NotDrawable, NotFound
@@ -82,12 +83,43 @@ async def test_presets_of_the_file_come_first(node):
     assert "Lung" in [preset.name for preset in presets[1:]]
 
 
+async def test_the_windows_and_tables_of_a_real_file_are_listed_by_name(node, dicom_dir):
+    await node.put((dicom_dir / "04-xray/MG-GH133.dcm").read_bytes())
+    ds = dcmread(dicom_dir / "04-xray/MG-GH133.dcm", stop_before_pixels=True)
+
+    series = await node.catalogue.series(ds.StudyInstanceUID, ds.SeriesInstanceUID)
+
+    (choices,), (one,) = series.voi, series.slices
+    names = ["NORMAL", "HARDER", "SOFTER"]
+    assert [(choice.name, choice.voi) for choice in choices] == [
+        *((name, f"window,{n}") for n, name in enumerate(names, 1)),
+        *((name, f"lut,{n}") for n, name in enumerate(names, 1)),
+    ]
+    assert [choice.center for choice in choices] == [*ds.WindowCenter, None, None, None]
+    assert [choice.function for choice in choices] == ["sigmoid"] * 3 + [None] * 3
+    assert {preset.function for preset in series.presets} == {"sigmoid"}
+    assert one.voi == 0
+
+
+async def test_slices_with_the_same_choices_share_a_list(node):
+    for number in range(1, 4):
+        ds = ct_slice(number, z=float(number))
+        ds.WindowCenter, ds.WindowWidth = [40, -600 if number == 3 else 50], [400, 500]
+        await node.put(encoded(ds))
+    await node.put(encoded(ct_slice(4, z=4.0)))
+
+    series = await node.catalogue.series("1.2.3", "1.2.3.1")
+
+    assert [one.voi for one in series.slices] == [0, 0, 1, None]
+    assert [choice.center for choice in series.voi[1]] == [40, -600]
+
+
 SERIES_MEMBERS = """
     series_uid number modality description body_part laterality instance_count frame_count drawable not_drawable_reason
-    frame_of_reference_uid rows columns is_colour presets volume_presets value_unit slices volume
+    frame_of_reference_uid rows columns is_colour presets voi volume_presets value_unit slices volume rules
 """
 SLICE_MEMBERS = (
-    "instance_uid frame number rows columns position orientation pixel_spacing pixel_aspect_ratio window is_lossy"
+    "instance_uid frame number rows columns position orientation pixel_spacing pixel_aspect_ratio window is_lossy voi"
 )
 
 

@@ -7,10 +7,12 @@ import signal
 import struct
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import imagecodecs
 import numpy as np
@@ -18,7 +20,7 @@ import pytest
 
 from appliance.domain.errors import NotDrawable
 from appliance.domain.identifiers import InstanceUid
-from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat
+from appliance.domain.image import FrameDescription, ImageDescription, Overlay, PixelFormat
 from appliance.services.decode_process import DecodeLimits, Decoders, is_decoded_apart
 from appliance.storage.decoding import decode_frame
 from appliance.storage.parsing import parse
@@ -26,6 +28,7 @@ from appliance.storage.stream import InMemory
 
 MIB = 1024**2
 RLE, JPEG_2000 = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.90"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 FILES = (
     "nema-ct1/CT1_RLE.dcm",
     "nema-ct1/CT1_JPLL.dcm",
@@ -103,6 +106,66 @@ def test_a_frame_is_what_it_is_when_it_is_decoded_here(decoders: Decoders, dicom
     assert is_decoded_apart(image.transfer_syntax_uid)
     assert values.dtype == here.dtype
     assert np.array_equal(values, here)
+
+
+BITS = np.array([[1, 0, 0, 0, 1], [0, 1, 0, 1, 0], [0, 0, 1, 0, 0]], np.bool_)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "syntax"),
+    [
+        (Overlay(3, 5, embedded_bit=14), RLE),
+        (Overlay(3, 5, embedded_bit=14), DEFLATED),
+        (Overlay(3, 5, place=(144, 2)), DEFLATED),
+    ],
+    ids=["in compressed pixels", "in deflated pixels", "in a deflated data set"],
+)
+def test_an_overlay_that_must_be_decoded_is_a_matter_of_the_workers(
+    decoders: Decoders, overlay: Overlay, syntax: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, file = overlaid(syntax)
+    monkeypatch.setattr("appliance.services.decode_process.decode_overlay", here_is_wrong)
+
+    bits = decoders.decode_overlay(image, 0, overlay, file)
+
+    assert np.array_equal(bits, BITS)
+
+
+def test_an_overlay_that_has_only_to_be_read_is_read_here(decoders: Decoders) -> None:
+    image, file = overlaid(RLE)
+    bits = np.packbits(BITS, bitorder="little").tobytes()
+
+    assert np.array_equal(decoders.decode_overlay(image, 0, Overlay(3, 5, place=(0, 2)), InMemory(bits)), BITS)
+    assert np.array_equal(decoders.decode_overlay(image, 0, Overlay(3, 5, bits=bits), file), BITS)
+
+
+def test_what_is_no_overlay_is_refused_by_the_worker_too(decoders: Decoders) -> None:
+    image, file = overlaid(DEFLATED)
+
+    with pytest.raises(NotDrawable) as refused:
+        decoders.decode_overlay(image, 0, Overlay(300, 500, place=(144, 2)), file)
+
+    assert refused.value.key == "overlay-damaged"
+
+
+def here_is_wrong(*_: object) -> NoReturn:
+    raise AssertionError("decoded in the render process")
+
+
+def overlaid(syntax: str) -> Frame:
+    """Pixels of 15 values with the bits of an overlay in bit 14; deflated, with an overlay of its own before them."""
+    words = np.arange(15, dtype="<u2") | BITS.ravel().astype("<u2") << 14
+    form = PixelFormat(3, 5, 1, 16, 12, 11, False, "MONOCHROME2")
+    if syntax == RLE:
+        segments = [imagecodecs.packbits_encode(part) for part in words.view(np.uint8).reshape(-1, 2).T[::-1].copy()]
+        head = np.array([2, 64, 64 + len(segments[0]), *[0] * 13], "<u4").tobytes()
+        data, place = head + b"".join(segments), (0, 64 + sum(map(len, segments)))
+    else:
+        meta = bytes(128) + b"DICM\x02\x00\x00\x00UL\x04\x00\x00\x00\x00\x00"
+        content = np.packbits(BITS, bitorder="little").tobytes() + words.tobytes()
+        data, place = meta + zlib.compress(content, wbits=-zlib.MAX_WBITS), (146, 30)
+    frame = FrameDescription((place,))
+    return ImageDescription(InstanceUid("1.2"), "1.2", syntax, "OT", form, (frame,)), InMemory(data)
 
 
 def test_only_what_is_encoded_is_decoded_apart() -> None:

@@ -96,7 +96,7 @@ async def test_a_slice_is_the_reference_pixel_for_pixel(
 
     with open_store(settings).open(image.key) as reader:
         stored = decode_frame(image.description, 0, reader)
-    assert np.array_equal(pixels_of(picture.body), drawn(stored, image.description, 0, window=WINDOW))
+    assert np.array_equal(pixels_of(picture.body), drawn(stored, image.description, 0, voi=WINDOW))
     assert {stage for stage, _ in picture.stages_ms} == {"read", "decode", "draw", "encode"}
 
 

@@ -3,19 +3,23 @@
 import hashlib
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
+from pydicom import DataElement, dcmread, dcmwrite
 
 from appliance.domain.errors import NotDrawable, TooLarge
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat
 from appliance.storage.decoding import decode_frame
-from appliance.storage.parsing import image_of, read_header
+from appliance.storage.parsing import image_of, parse, read_header
 from appliance.storage.stream import InMemory
+from appliance.storage.transcoding import decoded_frame
 from appliance.storage.transfer_syntaxes import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN
+from tests.services.node_parts import ct_slice
 
 LOSSY = "lossy: two decoders may round differently"
 EXPLAINED = {
@@ -157,6 +161,28 @@ def test_big_endian_words_are_turned():
     words = np.array([1, 2, 3, 0x0FFE], ">u2")
 
     assert native(words.tobytes(), GREY_12, syntax=EXPLICIT_BIG_ENDIAN).tolist() == [[1, 2, 3, -2]]
+
+
+@pytest.mark.parametrize("rows", [3, 4], ids=["odd frames", "even frames"])
+def test_8_bit_pixels_in_big_endian_words_are_those_that_pydicom_reads(rows):
+    ds = ct_slice()
+    stored = np.arange(3 * rows * 5, dtype=np.uint8)
+    ds.Rows, ds.Columns, ds.NumberOfFrames, ds.PixelRepresentation = rows, 5, 3, 0
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
+    even = np.append(stored, np.zeros(len(stored) % 2, np.uint8))
+    ds["PixelData"] = DataElement("PixelData", "OW", even.reshape(-1, 2)[:, ::-1].tobytes())
+    ds.file_meta.TransferSyntaxUID = EXPLICIT_BIG_ENDIAN
+    out = BytesIO()
+    dcmwrite(out, ds, implicit_vr=False, little_endian=False, enforce_file_format=True)
+    reader = InMemory(out.getvalue())
+
+    image = parse(reader).image
+    assert image is not None
+
+    ours = np.stack([decode_frame(image, n, reader) for n in range(3)])
+    assert np.array_equal(ours, dcmread(BytesIO(out.getvalue())).pixel_array)
+    assert np.array_equal(ours.ravel(), stored)
+    assert b"".join(decoded_frame(image, n, reader) for n in range(3)) == stored.tobytes()
 
 
 def test_single_bits_begin_within_a_byte():

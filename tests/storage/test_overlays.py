@@ -132,6 +132,25 @@ def test_all_shapes_of_a_shutter_are_read() -> None:
     assert image.frames[0].shutter == Shutter((0, 2, 1, 3), (1.0, 2.0, 2.0), polygon, grey=0x80)
 
 
+def test_a_bitmap_of_the_image_itself_covers_and_is_not_drawn() -> None:
+    ds = picture()
+    add_overlay(ds, BITS)
+    ds.ShutterShape, ds.ShutterOverlayGroup, ds.ShutterPresentationValue = "BITMAP", 0x6000, 0x4000
+    data = encoded(ds)
+    image, _ = described(data)
+
+    assert np.array_equal(mask(data) == COVERED, BITS)
+    assert not (mask(data) == DRAWN).any()
+    assert (image.frames[0].overlays, image.frames[0].shutter.grey) == ((), 0x40)
+
+
+def test_a_bitmap_shutter_without_its_overlay_covers_nothing() -> None:
+    ds = picture()
+    ds.ShutterShape, ds.ShutterOverlayGroup = "BITMAP", 0x6002
+
+    assert mask(encoded(ds)) is None
+
+
 def test_the_shutter_of_a_real_angiogram_covers_what_is_beside_its_edges(dicom_dir: Path) -> None:
     covered = mask((dicom_dir / "04-xray/XA-private-sequence.dcm").read_bytes()) == COVERED
 

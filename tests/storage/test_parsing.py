@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from appliance.domain.errors import NotDicom, TooLarge
+from appliance.domain.voi import luts_of
 from appliance.storage.decoding import decode_frame
 from appliance.storage.instances import SpoolReference, open_spooled
 from appliance.storage.parsing import parse
@@ -319,3 +320,37 @@ def test_a_head_that_is_too_short_is_no_refusal(length):
 
     with pytest.raises(BeyondHead):
         parse(Head(data[:length], len(data)))
+
+
+def test_frames_have_the_voi_luts_of_their_functional_groups():
+    ds = ct_slice()
+    ds.NumberOfFrames = 3
+    ds.PixelData = ds.PixelData * 3
+    of_all, own = voi_lut("for all", 7), voi_lut("of one", 9)
+    ds.SharedFunctionalGroupsSequence = Sequence([frame_luts(of_all)])
+    ds.PerFrameFunctionalGroupsSequence = Sequence([Dataset(), frame_luts(own, of_all), Dataset()])
+
+    image = parsed(encoded(ds)).image
+
+    assert [[table.explanation for table in luts_of(image, n)] for n in range(3)] == [
+        ["for all"],
+        ["of one", "for all"],
+        ["for all"],
+    ]
+    assert len(image.voi_luts) == 2
+
+
+def frame_luts(*tables: Dataset) -> Dataset:
+    """Frame VOI LUT With LUT Macro (PS3.3 C.7.6.16.2.10b)."""
+    voi, functional = Dataset(), Dataset()
+    voi.VOILUTSequence = Sequence(list(tables))
+    functional.FrameVOILUTSequence = Sequence([voi])
+    return functional
+
+
+def voi_lut(explanation: str, highest: int) -> Dataset:
+    item = Dataset()
+    item.LUTDescriptor = [2, 0, 8]
+    item.LUTExplanation = explanation
+    item.add_new("LUTData", "US", [0, highest])
+    return item

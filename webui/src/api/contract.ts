@@ -181,12 +181,29 @@ export interface SliceEntry {
   pixel_aspect_ratio?: number
   /** The stored pixels went through a lossy encoding. */
   is_lossy?: boolean
+  /** Place of its choices in `voi` of the series; null where there is nothing to choose. */
+  voi?: number | null
 }
+
+/** PS3.3 C.11.2.1.3. */
+export type WindowFunction = 'linear' | 'linear-exact' | 'sigmoid'
 
 export interface WindowPreset {
   name: string
   center: number
   width: number
+  function: WindowFunction
+}
+
+/** One of the windows and tables that a file has for a frame. */
+export interface VoiEntry {
+  name: string
+  /** As the parameter of that name asks for it: "window,1", "lut,2". */
+  voi: string
+  /** null, as the other two, of a table. */
+  center: number | null
+  width: number | null
+  function: WindowFunction | null
 }
 
 export type VolumeEntry =
@@ -199,9 +216,13 @@ export interface Series extends SeriesSummary {
   columns: number
   is_colour: boolean
   presets: WindowPreset[]
+  /** Lists of choices that slices have, each once. */
+  voi: VoiEntry[][]
   value_unit: string
   slices: SliceEntry[]
   volume: VolumeEntry
+  /** By which the server draws now: a picture may be kept for good under an address that names them. */
+  rules: string
 }
 
 export interface UploadAnswer {

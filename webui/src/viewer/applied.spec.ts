@@ -19,6 +19,12 @@ describe('the window of a picture', () => {
     expect(appliedWindow(shown(null, null), subject({}))).toEqual({ center: 40, width: 400 })
   })
 
+  it('is none of a table, whatever window the file has besides', () => {
+    const { view, picture } = shown(null, null)
+
+    expect(appliedWindow({ view: { ...view, voi: 'lut,1' }, picture, turn: 1 }, subject({}))).toBeNull()
+  })
+
   it('is not known of a projection that nobody describes', () => {
     expect(appliedWindow(shown(null, null, 'mip'), subject({}))).toBeNull()
   })
@@ -29,8 +35,8 @@ describe('a drag', () => {
     expect(startingWindow(null, shown(null, null, 'mip'), subject({}))).toEqual({ center: 40, width: 400 })
   })
   it('begins at a preset where the file says nothing', () => {
-    const silent = subject({ slices: [{ window: null }] as unknown as Series['slices'], presets: [{ name: 'p', ...A }] })
-    expect(startingWindow(null, null, silent)).toEqual(A)
+    const silent = subject({ slices: [{ window: null }] as unknown as Series['slices'], presets: [{ name: 'p', ...A, function: 'sigmoid' }] })
+    expect(startingWindow(null, null, silent)).toEqual({ ...A, function: 'sigmoid' })
   })
   it('has no beginning where nobody says anything', () => {
     expect(startingWindow(null, null, subject({ slices: [], presets: [] }))).toBeNull()

@@ -3,10 +3,11 @@
 import type { Shown } from './pictures/pipeline'
 import type { Subject, WindowSetting } from './view'
 
-/** What was asked for, else what the server says it found, else what the file says of this frame; null if nobody says. */
+/** What was asked for, else what the server says it found, else what the file says of this frame; null of a table, and if nobody says. */
 export function appliedWindow({ view, picture }: Shown, { series }: Subject): WindowSetting | null {
   if (view.window) return view.window
   if (picture.window) return picture.window
+  if (view.voi) return null
   const window = view.scene.kind === 'frame' ? series.slices[view.scene.index]?.window : null
   return window ? { center: window[0], width: window[1] } : null
 }
@@ -21,5 +22,7 @@ function windowOfFile({ series }: Subject): WindowSetting | null {
   const said = series.slices[Math.floor(series.slices.length / 2)]?.window
   if (said) return { center: said[0], width: said[1] }
   const preset = series.presets[0]
-  return preset ? { center: preset.center, width: preset.width } : null
+  if (!preset) return null
+  const { name: _, ...window } = preset
+  return window
 }

@@ -7,8 +7,14 @@ const SERIES = {
   series_uid: '1.2',
   is_colour: false,
   presets: [
-    { name: 'Lung', center: -600, width: 1500 },
-    { name: 'Bone', center: 300, width: 1500 },
+    { name: 'Lung', center: -600, width: 1500, function: 'linear' },
+    { name: 'Bone', center: 300, width: 1500, function: 'linear' },
+  ],
+  voi: [
+    [
+      { name: 'Soft', voi: 'window,1', center: 40, width: 400, function: 'sigmoid' },
+      { name: 'Hard', voi: 'lut,1', center: null, width: null, function: null },
+    ],
   ],
   slices: Array.from({ length: 21 }, (_, index) => ({
     instance_uid: `1.${index}`,
@@ -19,6 +25,7 @@ const SERIES = {
     orientation: [1, 0, 0, 0, 1, 0],
     pixel_spacing: [1, 1],
     window: [40, 400],
+    voi: index === 3 ? 0 : null,
   })),
   volume: { ok: true, center: [0, 0, 10], size_mm: [100, 100, 21], warnings: [] },
 } as unknown as Series
@@ -65,9 +72,27 @@ describe('a stage', () => {
   it('shows planes through the window of the slices, and a projection through its own', () => {
     stage.usePreset(1)
     stage.show('axial')
-    expect(stage.view.window).toEqual({ center: 300, width: 1500 })
+    expect(stage.view.window).toEqual({ center: 300, width: 1500, function: 'linear' })
     stage.show('mip')
     expect(stage.view.window).toBeNull()
+  })
+
+  it('sees slices through a table or window of the file until another window is chosen', () => {
+    stage.scrollTo(3)
+    stage.usePreset(1)
+    expect(stage.view).toMatchObject({ window: null, voi: 'lut,1' })
+
+    stage.setWindow({ center: 1, width: 2 })
+    expect(stage.view).toMatchObject({ window: { center: 1, width: 2 }, voi: null })
+  })
+
+  it('shows planes through what a window of the file means in the slice where it was chosen', () => {
+    stage.scrollTo(3)
+    stage.usePreset(0)
+    expect([stage.view.voi, stage.expectedWindow?.function]).toEqual(['window,1', 'sigmoid'])
+
+    stage.show('axial')
+    expect(stage.view).toMatchObject({ window: { center: 40, width: 400, function: 'sigmoid' }, voi: null })
   })
 
   it('turns only what can be turned', () => {

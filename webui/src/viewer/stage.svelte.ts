@@ -1,3 +1,4 @@
+import { choicesOf, windowOfVoi, type Choice } from './choices'
 import { fitted, panned, scaleOf, zoomedAt, type Framing, type Point, type Rect, type Size } from './geometry/framing'
 import { planeCount, type Axis } from './geometry/planes'
 import { FROM_THE_FRONT, turnedBy, type Turn } from './geometry/turntable'
@@ -23,6 +24,8 @@ export class Stage {
   pane: Size = $state.raw({ width: 0, height: 0 })
   #indices: Record<'stack' | Axis, number> = $state({ stack: 0, axial: 0, coronal: 0, sagittal: 0 })
   #windows: Record<'slices' | 'mip', WindowSetting | null> = $state.raw({ slices: null, mip: null })
+  /** Of slices, which choice of the file where no window was chosen. */
+  #voi: string | null = $state(null)
   #framings: Partial<Record<Mode, Framing>> = $state.raw({})
   #direction: 1 | -1 = $state(1)
 
@@ -31,6 +34,7 @@ export class Stage {
   readonly extent: Rect = $derived.by(() => extentOf(this.scene, this.subject))
   readonly framing: Framing = $derived.by(() => this.#framings[this.mode] ?? fitted(this.extent))
   readonly view: View = $derived.by(() => this.#viewOf(this.scene))
+  readonly choices: Choice[] = $derived.by(() => choicesOf(this.scene, this.subject))
   readonly isTurnable = $derived.by(() => this.mode === 'mip' || this.mode === 'volume')
   readonly isWindowed = $derived.by(() => isWindowed(this.scene, this.subject))
 
@@ -51,7 +55,23 @@ export class Stage {
   }
 
   get window(): WindowSetting | null {
-    return this.#windows[this.mode === 'mip' ? 'mip' : 'slices']
+    if (this.mode === 'mip') return this.#windows.mip
+    // Planes know only windows: what a choice of the file means in the slice where it was made.
+    return this.#windows.slices ?? (this.mode === 'stack' ? null : this.#windowOfVoi)
+  }
+
+  /** Which choice of the file the slices are seen through. */
+  get voi(): string | null {
+    return this.mode === 'stack' && !this.window ? this.#voi : null
+  }
+
+  /** The window that the picture will have, as far as it is known before it comes. */
+  get expectedWindow(): WindowSetting | null {
+    return this.window ?? (this.voi ? this.#windowOfVoi : null)
+  }
+
+  get #windowOfVoi(): WindowSetting | null {
+    return this.#voi ? windowOfVoi(this.#indices.stack, this.#voi, this.subject) : null
   }
 
   /** The views that the hand may want next. */
@@ -105,13 +125,16 @@ export class Stage {
   }
 
   setWindow(window: WindowSetting | null): void {
+    if (this.mode !== 'mip') this.#voi = null
     this.#windows = { ...this.#windows, [this.mode === 'mip' ? 'mip' : 'slices']: window }
   }
 
-  /** From 0, as the series lists them. */
+  /** From 0, as `choices` lists them. */
   usePreset(index: number): void {
-    const preset = this.subject.series.presets[index]
-    if (preset && this.isWindowed) this.setWindow({ center: preset.center, width: preset.width })
+    const choice = this.choices[index]
+    if (!choice || !this.isWindowed) return
+    this.setWindow(choice.voi ? null : choice.window)
+    if (choice.voi) this.#voi = choice.voi
   }
 
   dragWindow(start: WindowSetting, dx: number, dy: number): void {
@@ -163,7 +186,7 @@ export class Stage {
   }
 
   #viewOf(scene: Scene): View {
-    return { scene, window: this.window, invert: this.invert, framing: this.framing, pane: this.pane }
+    return { scene, window: this.window, voi: this.voi, invert: this.invert, framing: this.framing, pane: this.pane }
   }
 }
 

@@ -1,6 +1,6 @@
 /** What can be looked at: complete and frozen, so that the address of its picture follows from it alone. */
 
-import type { Series, SliceEntry } from '../api'
+import type { Series, SliceEntry, WindowFunction } from '../api'
 import type { Framing, Rect, Size } from './geometry/framing'
 import { gridOf, planeSizeMm, type Axis, type Grid } from './geometry/planes'
 import { volumeSideMm, type Turn } from './geometry/turntable'
@@ -11,6 +11,8 @@ export type Material = 'bone' | 'vessels' | 'lung' | 'soft-tissue' | 'skin' | 'm
 export interface WindowSetting {
   center: number
   width: number
+  /** LINEAR where it does not say. */
+  function?: WindowFunction
 }
 
 export interface Slab {
@@ -38,6 +40,8 @@ export interface View {
   readonly scene: Scene
   /** null: what the file says, or the server finds. */
   readonly window: WindowSetting | null
+  /** Of a frame, which of the choices of its file, where there is no `window`; null is the usual one. */
+  readonly voi: string | null
   readonly invert: boolean
   readonly framing: Framing
   readonly pane: Size

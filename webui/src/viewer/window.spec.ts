@@ -9,6 +9,10 @@ describe('a drag', () => {
     expect(draggedWindow(start, 0, 32)).toEqual({ center: 80, width: 400 })
   })
 
+  it('keeps the function of the window', () => {
+    expect(draggedWindow({ ...start, function: 'sigmoid' }, 320, 0)).toEqual({ center: 40, width: 800, function: 'sigmoid' })
+  })
+
   it('never ends in an empty window', () => expect(draggedWindow(start, -9999, 0).width).toBe(1))
 
   it('has fine steps over fractions', () => {
@@ -39,6 +43,15 @@ describe('the grey after another window', () => {
     const table = greyAfter(look(50, 101), look(50, 1))
 
     expect([table[0], table[120], table[140], table[255]]).toEqual([0, 0, 255, 255])
+  })
+
+  it('is that of PS3.3 C.11.2.1.3.1 through a sigmoid window', () => {
+    const exact: Look = { window: { center: 127.5, width: 255, function: 'linear-exact' }, invert: false }
+    const sigmoid: Look = { window: { center: 127.5, width: 100, function: 'sigmoid' }, invert: false }
+    const table = greyAfter(exact, sigmoid)
+
+    expect([0, 100, 200].map((grey) => table[grey])).toEqual([2, 64, 242])
+    expect([...greyAfter(sigmoid, sigmoid)].slice(5, 250)).toEqual(Array.from({ length: 245 }, (_, n) => n + 5))
   })
 
   it('is turned round exactly', () => {

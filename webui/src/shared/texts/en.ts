@@ -242,6 +242,7 @@ export const en = {
     preset: 'Window preset',
     presetDefault: 'Default',
     presetOwn: 'Own window',
+    voiTable: (name: string) => `${name} (table)`,
     stack: 'Stack',
     axial: 'Axial',
     coronal: 'Coronal',

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { Series, SliceEntry } from '../../api'
+import type { Series, SliceEntry, VoiEntry } from '../../api'
 import { fitted } from '../geometry/framing'
 import { extentOf, subjectOf, type Scene, type View } from '../view'
-import { pictureRequest } from './address'
+import { pictureRequest, valuesRequest } from './address'
 
 const slice = (index: number, over: Partial<SliceEntry> = {}): SliceEntry => ({
   instance_uid: `1.2.${index}`,
@@ -23,13 +23,16 @@ const series = (slices: SliceEntry[], over: Partial<Series> = {}) =>
     is_colour: false,
     slices,
     volume: { ok: true, center: [0, 0, 100], size_mm: [400, 400, 200], warnings: [] },
+    rules: 'a1b2',
     ...over,
   }) as Series
+
+const TABLE: VoiEntry = { name: 'HARDER', voi: 'lut,1', center: null, width: null, function: null }
 
 const CT = subjectOf('https://node.example', '1.1', series(Array.from({ length: 100 }, (_, index) => slice(index))))
 
 function view(scene: Scene, over: Partial<View> = {}, subject = CT): View {
-  return { scene, window: null, invert: false, framing: fitted(extentOf(scene, subject)), pane: { width: 1000, height: 800 }, ...over }
+  return { scene, window: null, voi: null, invert: false, framing: fitted(extentOf(scene, subject)), pane: { width: 1000, height: 800 }, ...over }
 }
 
 const query = (path: string) => Object.fromEntries(new URLSearchParams(path.split('?')[1]))
@@ -39,8 +42,15 @@ describe('a frame', () => {
 
   it('is asked for by its name in the standard', () => {
     expect(pictureRequest(view(scene), CT, 'final').path).toBe(
-      '/dicom-web/studies/1.1/series/1.2/instances/1.2.3/frames/1/rendered?viewport=512,512',
+      '/dicom-web/studies/1.1/series/1.2/instances/1.2.3/frames/1/rendered?viewport=512,512&rules=a1b2',
     )
+  })
+
+  it('has another address, for its values too, when the server draws by other rules', () => {
+    const later = { ...CT, series: { ...CT.series, rules: 'c3d4' } }
+
+    expect(pictureRequest(view(scene), later, 'final').key).not.toBe(pictureRequest(view(scene), CT, 'final').key)
+    expect([CT, later].map((subject) => valuesRequest(view(scene), subject)?.path.split('?')[1])).toEqual(['rules=a1b2', 'rules=c3d4'])
   })
 
   it('is small and lossy while the hand moves, lossless at rest', () => {
@@ -67,6 +77,21 @@ describe('a frame', () => {
     const { path } = pictureRequest(view(scene, { window: { center: 0.00123, width: 0.0005 } }), CT, 'final')
 
     expect(query(path).window).toBe('0.00123,0.0005,linear-exact')
+  })
+
+  it('is asked for by the function of its window', () => {
+    const { path } = pictureRequest(view(scene, { window: { center: 40, width: 400, function: 'sigmoid' } }), CT, 'final')
+
+    expect(query(path).window).toBe('40,400,sigmoid')
+  })
+
+  it('names the table or window of its file, where it has it and no window is asked for', () => {
+    const subject = subjectOf('', '1.1', series([slice(0, { voi: 0 }), slice(1)], { voi: [[TABLE]] }))
+    const asked = (over: Partial<View>, index = 0) => query(pictureRequest(view({ kind: 'frame', index }, over, subject), subject, 'final').path)
+
+    expect(asked({ voi: 'lut,1' })).toMatchObject({ voi: 'lut,1' })
+    expect(asked({ voi: 'lut,1' }, 1).voi).toBeUndefined()
+    expect(asked({ voi: 'lut,1', window: { center: 40, width: 400 } }).voi).toBeUndefined()
   })
 
   it('keeps its shape where pixels are not square', () => {

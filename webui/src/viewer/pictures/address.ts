@@ -11,6 +11,7 @@ import { facingOfPlane, finestSpacingMm, planeOffsetMm, pointInPlane } from '../
 import { pointBeside, towardsEye, upOf } from '../geometry/turntable'
 import { added, lookOf, scaled } from '../geometry/vectors'
 import { extentOf, pixelAspect, type Scene, type Subject, type View, type WindowSetting } from '../view'
+import { hasVoi } from '../choices'
 import { functionFor } from '../window'
 import { FINENESSES, type Fineness } from './pace'
 
@@ -57,7 +58,7 @@ export interface ValuesRequest {
 export function valuesRequest({ scene }: View, subject: Subject): ValuesRequest | null {
   const slice = scene.kind === 'frame' ? subject.series.slices[scene.index] : undefined
   if (!slice) return null
-  const path = framePath(subject, slice)
+  const path = `${framePath(subject, slice)}?rules=${subject.series.rules}`
   return { key: `values ${subject.nodeUrl} ${path}`, nodeUrl: subject.nodeUrl, path, accept: STORED_VALUES }
 }
 
@@ -65,8 +66,11 @@ export function valuesRequest({ scene }: View, subject: Subject): ValuesRequest 
 export function pictureRequest(view: View, subject: Subject, grade: Grade, fineness: Fineness = FINEST): PictureRequest {
   const { path, query, footprint } = parts(view, subject, grade, fineness)
   const { accept, quality, isLossy } = encodingOf(view.scene, subject, grade, fineness)
-  if (view.window && view.scene.kind !== 'volume') query.set('window', windowQuery(view.window))
+  const voi = voiQuery(view, subject)
+  if (voi) query.set('voi', voi)
+  else if (view.window && view.scene.kind !== 'volume') query.set('window', windowQuery(view.window))
   if (view.invert) query.set('invert', '1')
+  query.set('rules', subject.series.rules)
   const address = `${path}?${written(query)}${quality ? `&quality=${quality}` : ''}`
   return {
     key: grade === 'draft' ? draftKey(subject.nodeUrl, path, query, footprint) : `${subject.nodeUrl} ${address} ${accept}`,
@@ -88,6 +92,10 @@ function draftKey(nodeUrl: string, path: string, query: URLSearchParams, { width
   shown.delete('viewport')
   return `draft ${nodeUrl} ${path}?${written(shown)} ${number(width)} ${number(height)}`
 }
+
+/** A slice that has no such window or table is seen in the usual way. */
+const voiQuery = ({ scene, window, voi }: View, subject: Subject): string | null =>
+  !window && voi && scene.kind === 'frame' && hasVoi(scene.index, voi, subject) ? voi : null
 
 const windowQuery = (window: WindowSetting): string =>
   `${exact(window.center)},${exact(window.width)},${functionFor(window)}`

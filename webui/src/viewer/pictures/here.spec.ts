@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { greyTable } from './here'
+import type { View } from '../view'
+import type { PictureRequest } from './address'
+import { drawHere, greyTable } from './here'
 import type { StoredFrame } from './stored-values'
 
 const frame = (over: Partial<StoredFrame> = {}): StoredFrame => ({
@@ -20,6 +22,15 @@ const frame = (over: Partial<StoredFrame> = {}): StoredFrame => ({
 const SOFT_TISSUE = { center: 40, width: 400 }
 /** Hounsfield units as they are stored. */
 const hu = (value: number) => value + 1024
+
+it('leaves to the server what has no table of 16 bits, and what is seen through a curve or a table', () => {
+  const drawn = (over: Partial<StoredFrame>, view: Partial<View>) =>
+    drawHere({ frame: frame(over), sizeBytes: 2 }, { window: SOFT_TISSUE, ...view } as View, {} as PictureRequest)
+
+  expect(drawn({ type: 'float32', values: new Float32Array(1) }, {})).toBeNull()
+  expect(drawn({}, { window: { ...SOFT_TISSUE, function: 'sigmoid' } })).toBeNull()
+  expect(drawn({}, { window: null, voi: 'lut,1' })).toBeNull()
+})
 
 describe('the grey of a value', () => {
   it('is that of PS3.3 C.11.2.1.2.1', () => {

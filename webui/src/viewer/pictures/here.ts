@@ -17,7 +17,7 @@ const LARGEST_PIXELS = 2048 * 2048
 
 /** The final picture of `view`; null where something else than a window lies between its values and their picture. */
 export function drawHere({ frame }: ProvenFrame, { window, invert }: View, request: PictureRequest): Picture | null {
-  if (!window || !canDraw(frame)) return null
+  if (!window || functionFor(window) === 'sigmoid' || !canDraw(frame)) return null
   const { rows, columns } = frame
   const canvas = new OffscreenCanvas(columns, rows)
   const context = canvas.getContext('2d')
@@ -28,8 +28,8 @@ export function drawHere({ frame }: ProvenFrame, { window, invert }: View, reque
 }
 
 /** Very large frames are asked of the server in the part and size that is seen. */
-const canDraw = ({ isPlain, samples, rescale, rows, columns }: StoredFrame): boolean =>
-  isPlain && samples === 1 && rescale !== null && rows * columns <= LARGEST_PIXELS
+const canDraw = ({ isPlain, samples, rescale, values, rows, columns }: StoredFrame): boolean =>
+  isPlain && samples === 1 && values.BYTES_PER_ELEMENT <= 2 && rescale !== null && rows * columns <= LARGEST_PIXELS
 
 /** The grey of each stored value, at its place modulo 2^16. */
 export function greyTable(frame: StoredFrame, window: WindowSetting, invert: boolean): Uint8Array {

@@ -8,6 +8,6 @@ it('takes a picture that does not say for a whole one', () => {
 })
 
 it('reads the window that the server found', () => {
-  expect(windowIn(new Headers({ 'Rendered-Window': '-600,1500' }))).toEqual({ center: -600, width: 1500 })
+  expect(windowIn(new Headers({ 'Rendered-Window': '-600,1500,sigmoid' }))).toEqual({ center: -600, width: 1500, function: 'sigmoid' })
   expect(windowIn(new Headers())).toBeNull()
 })

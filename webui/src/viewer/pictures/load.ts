@@ -1,4 +1,4 @@
-import { failed, failureOf, succeeded, type Entrances, type Outcome } from '../../api'
+import { failed, failureOf, succeeded, type Entrances, type Outcome, type WindowFunction } from '../../api'
 import type { WindowSetting } from '../view'
 import type { PictureRequest, ValuesRequest } from './address'
 import type { Wish } from './requests'
@@ -79,6 +79,8 @@ async function decoded(response: Response, request: PictureRequest): Promise<Pic
   }
 }
 
+const FUNCTIONS: WindowFunction[] = ['linear', 'linear-exact', 'sigmoid']
+
 /** `Volume-Complete`; a picture that does not say is whole. */
 export function completenessIn(headers: Headers): number {
   const text = headers.get('Volume-Complete')
@@ -86,8 +88,9 @@ export function completenessIn(headers: Headers): number {
   return text === null || !Number.isFinite(value) ? 1 : Math.max(0, Math.min(1, value))
 }
 
-/** `Rendered-Window: center,width`. */
+/** `Rendered-Window: center,width,function`. */
 export function windowIn(headers: Headers): WindowSetting | null {
-  const [center, width] = (headers.get('Rendered-Window') ?? '').split(',').map(Number.parseFloat)
-  return Number.isFinite(center) && Number.isFinite(width) ? { center: center!, width: width! } : null
+  const [center = '', width = '', by = ''] = (headers.get('Rendered-Window') ?? '').split(',')
+  const window = { center: Number.parseFloat(center), width: Number.parseFloat(width), function: FUNCTIONS.find((one) => one === by) ?? 'linear' }
+  return Number.isFinite(window.center) && Number.isFinite(window.width) ? window : null
 }

@@ -23,7 +23,7 @@ const SUBJECT = subjectOf('https://node.example', '1.1', {
 } as unknown as Series)
 
 function view(scene: Scene): View {
-  return { scene, window: null, invert: false, framing: fitted(extentOf(scene, SUBJECT)), pane: { width: 64, height: 64 } }
+  return { scene, window: null, voi: null, invert: false, framing: fitted(extentOf(scene, SUBJECT)), pane: { width: 64, height: 64 } }
 }
 const frame = (index: number) => view({ kind: 'frame', index })
 

@@ -18,6 +18,12 @@ describe('what the server sends', () => {
     expect(await isProven(frame)).toBe(true)
   })
 
+  it.each(['uint32', 'int32', 'float32', 'float64'])('may have the type %s', async (type) => {
+    const one = wire.find(({ header }) => header.includes(`type=${type},`))!
+
+    expect((await storedFrame(answer(one))).values.constructor.name.toLowerCase()).toBe(`${type}array`)
+  })
+
   it('is not proven by the digest of other values', async () => {
     const frame = await storedFrame(answer(first))
     frame.values[3]! ^= 1
@@ -74,7 +80,7 @@ describe('the header', () => {
     })
   })
 
-  it.each(['', 'rows=2', first.header.replace('type=uint16', 'type=float32'), first.header.replace('samples=1', 'samples=2')])(
+  it.each(['', 'rows=2', first.header.replace('type=uint16', 'type=int64'), first.header.replace('samples=1', 'samples=2')])(
     'is refused where it is none: %s',
     (header) => {
       expect(() => aboutOf(header)).toThrow(RangeError)

@@ -8,7 +8,16 @@ import { decodedJpegLs, type Plane } from './jpegls'
 
 export { StreamBroken } from './jpegls'
 
-const ARRAYS = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, int16: Int16Array } as const
+const ARRAYS = {
+  uint8: Uint8Array,
+  int8: Int8Array,
+  uint16: Uint16Array,
+  int16: Int16Array,
+  uint32: Uint32Array,
+  int32: Int32Array,
+  float32: Float32Array,
+  float64: Float64Array,
+} as const
 
 export type ValueType = keyof typeof ARRAYS
 export type Values = InstanceType<(typeof ARRAYS)[ValueType]>
@@ -78,7 +87,9 @@ export function aboutOf(header: string): StoredAbout {
 }
 
 /** Signed values were raised by half their range; colours are planes of differences, one below the other. */
-export function valuesOf(plane: Plane, { rows, columns, samples, type }: StoredAbout): Values {
+export function valuesOf(plane: Plane, about: StoredAbout): Values {
+  const { rows, columns, samples, type } = about
+  if (ARRAYS[type].BYTES_PER_ELEMENT > 2) return wideValuesOf(plane, about)
   if (plane.rows !== rows * samples || plane.columns !== columns) throw new RangeError('Stored-Values does not fit what came')
   const values = new ARRAYS[type](rows * columns * samples)
   // What is stored is taken modulo the range of the array, which is what raising and differences were made with.
@@ -93,6 +104,22 @@ export function valuesOf(plane: Plane, { rows, columns, samples, type }: StoredA
     values[3 * at] = green + plane.samples[length + at]! - raised
     values[3 * at + 1] = green - raised
     values[3 * at + 2] = green + plane.samples[2 * length + at]! - raised
+  }
+  return values
+}
+
+/** Values of 32 and 64 bits are planes of 16 of them, the highest first, one below the other. */
+function wideValuesOf(plane: Plane, { rows, columns, samples, type }: StoredAbout): Values {
+  const length = rows * columns
+  const values = new ARRAYS[type](length)
+  const count = values.BYTES_PER_ELEMENT / 2
+  if (samples !== 1 || plane.rows !== rows * count || plane.columns !== columns) throw new RangeError('Stored-Values does not fit what came')
+  // The lowest bits come first in memory on every machine that browsers run on.
+  const halves = new Uint16Array(values.buffer)
+  const raised = type === 'int32' ? 0x8000 : 0
+  for (let part = 0; part < count; part++) {
+    const turned = part === 0 ? raised : 0
+    for (let at = 0; at < length; at++) halves[count * at + count - 1 - part] = plane.samples[part * length + at]! ^ turned
   }
   return values
 }
