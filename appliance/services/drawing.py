@@ -36,6 +36,7 @@ from appliance.services.render_messages import (
     KnowSeries,
     MakeReady,
     MakeReadyAhead,
+    MakeVolumeReady,
     PictureHead,
     ProcessState,
     RenderSettings,
@@ -278,6 +279,10 @@ class Drawing:
         process = self._process_of_frame(image, view.frame_index)
         ask = MakeReady(_alone(image, view.frame_index), replace(view, frame_index=0))
         await process.child.ask(msgspec.msgpack.encode(ask))
+
+    async def make_volume_ready(self, series: StoredSeries) -> None:
+        """Like ``make_ready``, for what is shown of the volume of ``series`` first."""
+        await self._process_of(series.series_uid).child.ask(msgspec.msgpack.encode(MakeVolumeReady(series)))
 
     def forget(self, keys: Iterable[str]) -> None:
         """Nothing of these instances, which are deleted, stays in memory."""

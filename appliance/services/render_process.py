@@ -21,7 +21,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance import domain, rendering
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable, TooLarge
 from appliance.domain.grayscale import chosen_window
 from appliance.domain.image import StoredImage, StoredSeries, Window
@@ -57,6 +56,7 @@ from appliance.rendering.transfer_functions import transfer_function_of
 from appliance.services import journal
 from appliance.services.children import Request, serve_requests
 from appliance.services.decode_process import DecodeLimits, Decoders
+from appliance.services.drawing_program import PROGRAM
 from appliance.services.fair_queue import FairQueue
 from appliance.services.frames import Frames, Stopwatch, keep_only_of_stored
 from appliance.services.gl_thread import GlThread
@@ -74,6 +74,7 @@ from appliance.services.render_messages import (
     KnowSeries,
     MakeReady,
     MakeReadyAhead,
+    MakeVolumeReady,
     PictureHead,
     ProcessState,
     RenderSettings,
@@ -150,6 +151,9 @@ class RenderProcess:
             request.answer(b"")
         elif isinstance(ask, MakeReady):
             self._spare.put_new(lambda: self._make_ready(request, ask))
+        elif isinstance(ask, MakeVolumeReady):
+            steps = self._volumes.make_ready(ask.series, self._passing)
+            self._spare.put_new(lambda: self._make_volume_ready(request, steps))
         elif isinstance(ask, MakeReadyAhead):
             self._spare.put_ahead(ask.viewer, [self._decoding(image) for image in ask.images], anew=ask.anew)
             request.answer(b"")
@@ -312,6 +316,22 @@ class RenderProcess:
             return
         self._slice(request, wanted, self._patient_decoders)
         self._made_ahead += 1
+
+    def _make_volume_ready(self, request: Request, steps: Iterator[int]) -> None:
+        """The next slice; those after it when there is time again."""
+
+        def step() -> None:
+            if next(steps, None) is None:
+                request.answer(b"")
+            else:
+                self._made_ahead += 1
+                self._spare.put_new(lambda: self._make_volume_ready(request, steps))
+
+        if not request.is_cancelled:
+            _answered(request, step)
+
+    def _passing(self, image: StoredImage, frame_index: int, watch: Stopwatch) -> NDArray[Any]:
+        return self._frames.passing_values(image, frame_index, watch, self._patient_decoders)
 
     def _decoding(self, image: StoredImage) -> Callable[[], None]:
         """What has the only frame of ``image`` in memory."""
@@ -620,20 +640,7 @@ def _opened_cache(settings: RenderSettings, keys: MasterKeys | None) -> RenderCa
 
 def _picture_name(ask: DrawSlice) -> str:
     """All that the picture depends on, beside the frame's bytes."""
-    return hashlib.sha256(_PROGRAM + msgspec.msgpack.encode((ask.image.description, ask.view))).hexdigest()
-
-
-def _program() -> bytes:
-    """Another one for each program that draws: pictures from before a mended shader are not met again."""
-    digest = hashlib.sha256()
-    for package in (domain, rendering):
-        for file in sorted(Path(package.__path__[0]).rglob("*")):
-            if file.suffix in {".py", ".glsl"}:
-                digest.update(file.read_bytes())
-    return digest.digest()
-
-
-_PROGRAM = _program()
+    return hashlib.sha256(PROGRAM + msgspec.msgpack.encode((ask.image.description, ask.view))).hexdigest()
 
 
 def _answered(request: Request, work: Callable[[], object]) -> None:
