@@ -362,6 +362,7 @@ class Drawing:
             completeness=head.completeness,
             window=head.window,
             reduction=head.reduction,
+            fused_reduction=head.fused_reduction,
             is_coarse=head.is_coarse,
             stored_values=head.stored_values,
         )

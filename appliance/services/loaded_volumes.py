@@ -17,19 +17,22 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from appliance.domain.errors import ApplianceError, NotDrawable, Unavailable
-from appliance.domain.geometry import VolumeGeometry, arranged
+from appliance.domain.geometry import Box, VolumeGeometry, arranged, cropped
 from appliance.domain.image import ImageDescription, StoredSeries, Window
+from appliance.domain.views import PlaneView, VolumeView
+from appliance.rendering.close_ups import grown, seen_part
 from appliance.rendering.coarse_volumes import CoarseVolume, Pass, coarse_first, coarse_volume, passes
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.texels import Texels, TexelScale
 from appliance.rendering.volume_textures import Preparation, VolumeLayout, VolumeTextures, gradients, laid_out
 from appliance.services.frames import Frames, Stopwatch
 from appliance.services.gl_thread import GlThread
-from appliance.services.volume_slices import Read, VolumeSlices
+from appliance.services.volume_slices import Part, Read, VolumeSlices
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +44,8 @@ _ROOM_WAIT_S = 5.0
 _ROOM_LOOK_S = 0.01
 
 
-_Key = tuple[str, str, int | None]
-"""Series, its version, and which of its volumes."""
+_Key = tuple[str, str, int | None, Box | None]
+"""Series, its version, which of its volumes, and which part of that."""
 
 
 @dataclass(slots=True)
@@ -61,10 +64,19 @@ class Waiting:
 class LoadedVolume:
     """One volume, from nothing to whole."""
 
-    def __init__(self, series: StoredSeries, number: int | None = None) -> None:
+    def __init__(
+        self, series: StoredSeries, number: int | None = None, box: Box | None = None, whole: LoadedVolume | None = None
+    ) -> None:
         self.series = series
         self.number = number
         """Which volume of the series; None is the one that is shown first."""
+        self.box = box
+        """Which part of it is loaded, for close-ups; None is all."""
+        self.whole = whole
+        """The volume of which it is a part."""
+        self.geometry: VolumeGeometry | None = None
+        self.layout: VolumeLayout | None = None
+        """Of the textures when it is whole."""
         self.watch = Stopwatch()
         self.textures: VolumeTextures | None = None
         """What is drawn: of a coarse volume until all is there. Changed on the thread of the context only, between pictures."""
@@ -77,7 +89,8 @@ class LoadedVolume:
         self.loaded = 0
         self.count = 1
         self.is_ended = False
-        self.is_drawable = False
+        self.is_drawable = whole is not None
+        """Before a part is there its whole is drawn."""
         self.refusal: ApplianceError | None = None
         self._waiting: list[Waiting] = []
         self._users = 0
@@ -87,7 +100,7 @@ class LoadedVolume:
 
     @property
     def key(self) -> _Key:
-        return self.series.series_uid, self.series.version, self.number
+        return self.series.series_uid, self.series.version, self.number, self.box
 
     @property
     def image(self) -> ImageDescription:
@@ -191,16 +204,49 @@ class LoadedVolumes:
 
         None is the volume that is shown first. Nothing is refused here: where there is no such volume its waiters are told.
         """
-        key = (series.series_uid, series.version, number)
+        return self._wanted(LoadedVolume(series, number))
+
+    def _wanted(self, new: LoadedVolume) -> LoadedVolume:
         with self._wake:
-            volume = self._volumes.get(key)
+            volume = self._volumes.get(new.key)
             if volume is None:
-                volume = self._volumes[key] = LoadedVolume(series, number)
+                volume = self._volumes[new.key] = new
                 self._to_load.append(volume)
                 self._wake.notify()
-            self._volumes.move_to_end(key)
+            self._volumes.move_to_end(volume.key)
             volume.use()
             return volume
+
+    def close_up(self, whole: LoadedVolume, view: PlaneView | VolumeView) -> LoadedVolume | None:
+        """The part of ``whole`` that ``view`` shows, finer than that is; None where there is nothing finer to be seen.
+
+        In use, loading if it is new. While the camera moves only what is there.
+        """
+        geometry, layout = whole.geometry, whole.layout
+        if geometry is None or layout is None or not whole.is_ended or not _may_show_more(view, layout):
+            return None
+        seen = seen_part(view, geometry)
+        if seen is None:
+            return None
+        with self._wake:
+            for key, volume in self._volumes.items():
+                is_there = volume.is_ended or not view.interactive
+                if key[:3] == whole.key[:3] and volume.box and volume.box.holds(seen) and is_there:
+                    volume.use()
+                    self._volumes.move_to_end(key)
+                    return volume
+        if view.interactive:
+            return None
+        more, less = grown(seen, geometry), self._reduction(geometry, seen)
+        box = more if self._reduction(geometry, more) == less else seen
+        return (
+            self._wanted(LoadedVolume(whole.series, whole.number, box, whole))
+            if less < prod(layout.reduction)
+            else None
+        )
+
+    def _reduction(self, geometry: VolumeGeometry, box: Box) -> int:
+        return prod(self._layout(cropped(geometry, box)).reduction)
 
     def _run(self) -> None:
         while True:
@@ -243,9 +289,10 @@ class LoadedVolumes:
                     self._gl.run(_freeing(textures), volume.generation)
 
     def _load(self, volume: LoadedVolume) -> None:
-        slices, layout = self._slices(volume.series, volume.number)
-        self._make_room(layout.size_bytes)
-        volume.scale, volume.usual_window = slices.scale, slices.usual_window()
+        geometry, slices, layout = self._slices(volume)
+        self._make_room(layout.size_bytes, volume.whole)
+        volume.geometry, volume.layout, volume.scale = geometry, layout, slices.scale
+        volume.usual_window = volume.whole.usual_window if volume.whole else slices.usual_window()
         volume.count = layout.shape[0]
         volume.generation = self._gl.run(lambda _: self._gl.generation)
         shown = self._show_kept(volume, slices, layout)
@@ -253,13 +300,18 @@ class LoadedVolumes:
         self._fill(volume, slices, layout, shown)
 
     def _slices(
-        self, series: StoredSeries, number: int | None, read: Read | None = None
-    ) -> tuple[VolumeSlices, VolumeLayout]:
-        """Of a volume, and how it lies in its textures. Raises NotDrawable where it is none."""
-        arrangement = arranged([image.description for image in series.images])
-        geometry = arrangement.chosen(number)
+        self, volume: LoadedVolume, read: Read | None = None
+    ) -> tuple[VolumeGeometry, VolumeSlices, VolumeLayout]:
+        """Where ``volume`` lies, its slices, and how it lies in its textures. Raises NotDrawable where there is none."""
+        images, whole, box = volume.series.images, volume.whole, volume.box
+        arrangement = arranged([image.description for image in images])
+        geometry = arrangement.chosen(volume.number)
+        part = Part(box, whole.scale) if whole and box else None
+        if part:
+            geometry = cropped(geometry, part.box)
         layout = self._layout(geometry)
-        return VolumeSlices(series.images, arrangement, geometry, layout, self._frames, read=read), layout
+        slices = VolumeSlices(images, arrangement, geometry, layout, self._frames, read=read, part=part)
+        return geometry, slices, layout
 
     def _layout(self, geometry: VolumeGeometry) -> VolumeLayout:
         info = self._gl.renderer.info
@@ -274,7 +326,7 @@ class LoadedVolumes:
 
         ``read`` gives the values. Raises ApplianceError at the first step for what is no volume.
         """
-        slices, _ = self._slices(series, None, read)
+        _, slices, _ = self._slices(LoadedVolume(series), read)
         yield from slices.keep()
 
     def _show_kept(self, volume: LoadedVolume, slices: VolumeSlices, layout: VolumeLayout) -> Pass | None:
@@ -289,7 +341,7 @@ class LoadedVolumes:
         """All slices are in the textures, and what is there meanwhile is shown, where it is more than ``shown``."""
         whole, preparation = volume.growing, Preparation(layout)
         assert whole is not None
-        *coarse, _ = passes(volume.count)
+        coarse = () if volume.whole else passes(volume.count)[:-1]
         ends = {len(one.slices(volume.count)): one for one in coarse if shown is None or one.stride < shown.stride}
         for come, (number, found) in enumerate(self._decoded(volume, slices), 1):
             # Where there is none nothing is made up for it.
@@ -349,19 +401,22 @@ class LoadedVolumes:
             if following is not None:
                 under_way.append((following, self._decoders.submit(slices.texels, following, volume.watch)))
 
-    def _wait_for_pictures(self, wanted_bytes: int) -> None:
-        """What is being drawn cannot be given back: that is waited for, where the rest would not make room enough."""
+    def _wait_for_pictures(self, wanted_bytes: int, whole: LoadedVolume | None) -> None:
+        """What is being drawn cannot be given back: that is waited for, where the rest would not make room enough.
+
+        Not for the ``whole`` of which a part is wanted: the picture of both waits for that part.
+        """
         until = time.monotonic() + _ROOM_WAIT_S
-        while self._drawn_bytes() + wanted_bytes > self._budget_bytes and time.monotonic() < until:
+        while self._drawn_bytes(whole) + wanted_bytes > self._budget_bytes and time.monotonic() < until:
             time.sleep(_ROOM_LOOK_S)
 
-    def _drawn_bytes(self) -> int:
+    def _drawn_bytes(self, whole: LoadedVolume | None) -> int:
         with self._wake:
-            return sum(volume.size_bytes for volume in self._volumes.values() if volume.is_used)
+            return sum(each.size_bytes for each in self._volumes.values() if each.is_used and each is not whole)
 
-    def _make_room(self, wanted_bytes: int) -> None:
+    def _make_room(self, wanted_bytes: int, whole: LoadedVolume | None) -> None:
         """The volumes that were not used for longest are given back until ``wanted_bytes`` more fit."""
-        self._wait_for_pictures(wanted_bytes)
+        self._wait_for_pictures(wanted_bytes, whole)
         with self._wake:
             idle = [(key, each) for key, each in self._volumes.items() if each.is_ended and not each.is_used]
             given_back: list[LoadedVolume] = []
@@ -373,6 +428,13 @@ class LoadedVolumes:
                 del self._volumes[key]
                 given_back.append(volume)
         self._free(given_back)
+
+
+def _may_show_more(view: PlaneView | VolumeView, layout: VolumeLayout) -> bool:
+    """Whether pixels lie nearer to one another than texels along an axis that was reduced."""
+    texels_mm = np.linalg.norm(layout.texture_to_patient[:3, :3], axis=0)[::-1] / layout.shape
+    pixel_mm = view.camera.field_of_view_mm / view.size[1]
+    return any(each > 1 and side_mm > pixel_mm for each, side_mm in zip(layout.reduction, texels_mm, strict=True))
 
 
 def _uploading(textures: VolumeTextures, number: int, texels: Texels) -> Callable[[Renderer], None]:

@@ -142,6 +142,7 @@ class PictureHead(msgspec.Struct, frozen=True):
     is_coarse: bool
     window: Window | None = None
     reduction: tuple[int, int, int] = (1, 1, 1)
+    fused_reduction: tuple[int, int, int] = (1, 1, 1)
     stored_values: StoredValues | None = None
 
 

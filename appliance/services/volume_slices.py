@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError
-from appliance.domain.geometry import Arrangement, LatticeSlice, VolumeGeometry, slices_of
+from appliance.domain.geometry import Arrangement, Box, LatticeSlice, VolumeGeometry, slices_of
 from appliance.domain.grayscale import default_window, modality_values
 from appliance.domain.image import StoredImage, Window
 from appliance.rendering.coarse_volumes import kept_pass
@@ -29,6 +30,15 @@ from appliance.services.frames import Frames, Stopwatch
 log = logging.getLogger(__name__)
 
 Read = Callable[[StoredImage, int, Stopwatch], NDArray[Any]]  # Any: values of whatever type the frame has
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Of a volume."""
+
+    box: Box
+    scale: TexelScale
+    """Of the whole volume."""
 
 
 class VolumeSlices:
@@ -43,16 +53,21 @@ class VolumeSlices:
         frames: Frames,
         *,
         read: Read | None = None,
+        part: Part | None = None,
     ) -> None:
-        """``read`` gives the stored values of a frame, where not ``frames`` do. Raises NotFound, Damaged and NotDrawable."""
+        """Of ``part`` where it is given, of which nothing is kept: ``geometry`` and ``layout`` are of it then.
+
+        ``read`` gives the stored values of a frame, where not ``frames`` do. Raises NotFound, Damaged and NotDrawable.
+        """
         self._slices = [(images[ref.image_index], ref.frame_index) for ref in arrangement.slices]
         self._own = slices_of(geometry)
         self._lattice = geometry.lattice
         self._layout = layout
         self._frames = frames
         self._read = read or frames.stored_values
-        self.scale = self._common_scale() or self._found_scale()
-        self.kept_pass = kept_pass(layout)
+        self._region = _region(part.box) if part else (slice(None), slice(None))
+        self.scale = part.scale if part else self._common_scale() or self._found_scale()
+        self.kept_pass = None if part else kept_pass(layout)
         self._kept_name = hashlib.sha256(
             PROGRAM + msgspec.msgpack.encode((self.scale, layout.reduction, layout.half_factors))
         ).digest()
@@ -139,7 +154,7 @@ class VolumeSlices:
     def _texels(self, number: int, watch: Stopwatch) -> Texels:
         image, frame = self._slices[number]
         stored = self._read(image, frame, watch)
-        texels = texels_of(stored, image.description, frame, self.scale)
+        texels = texels_of(stored, image.description, frame, self.scale)[self._region]
         if number in self._to_keep:
             self._to_keep.discard(number)
             thin = thinned(_reduced(texels, *self._layout.reduction[1:]), self._layout.half_factors[1:])
@@ -158,6 +173,12 @@ class VolumeSlices:
     def _found_scale(self) -> TexelScale:
         ends = [(np.nanmin(values), np.nanmax(values)) for values in map(self._values, self._own)]
         return scale_of_range(float(min(low for low, _ in ends)), float(max(high for _, high in ends)))
+
+
+def _region(box: Box) -> tuple[slice, slice]:
+    """Rows and columns of it."""
+    (_, row, column), (_, rows, columns) = box.first, box.shape
+    return slice(row, row + rows), slice(column, column + columns)
 
 
 class _NotKept(Exception):
