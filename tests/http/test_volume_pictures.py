@@ -71,36 +71,10 @@ def numbers(text: str) -> list[float]:
     return [float(part) for part in text.split()]
 
 
-# The examples of PS3.18 B.32 to B.34
+# Films and phases; the examples of PS3.18 B.32 to B.35 are in test_examples_of_the_standard
 
 
-async def test_a_swivel_of_a_multi_frame_instance_is_described_as_the_standard_shows(
-    doors: PictureDoors, dicom_dir: Path
-) -> None:
-    instance = await doors.take_in(dicom_dir / PHASES[0])
-
-    answer = await doors.get(
-        f"{instance}/rendered3D",
-        "application/dicom+json",
-        renderingmethod="volume_rendered",
-        orientation="a",
-        swivelrange="180",
-        animationrate="20",
-        renderedvolumetricmetadata="yes",
-    )
-
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/dicom+json")
-    said = {tag: element["Value"] for tag, element in answer.json().items()}
-    assert said["00720510"] == ["3D_RENDERING"]
-    assert said["0070120D"] == ["VOLUME_RENDERED"]
-    position, look_at = said["00701603"], said["00701604"]
-    assert position[1] < look_at[1] and (position[0], position[2]) == (look_at[0], look_at[2])
-    assert said["00701605"] == [0, 0, 1]
-    assert (said["00701A06"], said["00701A05"], said["00701A03"]) == ([180], [5], [20])
-    assert "00281050" not in said
-
-
-async def test_that_swivel_is_a_film_of_as_many_frames_as_its_range_has_steps(
+async def test_a_swivel_is_a_film_of_as_many_frames_as_its_range_has_steps(
     doors: PictureDoors, dicom_dir: Path
 ) -> None:
     instance = await doors.take_in(dicom_dir / PHASES[0])
