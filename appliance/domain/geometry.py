@@ -78,6 +78,19 @@ class LatticeSlice:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A part of a lattice."""
+
+    first: tuple[int, int, int]
+    """(slice, row, column) of its first lattice point."""
+    shape: tuple[int, int, int]
+
+    def holds(self, other: Box) -> bool:
+        ends = zip(self.first, self.shape, other.first, other.shape, strict=True)
+        return all(first <= one and one + length <= first + side for first, side, one, length in ends)
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeGeometry:
     """A regular lattice of values in the patient."""
 
@@ -126,6 +139,14 @@ class Arrangement:
                 f"The series has no volume {number}: it has {len(self.volumes)}, counted from 0.", key="no-such-volume"
             )
         return self.volumes[number]
+
+
+def cropped(volume: VolumeGeometry, box: Box) -> VolumeGeometry:
+    """The part of ``volume`` that lies in ``box``, where it lies."""
+    matrix = np.array(volume.index_to_patient)
+    matrix[:3, 3] += matrix[:3, :3] @ np.array(box.first)
+    first, last = box.first[0], box.first[0] + box.shape[0]
+    return _placed(replace(volume, shape=box.shape, lattice=volume.lattice[first:last]), matrix)
 
 
 def slices_of(volume: VolumeGeometry) -> tuple[int, ...]:
@@ -409,15 +430,19 @@ def _on_lattice(
     matrix[:3, 1] = along_rows * spacing[0]
     matrix[:3, 2] = along_columns * spacing[1]
     matrix[:3, 3] = _positions((first,))[0]
-    middle = matrix[:3, :3] @ ((np.array(shape) - 1) / 2) + matrix[:3, 3]
-    size = np.abs(matrix[:3, :3]) @ np.array(shape)
-    return VolumeGeometry(
-        shape=shape,
-        spacing_mm=(float(np.linalg.norm(matrix[:3, 0])), float(spacing[0]), float(spacing[1])),
+    spacing_mm = (float(np.linalg.norm(matrix[:3, 0])), float(spacing[0]), float(spacing[1]))
+    return _placed(VolumeGeometry(shape, spacing_mm, (), (0, 0, 0), (0, 0, 0), lattice), matrix)
+
+
+def _placed(volume: VolumeGeometry, matrix: NDArray[np.float64]) -> VolumeGeometry:
+    """``volume`` where ``matrix``, 4x4, takes its indices to in the patient."""
+    middle = matrix[:3, :3] @ ((np.array(volume.shape) - 1) / 2) + matrix[:3, 3]
+    size = np.abs(matrix[:3, :3]) @ np.array(volume.shape)
+    return replace(
+        volume,
         index_to_patient=tuple(tuple(float(value) for value in row) for row in matrix),
         center_mm=(float(middle[0]), float(middle[1]), float(middle[2])),
         size_mm=(float(size[0]), float(size[1]), float(size[2])),
-        lattice=lattice,
     )
 
 

@@ -240,5 +240,7 @@ class Picture:
     """Drawn smaller or with larger steps than asked for, because of the time budget, or from a reduced volume."""
     reduction: tuple[int, int, int] = (1, 1, 1)
     """So many voxels along (slice, row, column) one sample of the volume is the mean of; above 1 where it is too large."""
+    fused_reduction: tuple[int, int, int] = (1, 1, 1)
+    """The same of the volume that is laid over it."""
     stored_values: StoredValues | None = None
     """Where the body is not a picture but these."""

@@ -8,24 +8,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.domain.cameras import place_of
-from appliance.domain.image import Window
 from appliance.domain.views import Picture, PlaneView, Vector, VolumeView
 from appliance.http.picture_answers import window_header
 from appliance.http.volume_requests import Rendering
 from appliance.services.volume_inputs import StoredVolume
 
 Json = dict[str, dict[str, Any]]  # Any: values of the DICOM JSON model
+_OURS = "APPLIANCE VOLUME"
+"""Who says what the private attributes of the module are."""
 _FUNCTIONS: Mapping[str, str] = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
 
 
-def response_module(rendering: Rendering, window: Window | None) -> Json:
-    """The module as DICOM JSON; ``window`` is that through which the picture is seen, None of composited ones.
+def response_module(rendering: Rendering, picture: Picture) -> Json:
+    """The module of ``picture``, of a film of its first one, as DICOM JSON.
 
-    Beside the module it tells in which plane of the patient the picture lies, of a film before it moves.
+    Beside the module it tells in which plane of the patient the picture lies, of a film before it moves; and, in private
+    attributes, how much of the volume is in it.
 
-    References: PS3.18 table K.1-1; PS3.3 C.7.6.2 (Image Plane)
+    References: PS3.18 table K.1-1; PS3.3 C.7.6.2 (Image Plane); PS3.5 7.8.1 (private attributes)
     """
-    view, camera, motion = rendering.views[0], rendering.camera, rendering.motion
+    view, camera, motion, window = rendering.views[0], rendering.camera, rendering.motion, picture.window
     said = {
         "00720510": _element("CS", "MPR" if isinstance(view, PlaneView) else "3D_RENDERING"),
         "0070120D": _element("CS", view.method.upper()),
@@ -50,7 +52,7 @@ def response_module(rendering: Rendering, window: Window | None) -> Json:
         if motion.curve:
             said["0070150C"] = _element("UL", len(motion.curve))
             said["0070150D"] = {"vr": "OD", "InlineBinary": _doubles(motion.curve)}
-    return dict(sorted({**said, **_plane(rendering)}.items()))
+    return dict(sorted({**said, **_plane(rendering), **_standing(rendering, picture)}.items()))
 
 
 def headers_of(rendering: Rendering, picture: Picture) -> dict[str, str]:
@@ -72,16 +74,41 @@ def headers_of(rendering: Rendering, picture: Picture) -> dict[str, str]:
         "Rendered-Place": ", ".join(f"{name}={value}" for name, value in said.items()),
         "Rendered-Volume": f"series={volume.series.series_uid}, number={volume.number}",
     }
-    if picture.reduction != (1, 1, 1):
-        headers["Volume-Reduced"] = ",".join(map(str, picture.reduction))
-    if volume.gaps_mm:
-        headers["Volume-Gaps"] = f"{volume.gaps_mm:.2f}"
+    headers |= _missing("Volume", volume, picture.reduction)
+    if rendering.fused is not None:
+        headers |= _missing("Fused", rendering.fused, picture.fused_reduction)
     return headers
 
 
-def warnings_of(volume: StoredVolume) -> tuple[str, ...]:
-    """Values of ``Warning`` (PS3.18 §8.3.4.4 uses code 299): what of the volume is not as it should be."""
-    return tuple(f'299 - "{text}"' for text in volume.geometry.warnings)
+def _missing(name: str, volume: StoredVolume, reduction: tuple[int, int, int]) -> dict[str, str]:
+    headers = {}
+    if reduction != (1, 1, 1):
+        headers[f"{name}-Reduced"] = ",".join(map(str, reduction))
+    if volume.gaps_mm:
+        headers[f"{name}-Gaps"] = f"{volume.gaps_mm:.2f}"
+    return headers
+
+
+def warnings_of(rendering: Rendering) -> tuple[str, ...]:
+    """Values of ``Warning`` (PS3.18 §8.3.4.4 uses code 299): what of the volumes is not as it should be."""
+    texts = [*rendering.volumes[0].geometry.warnings]
+    if rendering.fused is not None:
+        texts += [f"Laid over it: {text}" for text in rendering.fused.geometry.warnings]
+    return tuple(f'299 - "{text}"' for text in texts)
+
+
+def _standing(rendering: Rendering, picture: Picture) -> Json:
+    """How much of the volume is in the picture, so many voxels along slice, row and column are one, mm without slices."""
+    said = {
+        "00710010": _element("LO", _OURS),
+        "00711001": _element("FD", round(picture.completeness, 3)),
+        "00711002": _element("US", *picture.reduction),
+        "00711003": _element("FD", round(rendering.volumes[0].gaps_mm, 2)),
+    }
+    if rendering.fused is not None:
+        said["00711004"] = _element("US", *picture.fused_reduction)
+        said["00711005"] = _element("FD", round(rendering.fused.gaps_mm, 2))
+    return said
 
 
 def _plane(rendering: Rendering) -> Json:

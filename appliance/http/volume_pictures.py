@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.errors import BadRequest
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
-from appliance.domain.image import Window
-from appliance.domain.views import Picture, PlaneView, RenderingMethod, VolumeView
+from appliance.domain.views import Picture, PlaneView, VolumeView
 from appliance.http.picture_answers import Caching, PictureAnswers, etag_of
 from appliance.http.volume_metadata import headers_of, response_module, warnings_of
 from appliance.http.volume_requests import (
@@ -44,8 +41,6 @@ RESOURCES = (
 """Each path, and the method of ``VolumePictures`` that answers it."""
 _AS_IN_EXAMPLES = (("renderedmpr", "renderedMPR"), ("rendered3d", "rendered3D"))
 """The standard's templates write the one, its examples the other (PS3.18 B.32)."""
-_WINDOW_SIDE = 8
-"""Pixels of a picture that is drawn only to learn its window."""
 
 
 class VolumePictures:
@@ -128,25 +123,20 @@ class VolumePictures:
             about=lambda picture: headers_of(rendering, picture),
             caching=Caching.UNSETTLED if view.interactive else Caching.SETTLED,
         )
-        for warning in warnings_of(rendering.volumes[0]):
+        for warning in warnings_of(rendering):
             answer.headers.add("Warning", warning)
         return answer
 
     async def _metadata(self, rendering: Rendering, viewer: str) -> Response:
-        module = response_module(rendering, await self._window(rendering, viewer))
-        headers = {"Cache-Control": "private, no-cache", "Vary": "Accept"}
-        body = msgspec.json.encode(module)
-        return Response(body, 200, headers=headers, content_type="application/dicom+json")
-
-    async def _window(self, rendering: Rendering, viewer: str) -> Window | None:
-        """Through which the picture would be seen; what is not asked for is found by drawing it small."""
-        view = rendering.views[0]
-        if isinstance(view, VolumeView) and view.method is RenderingMethod.VOLUME_RENDERED:
-            return None
-        if view.window is not None:
-            return view.window
-        small = replace(view, size=(_WINDOW_SIDE, _WINDOW_SIDE), interactive=True)
-        return (await self._one(rendering, small, viewer)).window
+        picture = await self._one(
+            rendering, rendering.views[0], viewer
+        )  # what is said is what it is, not what it might be
+        headers = {"Cache-Control": "private, no-cache", "Vary": "Accept", **headers_of(rendering, picture)}
+        body = msgspec.json.encode(response_module(rendering, picture))
+        answer = Response(body, 200, headers=headers, content_type="application/dicom+json")
+        for warning in warnings_of(rendering):
+            answer.headers.add("Warning", warning)
+        return answer
 
     async def _one(self, rendering: Rendering, view: PlaneView | VolumeView, viewer: str) -> Picture:
         series, fused = rendering.volumes[0].series, rendering.fused.series if rendering.fused else None

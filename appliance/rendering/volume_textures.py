@@ -9,13 +9,11 @@ Four textures over the same box:
 - *blocks*: the least and the largest texel of each 8x8x8 texels and of those one beyond, which interpolation reaches, so
   that rays skip what cannot be seen.
 
-Slices come coarse first: every 16th, then those between. A slice stands in for the following ones until they come, so the
-volume is whole from the first pass on and gains detail.
+What is drawn before all slices are there is a volume of its own (``coarse_volumes``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +25,7 @@ from appliance.rendering.gloo import VolumeTexture, gl
 from appliance.rendering.texels import Texels
 
 BLOCK = 8
-FIRST_STRIDE = 16
-_SMALL_VOXELS = 8 * 1024**2
+SMALL_VOXELS = 8 * 1024**2
 """Volumes up to this size are quick enough as they are."""
 _COARSE_AXIS = 1.5
 """An axis whose spacing is so many times the finest is not halved."""
@@ -92,7 +89,7 @@ def laid_out(geometry: VolumeGeometry, *, largest_side: int, largest_bytes: int)
             raise NotDrawable("The volume is too large to be drawn.", key="volume-too-large")
     spacing = spacing * reduction
     factors = (1, 1, 1)
-    if int(np.prod(shape)) > _SMALL_VOXELS:
+    if int(np.prod(shape)) > SMALL_VOXELS:
         slices, rows, columns = (1 if each > _COARSE_AXIS * spacing.min() else 2 for each in spacing)
         factors = (slices, rows, columns)
     return VolumeLayout(
@@ -117,17 +114,6 @@ def _texture_to_patient(
     return to_patient
 
 
-def coarse_first(count: int) -> Iterator[tuple[int, int]]:
-    """(slice, how many slices it stands for, itself the first), every 16th first, then those halfway, to the last."""
-    stride = FIRST_STRIDE
-    for first in range(0, count, stride):
-        yield first, min(stride, count - first)
-    while stride > 1:
-        stride //= 2
-        for first in range(stride, count, 2 * stride):
-            yield first, min(stride, count - first)
-
-
 class Preparation:
     """Half volume, gradients and blocks, made of the slices as they come. For one thread; holds about a fifth of the volume."""
 
@@ -142,7 +128,7 @@ class Preparation:
 
     def add(self, first: int, count: int, texels: Texels) -> None:
         """``texels``, (rows, columns), are the slice ``first`` and stand for ``count`` slices."""
-        self._thin[first : first + count] = _thinned(texels, self._layout.half_factors[1:])
+        self._thin[first : first + count] = thinned(texels, self._layout.half_factors[1:])
         self._halve(first, count)
         # Interpolation within a block reaches one slice before and behind it.
         low = max(first - 1, 0) // BLOCK
@@ -160,6 +146,10 @@ class Preparation:
             # The mean, rounded up, without leaving 16 bits.
             np.subtract(lower | upper, (lower ^ upper) >> 1, out=self._half[k])
 
+    def thin(self) -> Texels:
+        """Every slice, thinned within its plane only; it goes on changing like ``half``."""
+        return self._thin
+
     def half(self) -> Texels:
         """The half volume, (slices, rows, columns); it goes on changing with every slice that is added."""
         return self._half
@@ -169,7 +159,8 @@ class Preparation:
         return np.stack([self._least, self._largest], axis=-1)
 
 
-def _thinned(texels: Texels, factors: tuple[int, ...]) -> Texels:
+def thinned(texels: Texels, factors: tuple[int, ...]) -> Texels:
+    """The mean of each so many rows and columns of a slice; the last, partly filled ones repeat their edge."""
     if factors == (1, 1):
         return texels
     rows, columns = factors
@@ -193,10 +184,9 @@ def _over_blocks(texels: Texels, extreme: np.ufunc) -> Texels:
     return texels
 
 
-def gradients(half: Texels, layout: VolumeLayout, *, stride: int = 1) -> NDArray[np.int8]:
+def gradients(half: Texels, layout: VolumeLayout) -> NDArray[np.int8]:
     """Direction in the patient (x, y, z) and steepness of the half volume, (slices, rows, columns, 4), each -127…127.
 
-    Where each slice stands for ``stride`` of them, one gradient is made for all, across to the next that are different.
     Steepness is in parts of 1/16 of the volume's usual range per half texel, at most 1.
     """
     half_to_patient = layout.texture_to_patient[:3, :3] / np.array(half.shape[::-1])
@@ -204,13 +194,13 @@ def gradients(half: Texels, layout: VolumeLayout, *, stride: int = 1) -> NDArray
     full = _usual_range(half) / 16 / float(np.linalg.norm(half_to_patient, axis=0).min())
     packed = np.empty((*half.shape, 4), np.int8)
     last = len(half) - 1
-    for k in range(0, len(half), stride):
+    for k in range(len(half)):
         here = half[k].astype(np.float32)
         along = np.stack(
             [
                 _difference(here, axis=1).ravel(),
                 _difference(here, axis=0).ravel(),
-                ((half[min(k + stride, last)].astype(np.float32) - half[max(k - stride, 0)]) / stride).ravel(),
+                (half[min(k + 1, last)].astype(np.float32) - half[max(k - 1, 0)]).ravel(),
             ]
         )
         direction = to_patient @ along
@@ -219,7 +209,6 @@ def gradients(half: Texels, layout: VolumeLayout, *, stride: int = 1) -> NDArray
         plane = packed[k].reshape(-1, 4)
         plane[:, :3] = np.rint(direction).T
         plane[:, 3] = np.minimum(steepness * (127 / full), 127)
-        packed[k + 1 : k + stride] = packed[k]
     return packed
 
 
@@ -238,7 +227,7 @@ def _usual_range(half: Texels) -> float:
 class VolumeTextures:
     """The four textures of a volume. Belongs to the thread of the context.
 
-    What was not uploaded is undefined, and may be what was there before: every slice of the first pass must be.
+    What was not uploaded is undefined, and may be what was there before.
     """
 
     def __init__(self, layout: VolumeLayout) -> None:

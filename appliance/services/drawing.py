@@ -37,6 +37,7 @@ from appliance.services.render_messages import (
     KnowSeries,
     MakeReady,
     MakeReadyAhead,
+    MakeVolumeReady,
     PictureHead,
     ProcessState,
     RenderSettings,
@@ -282,6 +283,10 @@ class Drawing:
         ask = MakeReady(_alone(image, view.frame_index), replace(view, frame_index=0))
         await process.child.ask(msgspec.msgpack.encode(ask))
 
+    async def make_volume_ready(self, series: StoredSeries) -> None:
+        """Like ``make_ready``, for what is shown of the volume of ``series`` first."""
+        await self._process_of(series.series_uid).child.ask(msgspec.msgpack.encode(MakeVolumeReady(series)))
+
     def forget(self, keys: Iterable[str]) -> None:
         """Nothing of these instances, which are deleted, stays in memory."""
         doomed = frozenset(keys)
@@ -360,6 +365,7 @@ class Drawing:
             completeness=head.completeness,
             window=head.window,
             reduction=head.reduction,
+            fused_reduction=head.fused_reduction,
             is_coarse=head.is_coarse,
             stored_values=head.stored_values,
         )

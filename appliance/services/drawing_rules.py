@@ -29,7 +29,9 @@ def _files() -> list[Path]:
     packages = [Path(package.__path__[0]) for package in (domain, rendering)]
     files = [file for package in packages for file in sorted(package.rglob("*")) if file.suffix in _SUFFIXES]
     decoding = [Path(storage.__path__[0]) / name for name in ("decoding.py", "image_module.py", "video.py")]
-    drawing = [Path(services.__path__[0]) / name for name in ("loaded_volumes.py", "render_process.py")]
+    drawing = [
+        Path(services.__path__[0]) / name for name in ("loaded_volumes.py", "render_process.py", "volume_slices.py")
+    ]
     return [*files, *decoding, *drawing]
 
 

@@ -10,6 +10,7 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -132,6 +133,26 @@ class Frames:
         self._made(image, frame_index, Stopwatch(), decoders)
         return True
 
+    def passing_values(
+        self, image: StoredImage, frame_index: int, watch: Stopwatch, decoders: Decoders
+    ) -> NDArray[Any]:
+        """Like ``stored_values``, for what nobody looks at: not through memory."""
+        return self._made(image, frame_index, watch, decoders)
+
+    def thinned(self, image: StoredImage, frame_index: int, name: bytes) -> NDArray[Any] | None:
+        """What was made of a frame and kept under ``name``; None if it is not."""
+        return self._cache.thinned(image, frame_index, name) if self._cache else None
+
+    def has_thinned(self, image: StoredImage, frame_index: int, name: bytes) -> bool:
+        return self._cache is not None and self._cache.has_thinned(image, frame_index, name)
+
+    def keep_thinned(self, image: StoredImage, frame_index: int, name: bytes, values: NDArray[Any]) -> None:
+        """It will be on the disk in a moment, unless too much waits for that."""
+        if self._keeper is not None:
+            self._keeper.keep(
+                image.key, values.nbytes, lambda cache: cache.keep_thinned(image, frame_index, name, values)
+            )
+
     def has(self, image: StoredImage, frame_index: int) -> bool:
         """Whether the frame is in memory."""
         return self._kept.get(_key(image, frame_index)) is not None
@@ -165,7 +186,7 @@ class Frames:
         watch.take_off("decode", watch.ms("read") - before_ms)
         values.flags.writeable = False
         if cache is not None and self._keeper is not None:
-            self._keeper.keep(image, frame_index, values)
+            self._keeper.keep(image.key, values.nbytes, lambda cache: cache.keep_frame(image, frame_index, values))
         return values
 
     def mask(self, image: StoredImage, frame_index: int, watch: Stopwatch) -> Mask | None:
@@ -199,36 +220,41 @@ def _key(image: StoredImage, frame_index: int) -> _Key:
     return image.key, offset, length, frame.first_bit, frame.stream_index
 
 
+_Keep = Callable[[RenderCache], None]
+"""Puts one entry into the cache."""
+
+
 class _Keeper:
-    """Writes decoded frames into the render cache, on a thread of its own, so that no picture waits for it."""
+    """Writes frames, and what is made of them, into the render cache, on a thread of its own: no picture waits for it."""
 
     def __init__(self, cache: RenderCache, store: InstanceStore) -> None:
         self._cache = cache
         self._store = store
-        self._queue: queue.SimpleQueue[tuple[StoredImage, int, NDArray[Any]]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[str, int, _Keep]] = queue.SimpleQueue()
         self._waiting_bytes = 0
         self._lock = threading.Lock()
         threading.Thread(target=self._run, name="keeper", daemon=True).start()
 
-    def keep(self, image: StoredImage, frame_index: int, values: NDArray[Any]) -> None:
+    def keep(self, key: str, size_bytes: int, work: _Keep) -> None:
+        """``work`` keeps so many bytes that were made of the instance of ``key``."""
         with self._lock:
-            if self._waiting_bytes + values.nbytes > _KEEPING_BYTES:
+            if self._waiting_bytes + size_bytes > _KEEPING_BYTES:
                 return
-            self._waiting_bytes += values.nbytes
-        self._queue.put((image, frame_index, values))
+            self._waiting_bytes += size_bytes
+        self._queue.put((key, size_bytes, work))
 
     def _run(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         self._cache.make_room()
         while True:
-            image, frame_index, values = self._queue.get()
+            key, size_bytes, work = self._queue.get()
             try:
-                self._cache.keep_frame(image, frame_index, values)
-                keep_only_of_stored(self._cache, self._store, image.key)
+                work(self._cache)
+                keep_only_of_stored(self._cache, self._store, key)
             except Exception:  # the edge of the thread: one frame is not kept, the next may be
                 log.exception("a frame could not be kept")
             with self._lock:
-                self._waiting_bytes -= values.nbytes
+                self._waiting_bytes -= size_bytes
 
 
 def keep_only_of_stored(cache: RenderCache, store: InstanceStore, key: str) -> None:

@@ -1,8 +1,9 @@
 """Volumes in a render process: loaded coarse first, drawn as soon as there is something, kept within a budget.
 
-A volume loads on one background thread, decoding ahead on a few others, while slices are asked for and drawn: its first pass
-is every 16th slice, after which planes and projections can be answered, coarse and saying so. Settled pictures wait for the
-whole volume for a while. What is not used any more gives way to what is.
+A volume loads on one background thread, decoding ahead on a few others, while slices are asked for and drawn. What it was kept
+as in the render cache, or the first pass of its slices, is a coarse volume that is drawn at once, saying so; a finer one follows,
+then the whole (``rendering.coarse_volumes``). Settled pictures wait for the whole volume for a while. What is not used any more
+gives way to what is.
 """
 
 from __future__ import annotations
@@ -16,42 +17,35 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError, NotDrawable, Unavailable
-from appliance.domain.geometry import Arrangement, LatticeSlice, VolumeGeometry, arranged, slices_of
-from appliance.domain.grayscale import default_window, modality_values
-from appliance.domain.image import ImageDescription, StoredImage, StoredSeries, Window
+from appliance.domain.geometry import Box, VolumeGeometry, arranged, cropped
+from appliance.domain.image import ImageDescription, StoredSeries, Window
+from appliance.domain.views import PlaneView, VolumeView
+from appliance.rendering.close_ups import grown, seen_part
+from appliance.rendering.coarse_volumes import CoarseVolume, Pass, coarse_first, coarse_volume, passes
 from appliance.rendering.renderer import Renderer
-from appliance.rendering.texels import Texels, TexelScale, common_scale, scale_of_range, texels_of
-from appliance.rendering.volume_textures import (
-    FIRST_STRIDE,
-    Preparation,
-    VolumeLayout,
-    VolumeTextures,
-    coarse_first,
-    gradients,
-    laid_out,
-)
+from appliance.rendering.texels import Texels, TexelScale
+from appliance.rendering.volume_textures import Preparation, VolumeLayout, VolumeTextures, gradients, laid_out
 from appliance.services.frames import Frames, Stopwatch
 from appliance.services.gl_thread import GlThread
+from appliance.services.volume_slices import Part, Read, VolumeSlices
 
 log = logging.getLogger(__name__)
 
 _SHARE_OF_BUDGET = 0.35
 """Of the texture budget that the fine texture of one volume may take; the others and a second volume need the rest."""
-_PREPARED_STRIDES = (FIRST_STRIDE, 4, 1)
-"""Passes after which light and blocks are made of what is there, coarser ones first: each costs a part of the last one."""
 _NEARLY = 0.99
 _ROOM_WAIT_S = 5.0
 """For pictures of other volumes that are being drawn; then one more is loaded, beyond the budget if need be."""
 _ROOM_LOOK_S = 0.01
 
 
-_Key = tuple[str, str, int | None]
-"""Series, its version, and which of its volumes."""
+_Key = tuple[str, str, int | None, Box | None]
+"""Series, its version, which of its volumes, and which part of that."""
 
 
 @dataclass(slots=True)
@@ -70,12 +64,24 @@ class Waiting:
 class LoadedVolume:
     """One volume, from nothing to whole."""
 
-    def __init__(self, series: StoredSeries, number: int | None = None) -> None:
+    def __init__(
+        self, series: StoredSeries, number: int | None = None, box: Box | None = None, whole: LoadedVolume | None = None
+    ) -> None:
         self.series = series
         self.number = number
         """Which volume of the series; None is the one that is shown first."""
+        self.box = box
+        """Which part of it is loaded, for close-ups; None is all."""
+        self.whole = whole
+        """The volume of which it is a part."""
+        self.geometry: VolumeGeometry | None = None
+        self.layout: VolumeLayout | None = None
+        """Of the textures when it is whole."""
         self.watch = Stopwatch()
         self.textures: VolumeTextures | None = None
+        """What is drawn: of a coarse volume until all is there. Changed on the thread of the context only, between pictures."""
+        self.growing: VolumeTextures | None = None
+        """Those of the whole volume, while slices come into them."""
         self.generation = 0
         """Of the context that the textures are in."""
         self.scale = TexelScale(0, 1, True)
@@ -83,7 +89,8 @@ class LoadedVolume:
         self.loaded = 0
         self.count = 1
         self.is_ended = False
-        self.is_drawable = False
+        self.is_drawable = whole is not None
+        """Before a part is there its whole is drawn."""
         self.refusal: ApplianceError | None = None
         self._waiting: list[Waiting] = []
         self._users = 0
@@ -93,7 +100,7 @@ class LoadedVolume:
 
     @property
     def key(self) -> _Key:
-        return self.series.series_uid, self.series.version, self.number
+        return self.series.series_uid, self.series.version, self.number, self.box
 
     @property
     def image(self) -> ImageDescription:
@@ -116,7 +123,12 @@ class LoadedVolume:
 
     @property
     def size_bytes(self) -> int:
-        return self.textures.layout.size_bytes if self.textures else 0
+        return sum(textures.layout.size_bytes for textures in self.held)
+
+    @property
+    def held(self) -> tuple[VolumeTextures, ...]:
+        """All textures that it has."""
+        return tuple(dict.fromkeys(each for each in (self.textures, self.growing) if each is not None))
 
     @property
     def is_used(self) -> bool:
@@ -192,16 +204,49 @@ class LoadedVolumes:
 
         None is the volume that is shown first. Nothing is refused here: where there is no such volume its waiters are told.
         """
-        key = (series.series_uid, series.version, number)
+        return self._wanted(LoadedVolume(series, number))
+
+    def _wanted(self, new: LoadedVolume) -> LoadedVolume:
         with self._wake:
-            volume = self._volumes.get(key)
+            volume = self._volumes.get(new.key)
             if volume is None:
-                volume = self._volumes[key] = LoadedVolume(series, number)
+                volume = self._volumes[new.key] = new
                 self._to_load.append(volume)
                 self._wake.notify()
-            self._volumes.move_to_end(key)
+            self._volumes.move_to_end(volume.key)
             volume.use()
             return volume
+
+    def close_up(self, whole: LoadedVolume, view: PlaneView | VolumeView) -> LoadedVolume | None:
+        """The part of ``whole`` that ``view`` shows, finer than that is; None where there is nothing finer to be seen.
+
+        In use, loading if it is new. While the camera moves only what is there.
+        """
+        geometry, layout = whole.geometry, whole.layout
+        if geometry is None or layout is None or not whole.is_ended or not _may_show_more(view, layout):
+            return None
+        seen = seen_part(view, geometry)
+        if seen is None:
+            return None
+        with self._wake:
+            for key, volume in self._volumes.items():
+                is_there = volume.is_ended or not view.interactive
+                if key[:3] == whole.key[:3] and volume.box and volume.box.holds(seen) and is_there:
+                    volume.use()
+                    self._volumes.move_to_end(key)
+                    return volume
+        if view.interactive:
+            return None
+        more, less = grown(seen, geometry), self._reduction(geometry, seen)
+        box = more if self._reduction(geometry, more) == less else seen
+        return (
+            self._wanted(LoadedVolume(whole.series, whole.number, box, whole))
+            if less < prod(layout.reduction)
+            else None
+        )
+
+    def _reduction(self, geometry: VolumeGeometry, box: Box) -> int:
+        return prod(self._layout(cropped(geometry, box)).reduction)
 
     def _run(self) -> None:
         while True:
@@ -215,6 +260,7 @@ class LoadedVolumes:
                 volume.refusal = error
                 with self._wake:
                     self._volumes.pop(volume.key, None)
+                self._free([volume])
             self.is_loading = False
             volume.is_ended = True
             volume.release()
@@ -238,83 +284,139 @@ class LoadedVolumes:
 
     def _free(self, volumes: Sequence[LoadedVolume]) -> None:
         for volume in volumes:
-            if volume.textures is not None:
+            for textures in volume.held:
                 with contextlib.suppress(Unavailable):  # gone with their context
-                    self._gl.run(_freeing(volume.textures), volume.generation)
+                    self._gl.run(_freeing(textures), volume.generation)
 
     def _load(self, volume: LoadedVolume) -> None:
-        arrangement = arranged([image.description for image in volume.series.images])
+        geometry, slices, layout = self._slices(volume)
+        self._make_room(layout.size_bytes, volume.whole)
+        volume.geometry, volume.layout, volume.scale = geometry, layout, slices.scale
+        volume.usual_window = volume.whole.usual_window if volume.whole else slices.usual_window()
+        volume.count = layout.shape[0]
+        volume.generation = self._gl.run(lambda _: self._gl.generation)
+        shown = self._show_kept(volume, slices, layout)
+        volume.growing = self._gl.run(lambda _: VolumeTextures(layout), volume.generation)
+        self._fill(volume, slices, layout, shown)
+
+    def _slices(
+        self, volume: LoadedVolume, read: Read | None = None
+    ) -> tuple[VolumeGeometry, VolumeSlices, VolumeLayout]:
+        """Where ``volume`` lies, its slices, and how it lies in its textures. Raises NotDrawable where there is none."""
+        images, whole, box = volume.series.images, volume.whole, volume.box
+        arrangement = arranged([image.description for image in images])
         geometry = arrangement.chosen(volume.number)
+        part = Part(box, whole.scale) if whole and box else None
+        if part:
+            geometry = cropped(geometry, part.box)
+        layout = self._layout(geometry)
+        slices = VolumeSlices(images, arrangement, geometry, layout, self._frames, read=read, part=part)
+        return geometry, slices, layout
+
+    def _layout(self, geometry: VolumeGeometry) -> VolumeLayout:
         info = self._gl.renderer.info
-        layout = laid_out(
+        return laid_out(
             geometry,
             largest_side=info.largest_volume_side,
             largest_bytes=min(info.largest_texture_bytes, int(self._budget_bytes * _SHARE_OF_BUDGET)),
         )
-        self._make_room(layout.size_bytes)
-        source = _Source(volume.series.images, arrangement, geometry, layout, self._frames)
-        volume.scale, volume.usual_window = source.scale, source.usual_window()
-        volume.count = layout.shape[0]
-        volume.generation, volume.textures = self._gl.run(lambda _: (self._gl.generation, VolumeTextures(layout)))
-        self._fill(volume, source, Preparation(layout))
 
-    def _fill(self, volume: LoadedVolume, source: _Source, preparation: Preparation) -> None:
-        textures = volume.textures
-        assert textures is not None
-        first_pass = -(-volume.count // FIRST_STRIDE)
-        # Slice number so and so ends the pass after which each slice stands for so many.
-        stride_after = {-(-volume.count // stride): stride for stride in _PREPARED_STRIDES}
-        for number, (first, count, texels) in enumerate(self._decoded(volume, source), 1):
-            if texels is not None:
-                self._gl.run(_uploading(textures, first, count, texels), volume.generation)
-                preparation.add(first, count, texels)
-                volume.loaded += 1
-            elif number <= first_pass:
-                nothing = np.zeros(textures.layout.shape[1:], np.uint16)
-                self._gl.run(_uploading(textures, first, count, nothing), volume.generation)
-            if number in stride_after:
-                self._prepare(volume, preparation, stride=stride_after[number])
-                volume.is_drawable = True
-                volume.release()
+    def make_ready(self, series: StoredSeries, read: Read) -> Iterator[int]:
+        """What is kept of the volume of ``series`` is there, or will be; a slice a step, of those that were not.
+
+        ``read`` gives the values. Raises ApplianceError at the first step for what is no volume.
+        """
+        _, slices, _ = self._slices(LoadedVolume(series), read)
+        yield from slices.keep()
+
+    def _show_kept(self, volume: LoadedVolume, slices: VolumeSlices, layout: VolumeLayout) -> Pass | None:
+        """The pass as which the volume was kept, if that is drawn now."""
+        kept = slices.kept(self._decoders)
+        if kept is None or slices.kept_pass is None:
+            return None
+        self._show(volume, coarse_volume(kept, layout, slices.kept_pass))
+        return slices.kept_pass
+
+    def _fill(self, volume: LoadedVolume, slices: VolumeSlices, layout: VolumeLayout, shown: Pass | None) -> None:
+        """All slices are in the textures, and what is there meanwhile is shown, where it is more than ``shown``."""
+        whole, preparation = volume.growing, Preparation(layout)
+        assert whole is not None
+        coarse = () if volume.whole else passes(volume.count)[:-1]
+        ends = {len(one.slices(volume.count)): one for one in coarse if shown is None or one.stride < shown.stride}
+        for come, (number, found) in enumerate(self._decoded(volume, slices), 1):
+            # Where there is none nothing is made up for it.
+            texels = np.zeros(layout.shape[1:], np.uint16) if found is None else found
+            volume.loaded += found is not None
+            self._gl.run(_uploading(whole, number, texels), volume.generation)
+            preparation.add(number, 1, texels)
+            if come in ends:
+                at = ends[come]
+                self._show(volume, coarse_volume(preparation.thin()[at.first :: at.stride], layout, at))
         if volume.loaded == 0:
             raise NotDrawable("None of the images of the volume can be decoded.", key="volume-not-decodable")
-
-    def _prepare(self, volume: LoadedVolume, preparation: Preparation, *, stride: int) -> None:
-        textures = volume.textures
-        assert textures is not None
         half, blocks = preparation.half(), preparation.blocks()
-        slopes = gradients(half, textures.layout, stride=max(1, stride // textures.layout.half_factors[0]))
-        self._gl.run(lambda _: textures.upload_prepared(half, slopes, blocks), volume.generation)
+        slopes = gradients(half, layout)
+        self._gl.run(lambda _: whole.upload_prepared(half, slopes, blocks), volume.generation)
+        self._exchange(volume, whole)
+        volume.growing = None
 
-    def _decoded(self, volume: LoadedVolume, source: _Source) -> Iterator[tuple[int, int, Texels | None]]:
-        """(slice, for how many it stands, its texels or None where it cannot be decoded), coarse first."""
+    def _show(self, volume: LoadedVolume, coarse: CoarseVolume) -> None:
+        """``coarse`` is drawn from now on."""
+        self._exchange(volume, self._gl.run(lambda _: coarse.uploaded(), volume.generation))
+        volume.is_drawable = True
+        volume.release()
+
+    def _exchange(self, volume: LoadedVolume, textures: VolumeTextures) -> None:
+        """``textures`` are drawn from now on, and those that were are gone: between pictures, not within one."""
+        done: Future[None] = Future()
+
+        def exchange(_: Renderer) -> None:
+            try:
+                self._gl.check(volume.generation)
+                before, volume.textures = volume.textures, textures
+                if before is not None:
+                    before.free()
+                done.set_result(None)
+            except ApplianceError as error:  # handed to the thread that waits
+                done.set_exception(error)
+
+        if volume.textures is None:
+            volume.textures = textures
+        else:
+            self._gl.picture(f"volume {volume.series.series_uid}", exchange)
+            done.result()
+
+    def _decoded(self, volume: LoadedVolume, slices: VolumeSlices) -> Iterator[tuple[int, Texels | None]]:
+        """(slice, its texels or None where it cannot be decoded), coarse first."""
         order = coarse_first(volume.count)
-        under_way: deque[tuple[int, int, Future[Texels | None]]] = deque()
-        for first, count in itertools.islice(order, self._ahead):
-            under_way.append((first, count, self._decoders.submit(source.texels, first, volume.watch)))
+        under_way: deque[tuple[int, Future[Texels | None]]] = deque()
+        for number in itertools.islice(order, self._ahead):
+            under_way.append((number, self._decoders.submit(slices.texels, number, volume.watch)))
         while under_way:
-            first, count, future = under_way.popleft()
-            yield first, count, future.result()
+            number, future = under_way.popleft()
+            yield number, future.result()
             while self._is_busy():  # slices that somebody looks at go first
                 time.sleep(0.002)
             following = next(order, None)
             if following is not None:
-                future = self._decoders.submit(source.texels, following[0], volume.watch)
-                under_way.append((*following, future))
+                under_way.append((following, self._decoders.submit(slices.texels, following, volume.watch)))
 
-    def _wait_for_pictures(self, wanted_bytes: int) -> None:
-        """What is being drawn cannot be given back: that is waited for, where the rest would not make room enough."""
+    def _wait_for_pictures(self, wanted_bytes: int, whole: LoadedVolume | None) -> None:
+        """What is being drawn cannot be given back: that is waited for, where the rest would not make room enough.
+
+        Not for the ``whole`` of which a part is wanted: the picture of both waits for that part.
+        """
         until = time.monotonic() + _ROOM_WAIT_S
-        while self._drawn_bytes() + wanted_bytes > self._budget_bytes and time.monotonic() < until:
+        while self._drawn_bytes(whole) + wanted_bytes > self._budget_bytes and time.monotonic() < until:
             time.sleep(_ROOM_LOOK_S)
 
-    def _drawn_bytes(self) -> int:
+    def _drawn_bytes(self, whole: LoadedVolume | None) -> int:
         with self._wake:
-            return sum(volume.size_bytes for volume in self._volumes.values() if volume.is_used)
+            return sum(each.size_bytes for each in self._volumes.values() if each.is_used and each is not whole)
 
-    def _make_room(self, wanted_bytes: int) -> None:
+    def _make_room(self, wanted_bytes: int, whole: LoadedVolume | None) -> None:
         """The volumes that were not used for longest are given back until ``wanted_bytes`` more fit."""
-        self._wait_for_pictures(wanted_bytes)
+        self._wait_for_pictures(wanted_bytes, whole)
         with self._wake:
             idle = [(key, each) for key, each in self._volumes.items() if each.is_ended and not each.is_used]
             given_back: list[LoadedVolume] = []
@@ -328,85 +430,16 @@ class LoadedVolumes:
         self._free(given_back)
 
 
-def _uploading(textures: VolumeTextures, first: int, count: int, texels: Texels) -> Callable[[Renderer], None]:
-    return lambda _: textures.upload_fine(first, count, texels)
+def _may_show_more(view: PlaneView | VolumeView, layout: VolumeLayout) -> bool:
+    """Whether pixels lie nearer to one another than texels along an axis that was reduced."""
+    texels_mm = np.linalg.norm(layout.texture_to_patient[:3, :3], axis=0)[::-1] / layout.shape
+    pixel_mm = view.camera.field_of_view_mm / view.size[1]
+    return any(each > 1 and side_mm > pixel_mm for each, side_mm in zip(layout.reduction, texels_mm, strict=True))
+
+
+def _uploading(textures: VolumeTextures, number: int, texels: Texels) -> Callable[[Renderer], None]:
+    return lambda _: textures.upload_fine(number, 1, texels)
 
 
 def _freeing(textures: VolumeTextures) -> Callable[[Renderer], None]:
     return lambda _: textures.free()
-
-
-class _Source:
-    """Texels of the slices of a layout, made of frames: read, decoded, brought to one scale, put on the lattice, reduced."""
-
-    def __init__(
-        self,
-        images: Sequence[StoredImage],
-        arrangement: Arrangement,
-        geometry: VolumeGeometry,
-        layout: VolumeLayout,
-        frames: Frames,
-    ) -> None:
-        self._slices = [(images[ref.image_index], ref.frame_index) for ref in arrangement.slices]
-        self._own = slices_of(geometry)
-        self._lattice = geometry.lattice
-        self._layout = layout
-        self._frames = frames
-        self.scale = self._common_scale() or self._found_scale()
-
-    def usual_window(self) -> Window:
-        """The file's window of the middle slice, or one found in it; of all slices where each has a rescale of its own."""
-        image, frame = self._slices[self._own[len(self._own) // 2]]
-        windows = image.description.frames[frame].windows
-        if windows and windows[0].width > 0 and self.scale.keeps_stored:
-            return windows[0]
-        stride = max(1, len(self._own) // 8)
-        values = [self._values(index)[::2, ::2].ravel() for index in self._own[::stride]]
-        return default_window(np.concatenate(values), image.description.modality, image.description.value_unit)
-
-    def texels(self, index: int, watch: Stopwatch) -> Texels | None:
-        """Slice ``index`` of the fine texture, (rows, columns); None if an image of it cannot be read or decoded."""
-        step = self._layout.reduction
-        points = self._lattice[index * step[0] : (index + 1) * step[0]]
-        try:
-            planes = [self._at(point, watch) for point in points]
-        except ApplianceError as error:
-            log.warning("slice %d of a volume is left out: %s", index, error.message)
-            return None
-        plane = planes[0] if len(planes) == 1 else np.rint(np.mean(planes, axis=0)).astype(np.uint16)
-        return _reduced(plane, step[1], step[2])
-
-    def _at(self, point: LatticeSlice, watch: Stopwatch) -> Texels:
-        below = self._texels(point.lower, watch)
-        if point.is_gap:
-            return np.full_like(below, below.min())
-        if point.lower == point.upper:
-            return below
-        mixed = below * (1 - point.weight) + self._texels(point.upper, watch) * point.weight
-        return np.asarray(np.rint(mixed), np.uint16)
-
-    def _texels(self, index: int, watch: Stopwatch) -> Texels:
-        image, frame = self._slices[index]
-        stored = self._frames.stored_values(image, frame, watch)
-        return texels_of(stored, image.description, frame, self.scale)
-
-    def _values(self, index: int) -> NDArray[np.float64]:
-        image, frame = self._slices[index]
-        return modality_values(self._frames.stored_values(image, frame, Stopwatch()), image.description, frame)
-
-    def _common_scale(self) -> TexelScale | None:
-        own = (self._slices[index] for index in self._own)
-        return common_scale([(image.description, frame) for image, frame in own])
-
-    def _found_scale(self) -> TexelScale:
-        ends = [(np.nanmin(values), np.nanmax(values)) for values in map(self._values, self._own)]
-        return scale_of_range(float(min(low for low, _ in ends)), float(max(high for _, high in ends)))
-
-
-def _reduced(plane: Texels, rows: int, columns: int) -> Texels:
-    """The mean of each block of ``rows`` by ``columns``; the last, partly filled ones repeat their edge."""
-    if (rows, columns) == (1, 1):
-        return plane
-    padded = np.pad(plane, ((0, -plane.shape[0] % rows), (0, -plane.shape[1] % columns)), mode="edge")
-    blocks = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
-    return np.asarray(np.rint(blocks.mean(axis=(1, 3), dtype=np.float32)), np.uint16)

@@ -1,4 +1,4 @@
-"""What came in is made ready, after it was acknowledged: thumbnails of series, and frames that are dear to decode.
+"""What came in is made ready, after it was acknowledged: thumbnails of series, coarse volumes, frames that are dear to decode.
 
 The render processes do it when nobody waits for a picture (``services.spare_time``), at low priority, and are asked for one
 thing after the other, so that nothing piles up. What is on the disk already is left alone, so a restart goes on where
@@ -15,10 +15,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from appliance.domain.errors import ApplianceError, NotDrawable, NotFound, Unavailable
+from appliance.domain.errors import ApplianceError, Damaged, NotDrawable, NotFound, Unavailable
 from appliance.domain.identifiers import SeriesUid, StudyUid
-from appliance.domain.image import ImageDescription, StoredImage
+from appliance.domain.image import ImageDescription, StoredImage, StoredSeries
 from appliance.domain.views import SliceView
+from appliance.rendering.coarse_volumes import may_be_kept
 from appliance.services.catalogue import Catalogue
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing
@@ -36,6 +37,8 @@ _AGAIN_AFTER_S = 10.0
 """When the database or the render processes were away."""
 _MOST_SERIES = 10_000
 _PART_OF_BUDGET = 0.5
+_PART_KEPT = 0.25
+"""Of the bytes of a series is what is kept of its volume, at most."""
 
 
 class MakingReady:
@@ -109,6 +112,8 @@ class MakingReady:
         for series in found:
             await self._make_thumbnail_ready(series)
         for series in found:
+            left_bytes -= await self._make_volume_ready(series, left_bytes)
+        for series in found:
             left_bytes -= await self._make_frames_ready(series, left_bytes)
             self.series_waiting -= 1
         if found:
@@ -119,6 +124,22 @@ class MakingReady:
             middle = await self._catalogue.representative_frame(series.study_uid, series.series_uid)
             view = self._thumbnail(middle.image.description, middle.frame_index)
             await self._drawing.make_picture_ready(middle.image, view)
+
+    async def _make_volume_ready(self, series: ReceivedSeries, left_bytes: int) -> int:
+        """The bytes, at most, of what was asked for."""
+        name = series.study_uid, series.series_uid
+        try:
+            stored = await self._catalogue.stored_series(*name)
+        except NotFound:
+            return 0
+        size_bytes = _kept_bytes(stored)
+        if self._done.get(name) == stored.version or not 0 < size_bytes <= left_bytes:
+            return 0
+        with contextlib.suppress(
+            NotDrawable, NotFound, Damaged
+        ):  # no volume, or deleted since; whoever asks for it is told
+            await self._drawing.make_volume_ready(stored)
+        return size_bytes
 
     async def _make_frames_ready(self, series: ReceivedSeries, left_bytes: int) -> int:
         """The bytes, decoded, of the frames that were asked for."""
@@ -153,6 +174,15 @@ class MakingReady:
     def _missing(self, image: StoredImage) -> Iterable[int]:
         count = len(image.description.frames)
         return [frame_index for frame_index in range(count) if not self._cache.has_frame(image, frame_index)]
+
+
+def _kept_bytes(stored: StoredSeries) -> int:
+    """Of what is kept of its volume, at most; 0 where nothing is."""
+    frames = [image for image in stored.images for _ in image.description.frames]
+    voxels = sum(image.description.pixel_format.rows * image.description.pixel_format.columns for image in frames)
+    if not may_be_kept(len(frames), voxels) or any(is_video(image.description.transfer_syntax_uid) for image in frames):
+        return 0
+    return int(sum(map(_frame_bytes, frames)) * _PART_KEPT)
 
 
 def _is_made_ready(image: StoredImage) -> bool:

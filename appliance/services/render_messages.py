@@ -59,6 +59,12 @@ class MakeReady(msgspec.Struct, frozen=True, tag=True):
     view: SliceView | None = None
 
 
+class MakeVolumeReady(msgspec.Struct, frozen=True, tag=True):
+    """Of a series that came in, when there is nothing else to do: what is kept of its volume. Answered when it is."""
+
+    series: StoredSeries
+
+
 class MakeReadyAhead(msgspec.Struct, frozen=True, tag=True):
     """Frames that a viewer is about to want, the next first, each the only one of its image. Answered at once."""
 
@@ -120,6 +126,7 @@ Ask = (
     | KnowSeries
     | TellState
     | MakeReady
+    | MakeVolumeReady
     | MakeReadyAhead
     | Forget
 )
@@ -135,6 +142,7 @@ class PictureHead(msgspec.Struct, frozen=True):
     is_coarse: bool
     window: Window | None = None
     reduction: tuple[int, int, int] = (1, 1, 1)
+    fused_reduction: tuple[int, int, int] = (1, 1, 1)
     stored_values: StoredValues | None = None
 
 

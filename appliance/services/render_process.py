@@ -15,13 +15,14 @@ What nobody waits for any more is dropped before it is begun. Compressed frames 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,6 +76,7 @@ from appliance.services.render_messages import (
     KnowSeries,
     MakeReady,
     MakeReadyAhead,
+    MakeVolumeReady,
     PictureHead,
     ProcessState,
     RenderSettings,
@@ -151,6 +153,9 @@ class RenderProcess:
             request.answer(b"")
         elif isinstance(ask, MakeReady):
             self._spare.put_new(lambda: self._make_ready(request, ask))
+        elif isinstance(ask, MakeVolumeReady):
+            steps = self._volumes.make_ready(ask.series, self._passing)
+            self._spare.put_new(lambda: self._make_volume_ready(request, steps))
         elif isinstance(ask, MakeReadyAhead):
             self._spare.put_ahead(ask.viewer, [self._decoding(image) for image in ask.images], anew=ask.anew)
             request.answer(b"")
@@ -319,6 +324,22 @@ class RenderProcess:
         self._slice(request, wanted, self._patient_decoders)
         self._made_ahead += 1
 
+    def _make_volume_ready(self, request: Request, steps: Iterator[int]) -> None:
+        """The next slice; those after it when there is time again."""
+
+        def step() -> None:
+            if next(steps, None) is None:
+                request.answer(b"")
+            else:
+                self._made_ahead += 1
+                self._spare.put_new(lambda: self._make_volume_ready(request, steps))
+
+        if not request.is_cancelled:
+            _answered(request, step)
+
+    def _passing(self, image: StoredImage, frame_index: int, watch: Stopwatch) -> NDArray[Any]:
+        return self._frames.passing_values(image, frame_index, watch, self._patient_decoders)
+
     def _decoding(self, image: StoredImage) -> Callable[[], None]:
         """What has the only frame of ``image`` in memory."""
 
@@ -361,38 +382,59 @@ class RenderProcess:
         request: Request,
         ask: DrawPlane | DrawVolume,
         wanted: Sequence[tuple[StoredSeries, int | None]],
-        ready: Sequence[LoadedVolume],
+        ready: Sequence[_Subject],
     ) -> None:
         """Waits for the volumes of ``wanted``, one after the other, and draws when they are all ``ready``."""
 
-        def draw(volume: LoadedVolume) -> None:
+        def go_on(subject: _Subject) -> None:
             if len(wanted) > 1:
-                self._wait_for_next(request, ask, wanted[1:], [*ready, volume])
+                self._wait_for_next(request, ask, wanted[1:], [*ready, subject])
             else:
-                every = [*ready, volume]
+                every = [*ready, subject]
                 self._gl.picture(ask.viewer, lambda renderer: _answered(request, lambda: work(renderer, every)))
 
-        def work(renderer: Renderer, volumes: Sequence[LoadedVolume]) -> None:
+        def work(renderer: Renderer, subjects: Sequence[_Subject]) -> None:
+            wholes = [subject.whole for subject in subjects]
             try:
                 if not request.is_cancelled:
-                    self._check(volumes)
-                    self._picture(request, ask, renderer, volumes)
+                    self._check(wholes)
+                    self._picture(request, ask, renderer, subjects)
             except ApplianceError:
                 raise
             except Exception:
-                self._check(volumes)  # a context that is lost explains all other errors
+                self._check(wholes)  # a context that is lost explains all other errors
                 raise
             finally:
-                for volume in volumes:
-                    volume.done()
+                for subject in subjects:
+                    subject.done()
 
         def refuse(error: ApplianceError) -> None:
-            for volume in ready:
-                volume.done()
+            for subject in ready:
+                subject.done()
             request.refuse(error)
 
-        waiting = Waiting(needs_whole=not ask.view.interactive, draw=draw, refuse=refuse)
+        def look_closer(whole: LoadedVolume) -> None:
+            self._with_close_up(whole, ask.view, go_on)
+
+        waiting = Waiting(needs_whole=not ask.view.interactive, draw=look_closer, refuse=refuse)
         self._volumes.wanted(*wanted[0]).when_ready(waiting, self._settings.settled_wait_s)
+
+    def _with_close_up(
+        self, whole: LoadedVolume, view: PlaneView | VolumeView, draw: Callable[[_Subject], None]
+    ) -> None:
+        """``draw`` is called when what ``view`` shows of ``whole`` is there as fine as it can be seen, or after a while."""
+        part: LoadedVolume | None = None
+        with contextlib.suppress(NotDrawable):  # a camera that looks nowhere: who draws says so
+            part = self._volumes.close_up(whole, view)
+        if part is None:
+            draw(_Subject(whole))
+            return
+        waiting = Waiting(
+            needs_whole=True,
+            draw=lambda closer: draw(_Subject(whole, closer)),
+            refuse=lambda _: draw(_Subject(whole)),  # nothing of it can be decoded
+        )
+        part.when_ready(waiting, self._settings.settled_wait_s)
 
     def _check(self, volumes: Sequence[LoadedVolume]) -> None:
         for volume in volumes:
@@ -406,11 +448,13 @@ class RenderProcess:
         return series
 
     def _picture(
-        self, request: Request, ask: DrawPlane | DrawVolume, renderer: Renderer, volumes: Sequence[LoadedVolume]
+        self, request: Request, ask: DrawPlane | DrawVolume, renderer: Renderer, subjects: Sequence[_Subject]
     ) -> None:
-        watch, volume = Stopwatch(), volumes[0]
-        # Before drawing: slices that arrive between strips are only in a part of it.
-        completeness = min(each.completeness for each in volumes)
+        watch = Stopwatch()
+        # Before drawing, and before it is chosen what is drawn: slices that arrive meanwhile are only in a part of it.
+        completeness = min(subject.completeness for subject in subjects)
+        volumes = [subject.drawn for subject in subjects]
+        volume = volumes[0]
         started = time.perf_counter()
         pixels, window = self._drawn(request, ask.view, renderer, volume)
         if pixels is not None and ask.view.fusion is not None:
@@ -424,7 +468,7 @@ class RenderProcess:
             is_coarse = True
             if all(each.is_ended for each in volumes):  # loading takes its share
                 self._pace.learn(ask.view, pixels.shape[0] * pixels.shape[1], watch.ms("draw"))
-        standing = _Standing(window, completeness, is_coarse, volume.reduction)
+        standing = _Standing(window, completeness, is_coarse, *(each.reduction for each in volumes))
         self._encoders.submit(
             _answered, request, lambda: _encode_and_answer(request, pixels, ask.view.encoding, watch, standing)
         )
@@ -536,6 +580,28 @@ class RenderProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class _Subject:
+    """A volume that is drawn."""
+
+    whole: LoadedVolume
+    closer: LoadedVolume | None = None
+    """The part of it that is seen, finer; drawn when all of it is there."""
+
+    @property
+    def drawn(self) -> LoadedVolume:
+        closer = self.closer
+        return closer if closer and closer.is_ended and closer.refusal is None else self.whole
+
+    @property
+    def completeness(self) -> float:
+        return (self.closer or self.whole).completeness
+
+    def done(self) -> None:
+        for volume in filter(None, (self.whole, self.closer)):
+            volume.done()
+
+
+@dataclass(frozen=True, slots=True)
 class _Standing:
     """What is to be known of a picture beside its pixels."""
 
@@ -543,6 +609,7 @@ class _Standing:
     completeness: float = 1.0
     is_coarse: bool = False
     reduction: tuple[int, int, int] = (1, 1, 1)
+    fused_reduction: tuple[int, int, int] = (1, 1, 1)
 
 
 def _refuse_size(view: PlaneView | VolumeView) -> None:
@@ -618,6 +685,7 @@ def _encode_and_answer(
         standing.is_coarse,
         standing.window,
         standing.reduction,
+        standing.fused_reduction,
     )
     request.answer(msgspec.msgpack.encode(head), body)
     return head, body

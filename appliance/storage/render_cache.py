@@ -139,6 +139,26 @@ class RenderCache:
     def keep_frame(self, image: StoredImage, frame_index: int, values: Pixels) -> None:
         self._keep(image.key, _frame_name(image, frame_index), _packed(values))
 
+    # Slices of volumes
+
+    def thinned(self, image: StoredImage, frame_index: int, name: bytes) -> Pixels | None:
+        """What was made of a frame and kept under a name, read-only; None if it is not kept."""
+        content = self._read(image.key, _thinned_name(image, frame_index, name))
+        try:
+            return None if content is None else _unpacked(content)
+        except (ValueError, TypeError, struct.error, imagecodecs.Blosc2Error):
+            return None
+
+    def has_thinned(self, image: StoredImage, frame_index: int, name: bytes) -> bool:
+        """Whether there is an entry; not whether it verifies."""
+        with contextlib.suppress(OSError):
+            return self._place(image.key, _thinned_name(image, frame_index, name)).exists()
+        return False
+
+    def keep_thinned(self, image: StoredImage, frame_index: int, name: bytes, values: Pixels) -> None:
+        """``name`` says all that they depend on beside the frame's values."""
+        self._keep(image.key, _thinned_name(image, frame_index, name), _packed(values))
+
     # Pictures
 
     def picture(self, key: str, name: str) -> bytes | None:
@@ -330,6 +350,10 @@ def _frame_name(image: StoredImage, frame_index: int) -> bytes:
     return b"frame " + msgspec.msgpack.encode(
         (_DECODER, image.key, about.transfer_syntax_uid, about.pixel_format, *_place(frame))
     )
+
+
+def _thinned_name(image: StoredImage, frame_index: int, name: bytes) -> bytes:
+    return b"thinned " + name + _frame_name(image, frame_index)
 
 
 def _place(frame: FrameDescription) -> tuple[object, ...]:

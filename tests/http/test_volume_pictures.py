@@ -18,6 +18,7 @@ from appliance.domain.identifiers import InstitutionId, SeriesUid, StudyUid
 from appliance.services.drawing_rules import DRAWING_RULES
 from tests.http.picture_doors import PictureDoors, picture_doors
 from tests.rendering.test_films import seen
+from tests.services.node_parts import ct_slice, encoded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,6 +29,7 @@ PHASES = tuple(f"02-enhanced-multiframe/6_{number}.dcm" for number in range(1, 5
 PHASES_OF_ONE_INSTANCE = "02-enhanced-multiframe/d2n-philips-enhanced-fmri.dcm"
 WITH_GAPS = "08-seg-parametric/highdicom-seg_image_ct_binary_overlap.dcm"
 ELSEWHERE = InstitutionId(UUID(int=2))
+WIDE = 2300
 ONE_SLICE = "10-transfer-syntaxes/nema-ct1/CT1_UNC.explicit-le.dcm"
 
 
@@ -70,36 +72,10 @@ def numbers(text: str) -> list[float]:
     return [float(part) for part in text.split()]
 
 
-# The examples of PS3.18 B.32 to B.34
+# Films and phases; the examples of PS3.18 B.32 to B.35 are in test_examples_of_the_standard
 
 
-async def test_a_swivel_of_a_multi_frame_instance_is_described_as_the_standard_shows(
-    doors: PictureDoors, dicom_dir: Path
-) -> None:
-    instance = await doors.take_in(dicom_dir / PHASES[0])
-
-    answer = await doors.get(
-        f"{instance}/rendered3D",
-        "application/dicom+json",
-        renderingmethod="volume_rendered",
-        orientation="a",
-        swivelrange="180",
-        animationrate="20",
-        renderedvolumetricmetadata="yes",
-    )
-
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/dicom+json")
-    said = {tag: element["Value"] for tag, element in answer.json().items()}
-    assert said["00720510"] == ["3D_RENDERING"]
-    assert said["0070120D"] == ["VOLUME_RENDERED"]
-    position, look_at = said["00701603"], said["00701604"]
-    assert position[1] < look_at[1] and (position[0], position[2]) == (look_at[0], look_at[2])
-    assert said["00701605"] == [0, 0, 1]
-    assert (said["00701A06"], said["00701A05"], said["00701A03"]) == ([180], [5], [20])
-    assert "00281050" not in said
-
-
-async def test_that_swivel_is_a_film_of_as_many_frames_as_its_range_has_steps(
+async def test_a_swivel_is_a_film_of_as_many_frames_as_its_range_has_steps(
     doors: PictureDoors, dicom_dir: Path
 ) -> None:
     instance = await doors.take_in(dicom_dir / PHASES[0])
@@ -320,10 +296,71 @@ async def test_a_volume_that_is_too_large_is_drawn_reduced_and_says_how_much(tmp
     async with picture_doors(tmp_path, texture_cache_bytes=4 * 1024**2) as small:
         series = await series_of(small, dicom_dir / MR)
 
-        answer = await small.get(f"{series}/renderedmpr", "image/png")
+        query = {"renderingmethod": "maximum_ip", "viewport": "256,256"}
+        answer = await small.get(f"{series}/rendered3d", "image/png", **query)
+        module = (
+            await small.get(f"{series}/rendered3d", "application/dicom+json", **query, renderedvolumetricmetadata="yes")
+        ).json()
+        plane = await small.get(f"{series}/renderedmpr", "image/png", viewport="512,512")
 
     assert answer.headers["volume-reduced"] == "1,2,2"
     assert answer.headers["cache-control"] == "no-store"
+    assert module["00710010"]["Value"] == ["APPLIANCE VOLUME"]
+    assert (module["00711001"]["Value"], module["00711002"]["Value"]) == ([1], [1, 2, 2])
+    # Of a plane only the slices that it goes through need to be there.
+    assert "volume-reduced" not in plane.headers
+
+
+async def series_of_wide_slices(doors: PictureDoors) -> str:
+    """Three slices of 40 rows of 2,300 columns, one wider than a 3D texture of software may be; columns differ one by one."""
+    rng = np.random.default_rng(3)
+    for number in range(3):
+        ds = ct_slice(number + 1, study="1.9.8", series="1.9.8.1", z=float(number))
+        ds.Rows, ds.Columns = 40, WIDE
+        ds.PixelData = np.tile(rng.integers(0, 1000, WIDE), (40, 1)).astype("<u2").tobytes()
+        await doors.parts.put(encoded(ds))
+    return "/dicom-web/studies/1.9.8/series/1.9.8.1"
+
+
+async def test_a_volume_beyond_the_largest_texture_is_drawn_reduced_and_a_close_up_from_all_of_its_voxels(
+    doors: PictureDoors,
+) -> None:
+    series = await series_of_wide_slices(doors)
+    # Pixels in the middles of voxels, of the middle slice, from the feet: columns 968 to 1031.
+    x, y, z = 0.25 * 999.5, 10.0, 1.0
+    close = {"viewpointposition": f"{x},{y},{z - 100}", "viewpointlookat": f"{x},{y},{z}", "viewpointup": "0,-1,0"}
+    query = {"window": "-524,1000,linear-exact", "viewport": "64,32"}
+
+    whole = await doors.get(f"{series}/renderedmpr", "image/png", **query)
+    near = await doors.get(f"{series}/renderedmpr", "image/png", **query, **close, fieldofview="8")
+    projected = await doors.get(
+        f"{series}/rendered3d", "image/png", **query, **close, fieldofview="8", renderingmethod="maximum_ip"
+    )
+
+    assert whole.headers["volume-reduced"] == "1,1,2"
+    assert "volume-reduced" not in near.headers
+    assert "volume-reduced" not in projected.headers
+    assert "immutable" in near.headers["cache-control"]
+    rng = np.random.default_rng(3)
+    slices = np.array([rng.integers(0, 1000, WIDE) for _ in range(3)])[:, 968:1032]
+    assert np.abs(grey(near.content) - slices[1] / 1000 * 255).max() <= 1
+    assert np.abs(grey(projected.content)[16] - slices.max(axis=0) / 1000 * 255).max() <= 2
+
+
+async def test_a_close_up_of_a_volume_beyond_the_memory_shows_what_a_larger_one_would(
+    tmp_path: Path, doors: PictureDoors, dicom_dir: Path
+) -> None:
+    series = await series_of(doors, dicom_dir / MR)
+    oblique = {"viewpointposition": "100,-150,60", "viewpointlookat": "0,0,0", "viewport": "128,128", "zoom": "5"}
+    async with picture_doors(tmp_path, texture_cache_bytes=4 * 1024**2) as small:
+        await series_of(small, dicom_dir / MR)
+
+        answers = [await one.get(f"{series}/renderedmpr", "image/png", **oblique) for one in (doors, small)]
+
+    large, little = [grey(answer.content) for answer in answers]
+    assert "volume-reduced" not in answers[1].headers
+    assert large.std() > 20
+    assert np.abs(large - little).max() <= 1
 
 
 # What is ours
@@ -466,6 +503,29 @@ async def test_a_second_series_lies_over_the_first_in_the_colours_of_hot_metal(
         expected = below[..., None] * (1 - share) + colours * share
         assert above.max() > 100
         assert np.abs(np.asarray(imagecodecs.png_decode(answer.content)) - expected).max() <= 1
+
+
+async def test_gaps_of_a_series_that_is_laid_over_another_are_told_as_those_of_the_other(doors: PictureDoors) -> None:
+    for series, places in (("1.9.7.1", range(12)), ("1.9.7.2", (0, 1, 2, 3, 9, 10, 11))):
+        for number, z in enumerate(places):
+            ds = ct_slice(number + 1, study="1.9.7", series=series, z=float(z))
+            ds.FrameOfReferenceUID = "1.9.7.9"
+            await doors.parts.put(encoded(ds))
+    series = "/dicom-web/studies/1.9.7/series/1.9.7."
+    query = {"viewport": "16,16", "fuse": "1.9.7.2"}
+
+    answer = await doors.get(f"{series}1/renderedmpr", **query)
+    module = await doors.get(
+        f"{series}1/renderedmpr", "application/dicom+json", **query, renderedvolumetricmetadata="yes"
+    )
+    alone = await doors.get(f"{series}2/renderedmpr", viewport="16,16")
+
+    assert "volume-gaps" not in answer.headers
+    assert answer.headers["fused-gaps"] == alone.headers["volume-gaps"] == "5.00"
+    assert "Laid over it: " in answer.headers["warning"]
+    assert alone.headers["warning"].removeprefix('299 - "') in answer.headers["warning"]
+    assert (module.headers["fused-gaps"], module.headers["warning"]) == ("5.00", answer.headers["warning"])
+    assert (module.json()["00711003"]["Value"], module.json()["00711005"]["Value"]) == ([0], [5])
 
 
 async def test_series_that_do_not_share_a_space_are_not_fused(doors: PictureDoors, dicom_dir: Path) -> None:

@@ -15,7 +15,7 @@ from appliance.domain.geometry import Arrangement, VolumeGeometry, arranged
 from appliance.domain.grayscale import modality_values
 from appliance.domain.image import ImageDescription
 from appliance.rendering.texels import Texels, TexelScale, common_scale, texels_of
-from appliance.rendering.volume_textures import Preparation, VolumeTextures, coarse_first, gradients, laid_out
+from appliance.rendering.volume_textures import Preparation, VolumeTextures, gradients, laid_out
 from appliance.storage.decoding import decode_frame
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
@@ -76,9 +76,9 @@ def on_card(texels: Sequence[Texels], geometry: VolumeGeometry) -> VolumeTexture
     """Lattice slices loaded as the services load them."""
     layout = laid_out(geometry, largest_side=2048, largest_bytes=1 << 30)
     textures, preparation = VolumeTextures(layout), Preparation(layout)
-    for first, count in coarse_first(len(texels)):
-        textures.upload_fine(first, count, texels[first])
-        preparation.add(first, count, texels[first])
+    for number, each in enumerate(texels):
+        textures.upload_fine(number, 1, each)
+        preparation.add(number, 1, each)
     half = preparation.half()
     textures.upload_prepared(half, gradients(half, layout), preparation.blocks())
     return textures

@@ -25,7 +25,6 @@ from appliance.rendering.transfer_functions import suitable_presets, transfer_fu
 from appliance.rendering.volume_textures import (
     Preparation,
     VolumeTextures,
-    coarse_first,
     gradients,
     laid_out,
 )
@@ -53,10 +52,10 @@ def textures_of(values: NDArray[Any], spacing: tuple[float, float, float] = SPAC
     """The volume of Hounsfield units (slices, rows, columns), loaded as the services load it."""
     layout = laid_out(geometry_of(values.shape, spacing), largest_side=2048, largest_bytes=1 << 30)
     textures, preparation = VolumeTextures(layout), Preparation(layout)
-    for first, count in coarse_first(values.shape[0]):
-        texels = (values[first] + 1000).astype(np.uint16)
-        textures.upload_fine(first, count, texels)
-        preparation.add(first, count, texels)
+    for number, each in enumerate(values):
+        texels = (each + 1000).astype(np.uint16)
+        textures.upload_fine(number, 1, texels)
+        preparation.add(number, 1, texels)
     half = preparation.half()
     textures.upload_prepared(half, gradients(half, layout), preparation.blocks())
     return textures
@@ -408,25 +407,16 @@ def test_volumes_of_too_many_bytes_are_reduced() -> None:
     assert 2 * np.prod(layout.shape) <= 20_000_000
 
 
-def test_gradients_point_up_the_slope_in_the_patient_and_survive_a_stride() -> None:
+def test_gradients_point_up_the_slope_in_the_patient() -> None:
     geometry = geometry_of((64, 32, 32), (2.0, 1.0, 1.0))
     layout = laid_out(geometry, largest_side=2048, largest_bytes=1 << 30)
     z, y, _ = np.mgrid[:64, :32, :32]
     half = (1000 + 30 * z + 15 * y).astype(np.uint16)  # 15 a millimetre towards the head and towards the back
 
     every = gradients(half, layout)[24:40, 8:24, 8:24]
-    coarse = gradients(np.repeat(half[::16], 16, axis=0), layout, stride=16)[24:40, 8:24, 8:24]
 
     expected = np.array([0, 1, 1]) / np.sqrt(2) * 127
     assert np.abs(every[..., :3] - expected).max() <= 1
-    assert np.abs(coarse[..., :3] - expected).max() <= 1
-
-
-def test_slices_come_coarse_first_and_each_once() -> None:
-    order = list(coarse_first(45))
-
-    assert order[:4] == [(0, 16), (16, 16), (32, 13), (8, 8)]
-    assert sorted(first for first, _ in order) == list(range(45))
 
 
 @pytest.mark.parametrize("name", suitable_presets("CT"))

@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import Queue
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydicom import Dataset
 
 from appliance.domain.errors import ApplianceError
 from appliance.domain.identifiers import SeriesUid
 from appliance.domain.image import StoredImage, StoredSeries
-from appliance.rendering.texels import Texels
-from appliance.rendering.volume_textures import VolumeTextures
 from appliance.services.decode_process import DecodeLimits, Decoders
 from appliance.services.frames import Frames
 from appliance.services.gl_thread import GlThread
@@ -121,29 +117,6 @@ def test_a_chosen_volume_has_the_window_and_the_values_of_its_own_slices(
     assert first.scale.keeps_stored
     assert second.scale.keeps_stored
     assert first.scale != second.scale
-
-
-def test_a_volume_that_grows_is_lit_anew_when_every_fourth_slice_is_there(
-    volumes: Volumes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images = stored(tmp_path, [ct_slice(number + 1, z=float(number), value=30 * number) for number in range(40)])
-    prepared: list[NDArray[np.uint16]] = []
-    upload = VolumeTextures.upload_prepared
-
-    def uploading(textures: VolumeTextures, half: Texels, gradient: NDArray[np.int8], blocks: Texels) -> None:
-        prepared.append(half[:, 0, 0].copy())
-        upload(textures, half, gradient, blocks)
-
-    monkeypatch.setattr(VolumeTextures, "upload_prepared", uploading)
-    ended = threading.Event()
-    whole = Waiting(True, lambda _: ended.set(), unexpected)
-    volumes(1024**2).wanted(StoredSeries(SeriesUid("1.2.3"), "version", images)).when_ready(whole, wait_s=60)
-
-    assert ended.wait(60)
-    values = [each - each[0] for each in prepared]
-    assert [each.tolist() for each in values] == [
-        [30 * (number // stride * stride) for number in range(40)] for stride in (16, 4, 1)
-    ]
 
 
 def test_a_volume_that_a_series_has_not_is_refused_by_its_number(volumes: Volumes, phases: StoredSeries) -> None:

@@ -28,7 +28,7 @@ from appliance.storage.instances import StoreSettings, open_store
 from appliance.storage.parsing import parse
 from appliance.storage.render_cache import RenderCache
 from appliance.storage.sealing import create_key
-from tests.services.node_parts import SOMEBODY, NodeParts, node_parts
+from tests.services.node_parts import SOMEBODY, NodeParts, ct_slice, encoded, node_parts
 
 CT = "01-volumes/ct-chest-lidc-0314"
 """JPEG-LS: dear to decode."""
@@ -249,6 +249,31 @@ async def test_what_came_in_is_ready_once_and_goes_with_its_instance(
         with pytest.raises(NotFound):
             await drawing.slice(one, view_of(one, Window(0, 100)), viewer="a")
     assert await node.catalogue.stored_series(native.study_uid, native.series_uid)
+
+
+async def test_the_coarse_volume_of_what_came_in_is_ready(node: NodeParts, tmp_path: Path) -> None:
+    for number in range(60):
+        ds = ct_slice(number + 1, z=float(number))
+        ds.Rows = ds.Columns = 384
+        ds.PixelData = np.full((384, 384), 10 * number, "<u2").tobytes()
+        stored = await node.put(encoded(ds))
+    settings = StoreSettings(node.store.directory, tmp_path / "key", floor_bytes=0)
+    cache = RenderCache(tmp_path / "made", node.store.keys, budget_bytes=64 * MEBIBYTE)
+    series = await node.catalogue.stored_series(stored.study_uid, stored.series_uid)
+    geometry = arranged([image.description for image in series.images]).chosen(None)
+    camera = whole_view(geometry.center_mm, geometry.size_mm, "a", aspect=1)
+    view = VolumeView(series.series_uid, camera, (64, 64), Encoding("image/png"), preset="bone", interactive=True)
+
+    async with drawing_of(settings, tmp_path / "made") as drawing:
+        await making(node, drawing, cache).make_ready()
+        # a thumbnail, and each slice: of so few none is left out
+        await until(lambda: drawing.state().render_cache.entries == 61, drawing)
+    async with drawing_of(settings, tmp_path / "made") as drawing:
+        picture = await drawing.volume(series, view, viewer="somebody")
+
+    # Every second slice, if it had begun anew.
+    assert picture.reduction == (1, 1, 2)
+    assert picture.completeness < 1
 
 
 async def test_a_large_import_fills_no_more_than_half_of_the_cache(
