@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { failed, succeeded, type Outcome, type Series } from '../../api'
 import { fitted } from '../geometry/framing'
 import { extentOf, subjectOf, type Scene, type View } from '../view'
-import type { PictureRequest } from './address'
+import { pictureRequest, type PictureRequest } from './address'
 import type { Picture, ProvenFrame } from './load'
 import { PicturePipeline, type PipelineState } from './pipeline'
+import { ROOM } from './requests'
 import type { StoredFrame } from './stored-values'
 
 const slices = Array.from({ length: 20 }, (_, index) => ({
@@ -238,6 +239,51 @@ describe('a hand that goes through the stack', () => {
     await scenery.answer('draft 1')
 
     expect(scenery.asked.at(-1)!.request.fineness!.side).toBeLessThan(first.side)
+  })
+})
+
+describe('a hand that turns a volume without a rest', () => {
+  const STEP_MS = 33
+  const DRAWING_MS = 70
+  const turned = (step: number) => view({ kind: 'volume', turn: { azimuth: step / 100, elevation: 0 }, material: 'bone' })
+
+  /** Draws one after the other, the newest that is still waited for first, as a render process does. */
+  async function drawing(forMs: number): Promise<void> {
+    for (let ms = 0; ms < forMs; ms += DRAWING_MS) {
+      const newest = scenery.asked.findLast(({ signal }) => !signal.aborted)
+      await vi.advanceTimersByTimeAsync(DRAWING_MS)
+      if (!newest || newest.signal.aborted) continue
+      scenery.asked.splice(scenery.asked.indexOf(newest), 1)
+      newest.answer(succeeded(scenery.picture(newest.request, 1)))
+      await vi.advanceTimersByTimeAsync(0)
+    }
+  }
+
+  function turning(steps: number, seen: Set<string>): void {
+    for (let step = 1; step <= steps; step += 1) {
+      setTimeout(() => {
+        scenery.pipeline.want(turned(step), SUBJECT, [])
+        if (scenery.state.shown) seen.add(scenery.state.shown.picture.request.key)
+      }, step * STEP_MS)
+    }
+  }
+
+  it('sees as many pictures as can be drawn, though each takes longer than a step of the hand', async () => {
+    const seen = new Set<string>()
+    turning(60, seen)
+    await drawing(60 * STEP_MS)
+
+    expect(seen.size).toBeGreaterThan((60 * STEP_MS) / DRAWING_MS - 4)
+  })
+
+  it('has few on their way, and none that is older than what it sees', async () => {
+    const steps = new Map(Array.from({ length: 31 }, (_, step) => [pictureRequest(turned(step), SUBJECT, 'draft').key, step]))
+    turning(30, new Set())
+    await drawing(30 * STEP_MS)
+
+    const onTheirWay = scenery.asked.filter(({ signal }) => !signal.aborted).map(({ request }) => steps.get(request.key)!)
+    expect(onTheirWay.length).toBeLessThanOrEqual(ROOM.limit)
+    expect(Math.min(...onTheirWay)).toBeGreaterThan(steps.get(scenery.state.shown!.picture.request.key)!)
   })
 })
 

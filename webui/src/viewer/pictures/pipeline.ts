@@ -266,8 +266,7 @@ export class PicturePipeline {
     const isPassing = this.#passage.length > 0
     const limit = isPassing ? this.#pace.limit : ROOM.limit
     // Who jumps has left what was on its way; where pictures replace each other the next one is.
-    const letFinish = this.#isReplacing() ? ROOM.letFinish : 0
-    this.#happen({ kind: 'wanted', wishes: this.#wishes(), limit, letFinish })
+    this.#happen({ kind: 'wanted', wishes: this.#wishes(), limit, letFinish: this.#isReplacing() })
     this.#tell()
   }
 
@@ -281,9 +280,9 @@ export class PicturePipeline {
   /** A drag of the window, or a turn: another picture of the same slice, or of the same volume. */
   #isReplacing(): boolean {
     const scene = this.#target?.view.scene
+    if (!scene || !('index' in scene)) return scene !== undefined
     const shown = this.#shown?.view.scene
-    if (!scene || !shown || scene.kind !== shown.kind) return false
-    return !('index' in scene && 'index' in shown) || scene.index === shown.index
+    return shown?.kind === scene.kind && shown.index === scene.index
   }
 
   #takeBack(key: string): void {

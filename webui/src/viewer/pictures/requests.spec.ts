@@ -37,14 +37,21 @@ describe('what is wanted no more', () => {
     expect(after(wanted(final('A')), wanted(draft('b')))).toMatchObject({ abort: ['A'], start: ['b'] })
   })
 
-  it('is let finish if it is one of the oldest drafts, so that a hand that never rests sees something', () => {
-    const moving = after(wanted(draft('a')), wanted(draft('b')), wanted(draft('c')), wanted(draft('d')))
+  it('is let finish if it is a draft, and the newest wanted follows it', () => {
+    const moving = [...'abcdefg'].map((key) => wanted(draft(key)))
 
-    expect(moving).toEqual({ underWay: ['a', 'b', 'd'], abort: ['c'], start: ['d'] })
+    expect(after(...moving)).toEqual({ underWay: ['a', 'b', 'c', 'd'], abort: [], start: [] })
+    expect(after(...moving, ended('a'))).toEqual({ underWay: ['b', 'c', 'd', 'g'], abort: [], start: ['g'] })
+  })
+
+  it('is taken back when a newer one has come before it', () => {
+    const moving = [...'abcd'].map((key) => wanted(draft(key)))
+
+    expect(after(...moving, ended('c'))).toEqual({ underWay: ['d'], abort: ['a', 'b'], start: [] })
   })
 
   it('is taken back at once where no draft is to finish', () => {
-    const jumped = after(wanted(draft('a'), draft('b')), { kind: 'wanted', wishes: [draft('z')], letFinish: 0 })
+    const jumped = after(wanted(draft('a'), draft('b')), { kind: 'wanted', wishes: [draft('z')], letFinish: false })
 
     expect(jumped).toEqual({ underWay: ['z'], abort: ['a', 'b'], start: ['z'] })
   })

@@ -2,9 +2,10 @@
  * Which pictures are on the line: a state and what happens to it, without any line.
  *
  * The hand is faster than the line. So what is wanted goes in its order, only so many are under way at once, and what
- * nobody waits for any more is taken back. Where pictures replace each other, as of a turning volume, the oldest drafts
- * are let finish: one of them is the next that arrives, and without it a hand that never rests would see nothing at all.
- * All bits of a picture, and then pictures for later, are asked for only while nothing else is.
+ * nobody waits for any more is taken back. Where pictures replace each other, as of a turning volume, a draft is let
+ * finish until a newer one has come: it takes longer to draw than the hand to go on, the server draws the newest first, and
+ * one that were taken back as soon as the hand went on would be drawn for nobody. All bits of a picture, and then pictures
+ * for later, are asked for only while nothing else is.
  */
 
 import type { Grade } from './address'
@@ -33,8 +34,8 @@ export type RequestEvent =
 export interface Room {
   /** Under way at once; more would only wait in the line. */
   readonly limit: number
-  /** Drafts that are let finish though the hand has moved on. */
-  readonly letFinish: number
+  /** Whether drafts are let finish though the hand has moved on. */
+  readonly letFinish: boolean
 }
 
 export interface Step {
@@ -43,7 +44,7 @@ export interface Step {
   readonly abort: readonly Wish[]
 }
 
-export const ROOM: Room = { limit: 4, letFinish: 2 }
+export const ROOM: Room = { limit: 4, letFinish: true }
 /** Pictures for later under way at once. */
 export const AHEAD_LIMIT = 2
 
@@ -57,8 +58,7 @@ const isIdleWork = ({ purpose }: Wish): boolean => purpose === 'ahead' || purpos
 
 function replace(state: RequestState, wishes: readonly Wish[], { limit, letFinish }: Room): Step {
   const wanted = new Set(wishes.map(({ key }) => key))
-  const passed = state.underWay.filter(({ key, purpose }) => !wanted.has(key) && purpose === 'draft').slice(0, letFinish)
-  const kept = state.underWay.filter((wish) => wanted.has(wish.key) || passed.includes(wish))
+  const kept = state.underWay.filter(({ key, purpose }) => wanted.has(key) || (letFinish && purpose === 'draft'))
   const stale = state.underWay.filter((wish) => !kept.includes(wish))
   const underWay = kept.map((wish) => wishes.find(({ key }) => key === wish.key) ?? wish)
   return filled({ wishes, underWay, limit }, stale)
@@ -66,7 +66,11 @@ function replace(state: RequestState, wishes: readonly Wish[], { limit, letFinis
 
 function end(state: RequestState, key: string): Step {
   const others = (wish: Wish) => wish.key !== key
-  return filled({ ...state, wishes: state.wishes.filter(others), underWay: state.underWay.filter(others) }, [])
+  const wanted = new Set(state.wishes.map((wish) => wish.key))
+  const place = state.underWay.findIndex((wish) => wish.key === key)
+  const overtaken = state.underWay.filter((wish, index) => index < place && !wanted.has(wish.key))
+  const underWay = state.underWay.filter((wish) => others(wish) && !overtaken.includes(wish))
+  return filled({ ...state, wishes: state.wishes.filter(others), underWay }, overtaken)
 }
 
 /** Starts what may start, and takes back what is for later and stands in the way. */
