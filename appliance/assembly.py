@@ -245,7 +245,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
 
     bench.know(settings.children, service.take_delivery, service.answer)
     bench.blueprints += [
-        sessions(accounts, bench.metrics),
+        sessions(accounts, service, bench.access, bench.metrics),
         patients(service, bench.access, Auditing(toplevel_trail(settings), database)),
     ]
     bench.checks["toplevel database"] = _database_check(database)

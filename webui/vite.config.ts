@@ -1,10 +1,40 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte'
+import type { Plugin, Rolldown } from 'vite'
 import { defineConfig } from 'vitest/config'
+
+/**
+ * Puts the files of the viewer's part into the document's script at %VIEWER_FILES%, so that an address of the viewer asks
+ * for them with the first round trip and not when the page has come. Outside of a build there are none.
+ */
+const viewerFiles: Plugin = {
+  name: 'viewer-files',
+  transformIndexHtml: {
+    order: 'post',
+    handler: (html, { bundle }) => html.replace('%VIEWER_FILES%', () => JSON.stringify(bundle ? filesOfViewer(bundle) : [])),
+  },
+}
+
+function filesOfViewer(bundle: Rolldown.OutputBundle): string[] {
+  const chunks = Object.values(bundle).filter((one) => one.type === 'chunk')
+  const entry = chunks.find(({ isEntry }) => isEntry)
+  const viewer = chunks.find(({ facadeModuleId }) => facadeModuleId?.endsWith('/viewer/ViewerPage.svelte'))
+  if (!entry || !viewer) throw new Error('the build has no part of the viewer')
+  const files = new Set<string>()
+  const take = (name: string): void => {
+    const chunk = chunks.find(({ fileName }) => fileName === name)
+    if (!chunk || chunk === entry || files.has(`/${name}`)) return
+    files.add(`/${name}`)
+    for (const style of chunk.viteMetadata?.importedCss ?? []) files.add(`/${style}`)
+    for (const imported of chunk.imports) take(imported)
+  }
+  take(viewer.fileName)
+  return [...files]
+}
 
 // The page is served under a strict Content-Security-Policy (script-src 'self'; style-src 'self'): nothing is inlined,
 // neither small files as data: addresses nor the polyfill that Vite would put into the document.
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), viewerFiles],
   build: {
     target: 'es2022',
     manifest: true,

@@ -1,7 +1,8 @@
 """Who asks: the bearer token of a request, or the access cookie that the token was traded for.
 
 A GET with ``Authorization`` to another origin costs a preflight for every URL; one with a cookie costs none. So a page trades
-its token once with each institution and node. The cookie is good for GETs only: what changes something needs the token itself.
+its token once with each institution and node; those with the host name of the toplevel have it with the token itself, since a
+cookie knows no ports. The cookie is good for GETs only: what changes something needs the token itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from appliance.domain.audit import Actor
 from appliance.domain.errors import NotAuthenticated
 from appliance.http.asgi import Scope, header
 from appliance.services.audit import somebody
-from appliance.services.tokens import TokenVerifier
+from appliance.services.tokens import AccessToken, TokenVerifier
 
 ACCESS_COOKIE = "__Host-access"
 """RFC 6265bis §4.1.3.2: the prefix makes browsers insist on Secure, Path=/ and no Domain."""
@@ -57,6 +58,10 @@ class Access:
         token = _bearer(request)
         _, ends_at = self._verifier.verify(token)
         _cookie(response, token, max_age_s=max(0, ends_at - int(time.time())))
+
+    def give_cookie(self, response: Response, token: AccessToken) -> None:
+        """The answer carries the access cookie of ``token``, for whoever was just given that too."""
+        _cookie(response, token.text, max_age_s=token.expires_in_s)
 
     def clear_cookie(self, response: Response) -> None:
         _cookie(response, "", max_age_s=0)

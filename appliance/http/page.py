@@ -9,6 +9,7 @@ References: RFC 9110 §8.8.3 (ETag), §12.5.3 (Accept-Encoding), RFC 8246 (immut
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import mimetypes
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.domain.errors import SettingsError
+from appliance.http.codings import best_coding
 from appliance.http.quic import Message
 
 RESERVED = ("/api", "/dicom-web", "/healthz", "/readyz", "/metrics")
@@ -44,6 +46,7 @@ _HASHED = re.compile(r"/assets/.+[-.][A-Za-z0-9_-]{8,}\.[a-z0-9]+")
 _FILE_LIKE = re.compile(r"^/assets/|\.[A-Za-z][A-Za-z0-9]*$|/\.|\\")
 """What is not found when there is no such file. Places may end in a UID, which has dots but no letters."""
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:*]+|wss?://[A-Za-z0-9.\-\[\]:*]+")
+_SCRIPT_WITHIN = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _NO_FEATURES = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 
 
@@ -89,7 +92,8 @@ class Page:
                 " webui",
                 key="page-not-built",
             )
-        return cls(dict(_read(directory)), _security_headers(sources))
+        files = dict(_read(directory))
+        return cls(files, _security_headers(sources, _scripts_within(files["/index.html"].content.decode())))
 
     def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
         """What a request is answered with. ``path`` is decoded; ``headers`` have lower-case names."""
@@ -162,24 +166,8 @@ def _read(directory: Path) -> Iterable[tuple[str, _File]]:
 
 def _choose(file: _File, accept_encoding: str) -> tuple[str, bytes]:
     """The smallest form that the client takes, with its coding; the coding is empty for the file as it is."""
-    accepted = _accepted(accept_encoding)
-    for encoding, _ in _ENCODINGS:
-        if encoding in file.encoded and accepted.get(encoding, accepted.get("*", 0.0)) > 0:
-            return encoding, file.encoded[encoding]
-    return "", file.content
-
-
-def _accepted(accept_encoding: str) -> dict[str, float]:
-    """Codings and their weights (RFC 9110 §12.4.2); one that cannot be read weighs nothing."""
-    weights = {}
-    for item in accept_encoding.split(","):
-        coding, _, parameter = item.partition(";")
-        name, _, weight = parameter.strip().partition("=")
-        try:
-            weights[coding.strip().lower()] = float(weight) if name == "q" else 1.0
-        except ValueError:
-            weights[coding.strip().lower()] = 0.0
-    return weights
+    coding = best_coding(accept_encoding, [encoding for encoding, _ in _ENCODINGS if encoding in file.encoded])
+    return (coding, file.encoded[coding]) if coding else ("", file.content)
 
 
 def _is_known(etag: str, if_none_match: str) -> bool:
@@ -188,14 +176,21 @@ def _is_known(etag: str, if_none_match: str) -> bool:
     return etag in known or "*" in known
 
 
-def _security_headers(sources: Sources) -> list[tuple[str, str]]:
+def _scripts_within(document: str) -> list[str]:
+    """Each script that stands in ``document`` itself, as a source of CSP that lets it run and no other (CSP3 §6.7.2.3)."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in _SCRIPT_WITHIN.findall(document))
+    return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+
+def _security_headers(sources: Sources, scripts: Sequence[str]) -> list[tuple[str, str]]:
     for origin in (*sources.connect, *sources.image):
         if not _ORIGIN.fullmatch(origin):
             raise SettingsError(f"{origin!r} is not an origin like https://box.example:8443", key="page-origin")
     connect, image = " ".join(["'self'", *sources.connect]), " ".join(["'self'", "blob:", "data:", *sources.image])
+    script = " ".join(["'self'", *scripts])
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
-        "script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self' blob:; "
+        f"script-src {script}; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self' blob:; "
         f"connect-src {connect}; img-src {image}"
     )
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.audit import Action, patient_subject
@@ -11,6 +12,13 @@ from appliance.http.access import Access
 from appliance.http.bodies import integer_parameter, json_response, uuid_in_path
 from appliance.services.audit import Auditing
 from appliance.services.toplevel import Toplevel
+from appliance.storage.toplevel import InstitutionEntry
+
+
+class Directory(msgspec.Struct, frozen=True):
+    """Where institutions and nodes are."""
+
+    institutions: tuple[InstitutionEntry, ...]
 
 
 def patients(toplevel: Toplevel, access: Access, auditing: Auditing) -> Blueprint:
@@ -18,7 +26,7 @@ def patients(toplevel: Toplevel, access: Access, auditing: Auditing) -> Blueprin
 
     @blueprint.get("/api/directory")
     async def directory() -> Response:
-        return json_response({"institutions": await toplevel.directory(access.writer())})
+        return json_response(Directory(await toplevel.directory(access.writer())))
 
     @blueprint.get("/api/patients")
     async def search() -> Response:

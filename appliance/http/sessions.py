@@ -7,9 +7,12 @@ from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Account
 from appliance.domain.errors import ApplianceError, NotAuthenticated, TooManyAttempts
+from appliance.http.access import Access
 from appliance.http.bodies import json_body, json_response
+from appliance.http.patients import Directory
 from appliance.services.accounts import Accounts, Session
 from appliance.services.metrics import Metrics
+from appliance.services.toplevel import Toplevel
 
 _REFRESH_COOKIE = "__Secure-refresh"
 _PATH = "/api/session"
@@ -21,13 +24,17 @@ class LogIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: str
 
 
-class SessionAnswer(msgspec.Struct, frozen=True):
+class GrantAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     access_token: str
     expires_in_s: int
     account: dict[str, object]
+    directory: Directory | None = None
+    """Where it was asked for."""
 
 
-def sessions(accounts: Accounts, metrics: Metrics) -> Blueprint:
+def sessions(accounts: Accounts, toplevel: Toplevel, access: Access, metrics: Metrics) -> Blueprint:
+    """Each grant carries the access cookie for what has the toplevel's own host name, and, ``?with=directory``, what a page
+    asks for next: on a line of 100 ms that is two round trips less to the first picture."""
     blueprint = Blueprint("sessions", __name__)
 
     @blueprint.post(_PATH)
@@ -39,17 +46,27 @@ def sessions(accounts: Accounts, metrics: Metrics) -> Blueprint:
             metrics.logins.labels(_OUTCOMES.get(type(error), "failed")).inc()
             raise
         metrics.logins.labels("success").inc()
-        return _answer(session, accounts)
+        return await granted(session)
 
     @blueprint.post(f"{_PATH}/renewal")
     async def renew() -> Response:
-        return _answer(await accounts.renew(_refresh_secret()), accounts)
+        return await granted(await accounts.renew(_refresh_secret()))
 
     @blueprint.delete(_PATH)
     async def log_out() -> Response:
         await accounts.log_out(_refresh_secret())
         response = Response("", 204)
         _set_cookie(response, "", max_age_s=0)
+        access.clear_cookie(response)
+        return response
+
+    async def granted(session: Session) -> Response:
+        account, token = session.account, session.access_token
+        wants_directory = request.args.get("with") == "directory"
+        directory = Directory(await toplevel.directory(account)) if wants_directory else None
+        response = json_response(GrantAnswer(token.text, token.expires_in_s, _account(account), directory))
+        _set_cookie(response, session.refresh_secret, max_age_s=int(accounts.session_lifetime.total_seconds()))
+        access.give_cookie(response, token)
         return response
 
     return blueprint
@@ -63,13 +80,6 @@ def _refresh_secret() -> str:
     if not secret:
         raise NotAuthenticated("The session has ended", key="session-ended")
     return secret
-
-
-def _answer(session: Session, accounts: Accounts) -> Response:
-    token = session.access_token
-    response = json_response(SessionAnswer(token.text, token.expires_in_s, _account(session.account)))
-    _set_cookie(response, session.refresh_secret, max_age_s=int(accounts.session_lifetime.total_seconds()))
-    return response
 
 
 def _account(account: Account) -> dict[str, object]:

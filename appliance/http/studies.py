@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response
+import msgspec
+from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Right
 from appliance.domain.audit import Action, Event, dicom_subject
 from appliance.domain.identifiers import InstitutionId, SeriesUid, StudyUid, checked_uid
 from appliance.http.access import Access
-from appliance.http.bodies import json_response
+from appliance.http.bodies import compressed_json_response
 from appliance.services.audit import Auditing
-from appliance.services.catalogue import Catalogue
+from appliance.services.catalogue import Catalogue, SeriesDetail, StudyDetail
 from appliance.services.releases import HeldBack
+
+_FIRST = "first"
+"""Of the series of a study, by number, the first that has pictures: what a viewer opens."""
+
+
+class OpenedStudy(msgspec.Struct, frozen=True):
+    """A study and one of its series, which saves whoever opens it a round trip."""
+
+    study: StudyDetail
+    opened: SeriesDetail | None
+    """None where none of its series has pictures."""
 
 
 def studies(
@@ -24,10 +36,14 @@ def studies(
         account = access.reader()
         account.require(Right.VIEW)
         study_uid = StudyUid(checked_uid(study, "study"))
-        await held_back.check(account, study_uid)
+        wanted = request.args.get("series")
+        named = SeriesUid(checked_uid(wanted, "series")) if wanted and wanted != _FIRST else None
+        await held_back.check(account, study_uid, named)
         found = await catalogue.study(study_uid)
+        series_uid = named or next((one.series_uid for one in found.series if one.drawable), None)
+        opened = await catalogue.series(study_uid, series_uid) if wanted and series_uid else None
         await auditing.looked(access.actor(account), Action.OPEN, study_uid)
-        return json_response(found)
+        return await compressed_json_response(OpenedStudy(found, opened) if wanted else found)
 
     @blueprint.get("/api/studies/<study>/series/<series>")
     async def series_of(study: str, series: str) -> Response:
@@ -37,7 +53,7 @@ def studies(
         await held_back.check(account, study_uid, series_uid)
         found = await catalogue.series(study_uid, series_uid)
         await auditing.looked(access.actor(account), Action.OPEN, study_uid)
-        return json_response(found)
+        return await compressed_json_response(found)
 
     @blueprint.delete("/api/studies/<study>")
     async def delete(study: str) -> Response:

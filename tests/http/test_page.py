@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 from pathlib import Path
 
 import brotli
@@ -51,6 +53,15 @@ def test_the_root_is_the_index_and_asked_for_again_each_time(page: Page) -> None
     assert (status, body) == (200, INDEX)
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert headers["cache-control"] == "no-cache"
+
+
+def test_a_script_within_the_document_runs_and_no_other_could(directory: Path) -> None:
+    (directory / "index.html").write_text("<!doctype html><script>\n  begin()\n</script><script src='/a.js'></script>")
+    digest = base64.b64encode(hashlib.sha256(b"\n  begin()\n").digest()).decode()
+
+    _, headers, _ = get(Page.load(directory), "/")
+
+    assert f"script-src 'self' 'sha256-{digest}'; " in headers["content-security-policy"]
 
 
 def test_a_hashed_file_is_kept_for_ever(page: Page) -> None:

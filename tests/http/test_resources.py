@@ -43,8 +43,37 @@ async def test_logging_in_gives_a_token_and_an_http_only_cookie(client: httpx.As
     assert session["account"]["username"] == "ana"
     assert session["account"]["roles"] == ["physician"]
     assert session["expires_in_s"] == 600
-    cookie = answer.headers["set-cookie"]
+    cookie = answer.headers.get_list("set-cookie")[0]
     assert all(part in cookie for part in ("HttpOnly", "Secure", "SameSite=Strict", "Path=/api/session"))
+    assert "directory" not in session
+
+
+async def test_a_grant_opens_what_has_its_own_host_name_without_a_round_trip_more(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/session", json={"username": "ana", "password": PASSWORD})
+
+    cookie = answer.headers.get_list("set-cookie")[1]
+    assert cookie.startswith(f"__Host-access={answer.json()['access_token']};")
+    assert all(part in cookie for part in ("HttpOnly", "Secure", "SameSite=Strict", "Path=/;", "Max-Age=600"))
+    assert (await client.get("/api/inbox")).status_code == 200
+
+
+async def test_a_grant_brings_the_directory_to_whoever_asks_for_it(client: httpx.AsyncClient, node_key: Path) -> None:
+    headers = await token_of(client)
+    await deliver_a_study(client, node_key)
+    await patients_found(client, headers)
+
+    granted = (await client.post("/api/session/renewal?with=directory")).json()
+
+    assert granted["directory"] == (await client.get("/api/directory", headers=headers)).json()
+    assert [node["id"] for node in granted["directory"]["institutions"][0]["nodes"]] == [str(NODE)]
+
+
+async def test_logging_out_takes_the_access_cookie_too(client: httpx.AsyncClient) -> None:
+    await token_of(client)
+
+    await client.delete("/api/session")
+
+    assert (await client.get("/api/inbox")).status_code == 401
 
 
 async def test_a_wrong_password_is_401_and_says_so_by_a_stable_key(client: httpx.AsyncClient) -> None:

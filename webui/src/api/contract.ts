@@ -15,6 +15,8 @@ export interface SessionGrant {
   access_token: string
   expires_in_s: number
   account: Account
+  /** Where it was asked for. */
+  directory?: Directory
 }
 
 export interface NodeEntry {
@@ -157,6 +159,12 @@ export interface StudyAtNode {
   patient: { name: string; id: string; birth_date: string | null; sex: string | null }
   institution_name: string
   series: SeriesSummary[]
+}
+
+/** A study, and the series of it that is looked at first; null where none has pictures. */
+export interface OpenedStudy {
+  study: StudyAtNode
+  opened: Series | null
 }
 
 /** Patient coordinates (LPS), millimetres; or a direction in them. */

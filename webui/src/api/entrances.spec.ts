@@ -35,7 +35,7 @@ class ClinicServer {
 describe('an entrance', () => {
   it('is passed once before the first GET', async () => {
     const server = new ClinicServer()
-    const entrances = new Entrances(tokensThatLast(600_000), server.fetch)
+    const entrances = new Entrances(tokensThatLast(600_000), 'page.example', server.fetch)
 
     await entrances.getJson(BASE, '/a')
     await entrances.getJson(BASE, '/b')
@@ -45,7 +45,7 @@ describe('an entrance', () => {
 
   it('is passed once by requests that come at the same time', async () => {
     const server = new ClinicServer()
-    const entrances = new Entrances(tokensThatLast(600_000), server.fetch)
+    const entrances = new Entrances(tokensThatLast(600_000), 'page.example', server.fetch)
 
     await Promise.all([entrances.getJson(BASE, '/a'), entrances.getJson(BASE, '/b')])
 
@@ -55,7 +55,7 @@ describe('an entrance', () => {
   it('leaves GETs without a header of ours, so that there is no preflight', async () => {
     const server = new ClinicServer()
 
-    await new Entrances(tokensThatLast(600_000), server.fetch).getJson(BASE, '/a')
+    await new Entrances(tokensThatLast(600_000), 'page.example', server.fetch).getJson(BASE, '/a')
 
     const get = server.requests[1]
     expect([...(get?.headers ?? [])]).toEqual([])
@@ -64,7 +64,7 @@ describe('an entrance', () => {
 
   it('is passed again after a 401, and the GET repeated', async () => {
     const server = new ClinicServer()
-    const entrances = new Entrances(tokensThatLast(600_000), server.fetch)
+    const entrances = new Entrances(tokensThatLast(600_000), 'page.example', server.fetch)
     await entrances.getJson(BASE, '/a')
     server.isEntered = false
 
@@ -74,9 +74,29 @@ describe('an entrance', () => {
     expect(server.methods()).toEqual(['POST', 'GET', 'GET', 'POST', 'GET'])
   })
 
+  it('needs not be passed at the host of the page, whose cookie came with the token', async () => {
+    const server = new ClinicServer()
+    server.isEntered = true
+    const entrances = new Entrances(tokensThatLast(600_000), 'clinic.example', server.fetch)
+
+    await entrances.getJson('https://clinic.example:8443', '/a')
+
+    expect(server.methods()).toEqual(['GET'])
+  })
+
+  it('is passed at the host of the page too where that cookie is refused', async () => {
+    const server = new ClinicServer()
+    const entrances = new Entrances(tokensThatLast(600_000), 'clinic.example', server.fetch)
+
+    const outcome = await entrances.getJson(BASE, '/a')
+
+    expect(outcome.ok).toBe(true)
+    expect(server.methods()).toEqual(['GET', 'POST', 'GET'])
+  })
+
   it('is passed again before the cookie ends', async () => {
     const server = new ClinicServer()
-    const entrances = new Entrances(tokensThatLast(1_000), server.fetch)
+    const entrances = new Entrances(tokensThatLast(1_000), 'page.example', server.fetch)
 
     await entrances.getJson(BASE, '/a')
     await entrances.getJson(BASE, '/b')
@@ -86,7 +106,7 @@ describe('an entrance', () => {
 
   it('says that a dark server is unreachable and tries again when asked', async () => {
     const server = new ClinicServer()
-    const entrances = new Entrances(tokensThatLast(600_000), server.fetch)
+    const entrances = new Entrances(tokensThatLast(600_000), 'page.example', server.fetch)
     server.isDark = true
     const dark = await entrances.getJson(BASE, '/a')
     server.isDark = false

@@ -1,5 +1,6 @@
 /**
- * Institutions and nodes, each entered once with the token for a short-lived cookie.
+ * Institutions and nodes, each entered once with the token for a short-lived cookie. Those with the page's own host name,
+ * at whatever port, need not be: the toplevel gives that cookie with each token.
  *
  * From then on GETs carry no header of ours, so that a browser asks for them without a preflight: on a line of 100 ms
  * that halves the time of every picture. Entered again before the cookie ends and after a 401.
@@ -21,10 +22,14 @@ export class Entrances {
   readonly #entries = new Map<string, Entry>()
   readonly #tokens: TokenSource
   readonly #fetch: typeof fetch
+  readonly #ownHost: string
+  /** Where a cookie was refused, or is not to be relied on: the token's own included. */
+  readonly #refused = new Set<string>()
 
-  constructor(tokens: TokenSource, fetchWith: typeof fetch = (...parameters) => fetch(...parameters)) {
+  constructor(tokens: TokenSource, ownHost = '', fetchWith: typeof fetch = (...parameters) => fetch(...parameters)) {
     this.#tokens = tokens
     this.#fetch = fetchWith
+    this.#ownHost = ownHost
   }
 
   /** A simple GET of JSON. */
@@ -77,6 +82,7 @@ export class Entrances {
 
   forget(baseUrl: string): void {
     this.#entries.delete(baseUrl)
+    this.#refused.add(baseUrl)
   }
 
   /** Gives the cookies back. A server that cannot be reached keeps one that ends by itself within minutes. */
@@ -99,8 +105,10 @@ export class Entrances {
 
   #enterNow(baseUrl: string): Promise<Outcome<Token>> {
     return withToken(this.#tokens, async (token) => {
+      if (new URL(baseUrl).hostname === this.#ownHost && !this.#refused.has(baseUrl)) return succeeded(token)
       const demand: Demand = { method: 'POST', credentials: 'include', headers: bearer(token) }
       const outcome = await ask(`${baseUrl}/api/access`, demand, this.#fetch)
+      if (outcome.ok) this.#refused.delete(baseUrl)
       return outcome.ok ? succeeded(token) : failed(outcome.failure)
     })
   }

@@ -1,18 +1,39 @@
 /** The requests that the toplevel answers. The page comes from it, so its address is our own. */
 
-import type { Directory, Patient, PatientList, SessionGrant } from './contract'
+import type { Patient, PatientList, SessionGrant } from './contract'
 import type { Outcome } from './outcome'
 import { askJson, jsonBody } from './request'
 import { bearer, withToken, type TokenSource } from './tokens'
 
 const SESSION = '/api/session'
+/** Where institutions and nodes are comes with the first grant: one round trip less before anything of them is asked. */
+const WITH_DIRECTORY = '?with=directory'
 
 export const logIn = (username: string, password: string): Promise<Outcome<SessionGrant>> =>
-  askJson(SESSION, jsonBody('POST', { username, password }))
+  askJson(`${SESSION}${WITH_DIRECTORY}`, jsonBody('POST', { username, password }))
+
+/** The first renewal of the page, with the directory; index.html has asked for it already, if it could. */
+export function resumeSession(): Promise<Outcome<SessionGrant>> {
+  const { renewal } = globalThis
+  if (!renewal) return renew(WITH_DIRECTORY)
+  delete globalThis.renewal
+  return askJson('', {}, async () => {
+    const answer = await renewal
+    if (answer instanceof Response) return answer
+    throw answer
+  })
+}
+
+export const renewSession = (): Promise<Outcome<SessionGrant>> => renew('')
 
 /** Two tabs share one refresh cookie and each renewal spends it, so renewals of all tabs stand in one line. */
-export const renewSession = (): Promise<Outcome<SessionGrant>> =>
-  navigator.locks.request('session-renewal', () => askJson<SessionGrant>(`${SESSION}/renewal`, { method: 'POST' }))
+const renew = (query: string): Promise<Outcome<SessionGrant>> =>
+  navigator.locks.request('session-renewal', () => askJson<SessionGrant>(`${SESSION}/renewal${query}`, { method: 'POST' }))
+
+declare global {
+  /** The answer, or what came instead of one. */
+  var renewal: Promise<unknown> | undefined
+}
 
 export const logOut = (): Promise<Outcome<void>> => askJson(SESSION, { method: 'DELETE' })
 
@@ -21,10 +42,6 @@ export class Toplevel {
 
   constructor(tokens: TokenSource) {
     this.#tokens = tokens
-  }
-
-  directory(): Promise<Outcome<Directory>> {
-    return this.#get('/api/directory')
   }
 
   patients(search: string, offset: number, limit: number, signal?: AbortSignal): Promise<Outcome<PatientList>> {

@@ -1,6 +1,7 @@
 /**
  * Whether somebody logged out and the toplevel could not be told. Their refresh cookie is still good then, and must not
  * let the next person in who opens the page: kept beyond the life of the page, and without a name.
+ * index.html knows the key as well.
  */
 
 const KEY = 'leaving'

@@ -15,7 +15,7 @@ class FakeToplevel {
       this.hasCookie = false
       return new Response(null, { status: 204 })
     }
-    if (url.endsWith('/renewal')) return this.renew()
+    if (url.includes('/renewal')) return this.renew()
     this.hasCookie = true
     return Response.json(GRANT)
   }

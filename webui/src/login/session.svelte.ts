@@ -5,7 +5,9 @@ import {
   logIn,
   logOut,
   renewSession,
+  resumeSession,
   type Account,
+  type Directory,
   type Failure,
   type Outcome,
   type SessionGrant,
@@ -21,7 +23,7 @@ export type SessionState =
   /** It could not be asked. */
   | { kind: 'unreachable'; failure: Failure }
   | { kind: 'out'; hasEnded: boolean }
-  | { kind: 'in'; account: Account }
+  | { kind: 'in'; account: Account; directory: Directory }
 
 /**
  * Who is at the page. The access token lives here in memory and nowhere else; the refresh cookie is out of reach of
@@ -87,7 +89,7 @@ export class Session implements TokenSource {
 
   async #renewNow(): Promise<Outcome<SessionGrant>> {
     const visit = this.#visit
-    const outcome = await renewSession()
+    const outcome = await (this.state.kind === 'in' ? renewSession() : resumeSession())
     // Who logged out meanwhile does not want to be let in again.
     if (visit !== this.#visit) return failed({ kind: 'aborted' })
     if (outcome.ok) this.#take(outcome.value)
@@ -97,8 +99,9 @@ export class Session implements TokenSource {
 
   #take(grant: SessionGrant): void {
     const isRenewal = this.#token !== null
+    const directory = grant.directory ?? (this.state.kind === 'in' ? this.state.directory : NOWHERE)
     this.#token = tokenOf(grant, Date.now())
-    this.state = { kind: 'in', account: grant.account }
+    this.state = { kind: 'in', account: grant.account, directory }
     this.#renewIn(renewalDelayMs(grant.expires_in_s))
     if (isRenewal) this.onRenewed()
   }
@@ -123,3 +126,4 @@ export class Session implements TokenSource {
 }
 
 const RETRY_MS = 10_000
+const NOWHERE: Directory = { institutions: [] }
