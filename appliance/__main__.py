@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 from uuid import UUID
 
 import msgspec
@@ -19,9 +20,10 @@ from tqdm import tqdm
 from appliance import __version__, assembly
 from appliance.domain.accounts import Role
 from appliance.domain.audit import Action, Event, Outcome, Subject
+from appliance.domain.enrolment import EnrolmentToken, Kind
 from appliance.domain.errors import ApplianceError, BadRequest, SettingsError
 from appliance.domain.identifiers import InstitutionId
-from appliance.services import journal, tokens
+from appliance.services import journal
 from appliance.services.accounts import account_to_create
 from appliance.services.audit import at_the_shell
 from appliance.services.imports import Tally, import_folder
@@ -100,8 +102,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     account.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
 
-    key = command("create-key", _create_key, "Make the key by which this appliance is known to the one above it")
-    key.add_argument("file", type=Path, metavar="FILE.pem")
+    invite = command("enrolment-token", _make_enrolment_token, "Make a token by which one appliance enrols at this one")
+    invite.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    invite.add_argument(
+        "--for", dest="kind", choices=get_args(Kind), help="default: the one that enrols at a role here"
+    )
+    invite.add_argument("--child", type=UUID, metavar="UUID", help="let this one in again, with a new key")
+
+    join = command("enrol", _enrol, "Redeem such a token: this appliance and the one above it exchange their keys")
+    join.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    join.add_argument("--toplevel", "--institution", dest="parent", metavar="URL", help="must be that of the settings")
+    join.add_argument("--token", required=True, help="as it was printed; - reads it from standard input")
     return parser
 
 
@@ -270,14 +281,20 @@ def _asked_password() -> str:
     return password
 
 
-def _create_key(arguments: argparse.Namespace) -> int:
-    file: Path = arguments.file
-    if file.exists():
-        raise BadRequest(f"{file}: is there already, and is left as it is")
-    tokens.make_private_key(file)
-    public = file.with_name(f"{file.name}.pub")
-    public.write_bytes(tokens.public_pem(tokens.load_private_key(file)))
-    print(f"{file} made; give {public} to the appliance above")
+def _make_enrolment_token(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    journal.set_up("warning")
+    kind: Kind = arguments.kind or ("institution" if settings.toplevel is not None else "node")
+    by = at_the_shell("enrolment-token")
+    print(asyncio.run(assembly.make_enrolment_token(settings, kind, arguments.child, by)))
+    return 0
+
+
+def _enrol(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    journal.set_up("warning")
+    text = sys.stdin.readline() if arguments.token == "-" else arguments.token  # noqa: S105
+    print(f"enrolled at {assembly.enrol_here(settings, arguments.parent, EnrolmentToken.parse(text))}")
     return 0
 
 

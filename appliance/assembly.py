@@ -17,7 +17,9 @@ from quart import Blueprint
 from appliance.dimse import doors, peers
 from appliance.dimse.figures import Told
 from appliance.domain.accounts import Account
+from appliance.domain.audit import Actor
 from appliance.domain.changes import InstitutionHere, NodeHere
+from appliance.domain.enrolment import EnrolmentToken, Kind
 from appliance.domain.errors import ApplianceError, SettingsError
 from appliance.domain.identifiers import InstitutionId
 from appliance.http import certificates, listeners
@@ -27,6 +29,7 @@ from appliance.http.asgi import Application
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
 from appliance.http.deliveries import deliveries
+from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
 from appliance.http.health import Check, health
 from appliance.http.inbox import inbox
@@ -53,6 +56,7 @@ from appliance.services.catalogue import Catalogue
 from appliance.services.conflicts import Conflicts
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings, RendererState
+from appliance.services.enrolment import Candidate, Enrolments, enrol, load_parent_key
 from appliance.services.imports import ArchiveLimits
 from appliance.services.inbox import Inbox
 from appliance.services.ingest import Ingest, IngestSettings
@@ -66,7 +70,7 @@ from appliance.services.reconciliation import Reconciliation
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
 from appliance.services.synchronisation import (
-    AnswerQuestions,
+    Below,
     Children,
     InstitutionParent,
     LocalInstitution,
@@ -74,8 +78,6 @@ from appliance.services.synchronisation import (
     Outbox,
     Parent,
     RemoteParent,
-    Take,
-    TellReleases,
     ToplevelParent,
     Uplink,
 )
@@ -84,17 +86,15 @@ from appliance.services.tokens import (
     TokenVerifier,
     load_or_make_private_key,
     load_private_key,
-    load_public_key,
 )
 from appliance.services.toplevel import Toplevel
 from appliance.services.volume_selection import VolumeSelection
 from appliance.settings import Appliance, Web
-from appliance.settings import Child as ChildSettings
 from appliance.settings import Dimse as DimseSettings
 from appliance.settings import Node as NodeSettings
 from appliance.settings import Parent as ParentSettings
 from appliance.settings import Toplevel as ToplevelSettings
-from appliance.storage import audit, commitments, index, institution, rotation, sealing, toplevel
+from appliance.storage import audit, commitments, enrolment, index, institution, rotation, sealing, toplevel
 from appliance.storage.database import Database, Migration, migrate
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.render_cache import RenderCache
@@ -162,6 +162,37 @@ async def create_account(settings: Appliance, account: Account, password: str) -
         return await accounts.create(account, password, at_the_shell("create-account"))
 
 
+async def make_enrolment_token(settings: Appliance, kind: Kind, child_id: UUID | None, by: Actor) -> EnrolmentToken:
+    """A token by which an institution or a node becomes a child of the role in these settings, ``child_id`` if it is named."""
+    async with AsyncExitStack() as stack:
+        if kind == "institution" and settings.toplevel is not None:
+            database = await _open_database(stack, settings.toplevel.database, "toplevel", toplevel.MIGRATIONS)
+            parent = _enrolments_of_toplevel(settings.toplevel, database)
+        elif kind == "node" and settings.institution is not None:
+            database = await _open_database(stack, settings.institution.database, "institution", institution.MIGRATIONS)
+            parent = _enrolments_of_institution(settings, database)
+        else:
+            raise SettingsError(
+                f"the settings name no role that a{'n' if kind == 'institution' else ''} {kind} enrols at"
+            )
+        token, _ = await parent.make_token(by, child_id)
+        return token
+
+
+def enrol_here(settings: Appliance, base_url: str | None, token: EnrolmentToken) -> str:
+    """The role with a parent elsewhere is its child now; the address of the parent."""
+    institution_here, node = settings.institution, settings.node
+    child = institution_here if institution_here is not None and institution_here.parent is not None else node
+    if child is None or child.parent is None:
+        raise SettingsError("the settings name no parent on another machine, so there is nothing to enrol")
+    if base_url is not None and base_url.rstrip("/") != child.parent.base_url.rstrip("/"):
+        raise SettingsError(f"the settings name another parent: {child.parent.base_url}")
+    candidate = Candidate("node" if child is node else "institution", child.id, child.name)
+    parent = child.parent
+    enrol(parent.base_url, token, candidate, parent.key, parent.authorities)
+    return parent.base_url
+
+
 @dataclass(slots=True)
 class Assembled:
     """An appliance that is open, ready to be listened for."""
@@ -180,23 +211,15 @@ class _Bench:
     blueprints: list[Blueprint] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
     gauges: list[Callable[[], None]] = field(default_factory=list)
-    children: Children = field(default_factory=Children)
+    children: Children = field(init=False)
     streamed: list[Streamed] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.children = Children(lambda: self.verifier.keys)
 
     @property
     def access(self) -> Access:
         return Access(self.verifier)
-
-    def know(
-        self,
-        children: Sequence[ChildSettings],
-        take: Take,
-        answer: AnswerQuestions | None = None,
-        tell: TellReleases | None = None,
-    ) -> None:
-        """The children that the settings of a role name may deliver to it, and ask if it answers."""
-        for child in children:
-            self.children.know(child.id, load_public_key(child.public_key), take, answer, tell)
 
     def refresh(self) -> None:
         """The gauges say how it is now."""
@@ -214,7 +237,7 @@ async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
         institution_here = await _open_institution(bench, toplevel_here)
         uploads = await _open_node(bench, institution_here)
         bench.blueprints += [
-            deliveries(bench.children, bench.verifier),
+            deliveries(bench.children),
             entry(bench.access),
             health(bench.checks, bench.metrics, bench.access, bench.refresh),
         ]
@@ -243,10 +266,13 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     bench.stack.push_async_callback(accounts.close)
     service = Toplevel(database, insurers=settings.insurers)
 
-    bench.know(settings.children, service.take_delivery, service.answer)
+    auditing = Auditing(toplevel_trail(settings), database)
+    institutions = _enrolments_of_toplevel(settings, database)
+    bench.children.know(Below(institutions, service.take_delivery, service.answer))
     bench.blueprints += [
         sessions(accounts, service, bench.access, bench.metrics),
-        patients(service, bench.access, Auditing(toplevel_trail(settings), database)),
+        patients(service, bench.access, auditing),
+        enrolments(institutions, bench.access, auditing),
     ]
     bench.checks["toplevel database"] = _database_check(database)
     return LocalToplevel(service.take_delivery, lambda: bench.verifier.keys, service.answer)
@@ -269,8 +295,13 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     service = Institution(database, here, trail, on_change=uplink.wake)
     await service.announce()
     waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
-    bench.know(settings.children, service.take_delivery, tell=service.releases)
-    bench.blueprints += [records(service, bench.access, auditing), inbox(waiting, bench.access, auditing)]
+    nodes = _enrolments_of_institution(bench.settings, database)
+    bench.children.know(Below(nodes, service.take_delivery, tell=service.releases))
+    bench.blueprints += [
+        records(service, bench.access, auditing),
+        inbox(waiting, bench.access, auditing),
+        enrolments(nodes, bench.access, auditing, institution_id),
+    ]
     bench.checks["institution database"] = _database_check(database)
     return LocalInstitution(service.take_delivery, lambda: bench.verifier.keys, service.releases)
 
@@ -365,6 +396,7 @@ def _threads(stack: AsyncExitStack, database: Database) -> DatabaseThreads:
 def _migrate(database: Database, room: str, migrations: Sequence[Migration]) -> None:
     migrate(database, room, migrations)
     migrate(database, "audit", audit.MIGRATIONS)
+    migrate(database, "enrolment", enrolment.MIGRATIONS)
     database.close()
 
 
@@ -385,9 +417,21 @@ async def _parent(
     if remote is None:
         assert here is not None, "the settings were checked: without a remote parent there is one here"
         return here
-    parent = RemoteParent(remote.base_url, child_id, load_private_key(remote.key), remote.authorities)
+    parent_key = load_parent_key(remote.key)
+    parent = RemoteParent(remote.base_url, child_id, load_private_key(remote.key), parent_key, remote.authorities)
     bench.stack.push_async_callback(parent.close)
     return parent
+
+
+def _enrolments_of_toplevel(settings: ToplevelSettings, database: DatabaseThreads) -> Enrolments:
+    identity = load_or_make_private_key(settings.signing_key.with_name("identity.pem"))
+    return Enrolments("institution", database, identity, toplevel_trail(settings))
+
+
+def _enrolments_of_institution(settings: Appliance, database: DatabaseThreads) -> Enrolments:
+    """Nodes know their institution by a key of its own, beside the one by which the toplevel knows it."""
+    identity = load_or_make_private_key(_key_beside_institution(settings).with_name("identity-institution.pem"))
+    return Enrolments("node", database, identity, institution_trail(settings))
 
 
 async def _open_uplink(
@@ -622,10 +666,14 @@ def node_trail(settings: NodeSettings) -> AuditTrail:
 
 def institution_trail(settings: Appliance) -> AuditTrail:
     """The audit trail of an institution; its head is noted beside the key that signs what it tells, or that of its toplevel."""
+    return AuditTrail(INSTITUTION, _key_beside_institution(settings).with_name("audit-head-institution"))
+
+
+def _key_beside_institution(settings: Appliance) -> Path:
+    """The key by which an institution is known to its toplevel, or that of the toplevel in the same process."""
     assert settings.institution is not None
     parent = settings.institution.parent
-    key = parent.key if parent else settings.toplevel.signing_key  # type: ignore[union-attr]
-    return AuditTrail(INSTITUTION, key.with_name("audit-head-institution"))
+    return parent.key if parent else settings.toplevel.signing_key  # type: ignore[union-attr]
 
 
 def toplevel_trail(settings: ToplevelSettings) -> AuditTrail:

@@ -77,20 +77,12 @@ class Web(Settings, frozen=True):
     """Origins of institutions and nodes on other machines, which the page may talk to (its Content-Security-Policy)."""
 
 
-class Child(Settings, frozen=True):
-    """An appliance below this one that may deliver what it holds."""
-
-    id: UUID
-    public_key: Path
-    """Its Ed25519 public key, PEM; ``appliance create-key`` makes the pair."""
-
-
 class Parent(Settings, frozen=True):
     """The appliance above this one, when it is not in the same process."""
 
     base_url: str
     key: Path
-    """This appliance's own Ed25519 private key, PEM."""
+    """This appliance's own Ed25519 private key, PEM. ``appliance enrol`` makes it, and FILE.parent beside it: the parent's."""
     authorities: Path | None = None
     """Certificates that the parent's is checked against, PEM; without it the system's."""
 
@@ -108,8 +100,6 @@ class Toplevel(Settings, frozen=True):
     """How long an access token is good; revoking an account takes effect after that at the latest."""
     session_days: Positive = 7
     """How long a session is renewed without a password."""
-    children: tuple[Child, ...] = ()
-    """Institutions in processes of their own."""
     insurers: tuple[str, ...] = ()
     """Issuers (Issuer of Patient ID) whose numbers mean the same person at every institution."""
 
@@ -123,8 +113,6 @@ class Institution(Settings, frozen=True):
     database: str
     parent: Parent | None = None
     """The toplevel; none when it is in the same process."""
-    children: tuple[Child, ...] = ()
-    """Nodes in processes of their own."""
     new_patients: Literal["inbox", "create"] = "inbox"
     """What becomes of a study with a Patient ID that nobody knows: it waits for a physician, or it makes a patient, where it
     names one with a birth date. ``create`` is for an institution whose Patient IDs all come from a system of its own. What
@@ -412,10 +400,7 @@ def _missing_file(settings: Appliance) -> str | None:
         needed += [("listen.certificate.key", settings.listen.certificate.key)]
     for role, block in (("institution", settings.institution), ("node", settings.node)):
         if block is not None and block.parent is not None:
-            needed += [
-                (f"{role}.parent.key", block.parent.key),
-                (f"{role}.parent.authorities", block.parent.authorities),
-            ]
+            needed += [(f"{role}.parent.authorities", block.parent.authorities)]
     tls = settings.node.dimse.tls if settings.node and settings.node.dimse else None
     if tls is not None:
         needed += [
@@ -423,9 +408,6 @@ def _missing_file(settings: Appliance) -> str | None:
             ("node.dimse.tls.key", tls.key),
             ("node.dimse.tls.authorities", tls.authorities),
         ]
-    for role, above in (("toplevel", settings.toplevel), ("institution", settings.institution)):
-        for child in above.children if above else ():
-            needed += [(f"{role}.children.public_key", child.public_key)]
     for place, path in needed:
         if path is not None and not path.is_file():
             return f"{place}: there is no file {path}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import sqlite3
 import ssl
@@ -180,14 +181,26 @@ def test_audit_verify_names_the_first_broken_record_with_status_1(tmp_path: Path
     assert "toplevel: changed: record 2 is not what was written there; 1 records before it" in broken.stdout
 
 
-def test_create_key_makes_a_pair_once(tmp_path: Path) -> None:
-    file = tmp_path / "node.pem"
+def test_a_token_for_enrolment_is_two_parts_and_on_record(toplevel: RunningAppliance) -> None:
+    toplevel.config.write_text(yaml.safe_dump(toplevel.settings))
 
-    assert run("create-key", str(file)).returncode == 0
-    again = run("create-key", str(file))
+    made = run("enrolment-token", "--config", str(toplevel.config))
 
-    assert again.returncode == 2
-    assert file.with_name("node.pem.pub").read_text().startswith("-----BEGIN PUBLIC KEY-----")
+    assert made.returncode == 0
+    assert re.fullmatch(r"[\w-]{32}\.[\w-]{43}\n", made.stdout)
+    with sqlite3.connect(toplevel.directory / "toplevel.sqlite") as database:
+        assert database.execute("SELECT action, actor_kind FROM audit").fetchall() == [
+            ("make-enrolment-token", "command")
+        ]
+
+
+def test_enrolling_needs_a_parent_elsewhere(toplevel: RunningAppliance) -> None:
+    toplevel.config.write_text(yaml.safe_dump(toplevel.settings))
+
+    refused = run("enrol", "--config", str(toplevel.config), "--token", "a.b")
+
+    assert refused.returncode == 2
+    assert "no parent on another machine" in refused.stderr
 
 
 def test_serving_ends_with_status_0_on_sigterm(toplevel: RunningAppliance) -> None:

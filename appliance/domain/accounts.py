@@ -33,14 +33,16 @@ class Right(StrEnum):
     """Remove DICOM, at one's own institution."""
     OPERATE = "operate"
     """See how the appliance is doing."""
+    ENROL = "enrol"
+    """Say which institutions the toplevel believes, and which nodes one's own institution."""
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN}),
-    Role.ADMINISTRATOR: frozenset({Right.STORE, Right.DELETE, Right.OPERATE}),
+    Role.ADMINISTRATOR: frozenset({Right.STORE, Right.DELETE, Right.OPERATE, Right.ENROL}),
     Role.SUPERUSER: frozenset(Right),
 }
-_AT_HOME_ONLY = frozenset({Right.STORE, Right.REPORT, Right.ASSIGN, Right.DELETE})
+_AT_HOME_ONLY = frozenset({Right.STORE, Right.REPORT, Right.ASSIGN, Right.DELETE, Right.ENROL})
 
 
 @dataclass(frozen=True, slots=True)

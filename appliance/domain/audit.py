@@ -18,6 +18,8 @@ class ActorKind(StrEnum):
     """A device or an archive of the DICOM network, known by its AE title."""
     COMMAND = "command"
     """Somebody at the shell of the appliance."""
+    APPLIANCE = "appliance"
+    """An institution or a node, known by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,12 @@ class Action(StrEnum):
     READ_REPORTS = "read-reports"
     """Of a patient, for the first time in a while."""
     WRITE_REPORT = "write-report"
+    MAKE_ENROLMENT_TOKEN = "make-enrolment-token"  # noqa: S105  # a name
+    """For one institution or node that is to be believed."""
+    ENROL = "enrol"
+    """An institution or a node redeemed such a token."""
+    END_ENROLMENT = "end-enrolment"
+    """It is believed no longer."""
 
 
 class Outcome(StrEnum):
@@ -70,7 +78,8 @@ class Subject:
     """What it was done to."""
 
     kind: str
-    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account`` or ``store``."""
+    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``institution``, ``node``
+    or ``store``."""
     uid: str = ""
     study_uid: str = ""
     """Of a series or an instance, or of what a patient or a report was named for."""

@@ -1,4 +1,4 @@
-"""What children bring and ask, and the keys that they fetch: ``/api/sync``."""
+"""What children bring and ask, and the keys that they fetch: ``/api/sync``. Every request and every answer is signed."""
 
 from __future__ import annotations
 
@@ -6,39 +6,51 @@ from typing import cast
 
 from quart import Blueprint, Response, request
 
-from appliance.domain.errors import NotAuthenticated
-from appliance.http.bodies import json_response
-from appliance.services.synchronisation import CHANGES_PATH, KEYS_PATH, QUESTIONS_PATH, RELEASES_PATH, Children
-from appliance.services.tokens import TokenVerifier
+from appliance.services.enrolment import ENROLMENT_PATH
+from appliance.services.signatures import SignedRequest
+from appliance.services.synchronisation import (
+    CHANGES_PATH,
+    KEYS_PATH,
+    QUESTIONS_PATH,
+    RELEASES_PATH,
+    Children,
+    SignedAnswer,
+)
 
-_BEARER = "Bearer "
 
-
-def deliveries(children: Children, verifier: TokenVerifier) -> Blueprint:
+def deliveries(children: Children) -> Blueprint:
     blueprint = Blueprint("deliveries", __name__)
+
+    @blueprint.post(ENROLMENT_PATH)
+    async def enrol() -> Response:
+        return _response(await children.enrol(await _signed(), request.remote_addr or ""))
 
     @blueprint.post(CHANGES_PATH)
     async def changes() -> Response:
-        return json_response(await children.receive(*await _signed()))
+        return _response(await children.receive(await _signed()))
 
     @blueprint.post(QUESTIONS_PATH)
     async def questions() -> Response:
-        return json_response(await children.answer(*await _signed()))
+        return _response(await children.answer(await _signed()))
 
     @blueprint.post(RELEASES_PATH)
     async def releases() -> Response:
-        return json_response(await children.releases(*await _signed()))
+        return _response(await children.releases(await _signed()))
 
     @blueprint.get(KEYS_PATH)
     async def public_keys() -> Response:
-        return json_response(verifier.keys)
+        return _response(await children.token_keys(await _signed()))
 
     return blueprint
 
 
-async def _signed() -> tuple[str, bytes]:
-    """The signature and the body of the current request."""
-    authorization = request.headers.get("Authorization", "")
-    if not authorization.startswith(_BEARER):
-        raise NotAuthenticated("The request is not signed", key="no-signature")
-    return authorization.removeprefix(_BEARER), cast(bytes, await request.get_data(as_text=False))
+async def _signed() -> SignedRequest:
+    body = cast(bytes, await request.get_data(as_text=False))
+    headers = {name.title(): value for name, value in request.headers.items()}
+    return SignedRequest(request.method, request.path, body, headers)
+
+
+def _response(answer: SignedAnswer) -> Response:
+    response = Response(answer.body, 200, headers=answer.headers, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -112,7 +112,7 @@ class Auditing:
     async def put(self, event: Event) -> None:
         await self._database.call(lambda database: self.trail.put(database, event))
 
-    async def require(self, account: Account, right: Right, at: InstitutionId, wanted: Event) -> None:
+    async def require(self, account: Account, right: Right, at: InstitutionId | None, wanted: Event) -> None:
         """Returns if the account has the right for what it wants; what is refused is put on record. Raises NotAllowed."""
         try:
             account.require(right, at=at)

@@ -5,26 +5,24 @@ written in the same transaction as the rows that they speak of, and go up in ord
 acknowledges them. A parent that hears a change twice leaves it out. While the parent is away the child works on and
 asks again, slower each time.
 
-A parent in the same process is called; a remote one is sent what the child signs with its own key: a JWT that names the child and
-the SHA-256 of the body, good for a minute.
+A parent in the same process is called. What goes to a remote one is signed by the child, and its answers by the parent, with the
+keys that the two exchanged when the child was enrolled (``services.enrolment``, ``services.signatures``). The same request is
+taken once: its nonce is remembered for as long as its signature is good.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import ssl
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
-import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -38,7 +36,16 @@ from appliance.domain.changes import (
     ReleasesWanted,
 )
 from appliance.domain.errors import ApplianceError, BadRequest, NotAllowed, NotAuthenticated, Unavailable
+from appliance.services.enrolment import Enrolments, read_enrolment
 from appliance.services.metrics import Metrics
+from appliance.services.signatures import (
+    SignedRequest,
+    claim_of,
+    sign_answer,
+    sign_request,
+    verify_answer,
+    verify_request,
+)
 from appliance.services.tokens import PublicKey, TokenVerifier
 
 log = logging.getLogger(__name__)
@@ -47,8 +54,6 @@ CHANGES_PATH = "/api/sync/changes"
 QUESTIONS_PATH = "/api/sync/questions"
 RELEASES_PATH = "/api/sync/releases"
 KEYS_PATH = "/api/sync/keys"
-_AUDIENCE = "appliance-sync"
-_SIGNATURE_LIFETIME_S = 60
 _BATCH = 500
 _PAUSE_S = 1.0
 """Between two looks into an outbox that nobody woke; another process (an import) may have written to it."""
@@ -143,55 +148,52 @@ class LocalInstitution(LocalParent):
 class RemoteParent:
     """A parent on another machine, or in a process of its own."""
 
-    def __init__(self, base_url: str, child_id: UUID, key: Ed25519PrivateKey, authorities: Path | None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        child_id: UUID,
+        key: Ed25519PrivateKey,
+        parent_key: Ed25519PublicKey,
+        authorities: Path | None,
+    ) -> None:
         self._child_id = child_id
         self._key = key
+        self._parent_key = parent_key
         trust = ssl.create_default_context(cafile=str(authorities) if authorities else None)
         self._client = httpx.AsyncClient(base_url=base_url, verify=trust, timeout=_TIMEOUT_S)
 
     async def deliver(self, delivery: Delivery) -> Acknowledgement:
-        return msgspec.json.decode(await self._signed(CHANGES_PATH, delivery), type=Acknowledgement)
+        return msgspec.json.decode(await self._told("POST", CHANGES_PATH, delivery), type=Acknowledgement)
 
     async def answer(self, questions: Questions) -> Answers:
-        return msgspec.json.decode(await self._signed(QUESTIONS_PATH, questions), type=Answers)
+        return msgspec.json.decode(await self._told("POST", QUESTIONS_PATH, questions), type=Answers)
 
     async def releases(self, wanted: ReleasesWanted) -> Releases:
-        return msgspec.json.decode(await self._signed(RELEASES_PATH, wanted), type=Releases)
+        return msgspec.json.decode(await self._told("POST", RELEASES_PATH, wanted), type=Releases)
 
     async def token_keys(self) -> tuple[PublicKey, ...]:
-        return msgspec.json.decode(await self._answer("GET", KEYS_PATH), type=tuple[PublicKey, ...])
+        return msgspec.json.decode(await self._told("GET", KEYS_PATH), type=tuple[PublicKey, ...])
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    def _signature(self, body: bytes) -> str:
-        now = int(time.time())
-        claims = {
-            "iss": str(self._child_id),
-            "aud": _AUDIENCE,
-            "iat": now,
-            "exp": now + _SIGNATURE_LIFETIME_S,
-            "jti": str(uuid4()),
-            "body_sha256": hashlib.sha256(body).hexdigest(),
-        }
-        return jwt.encode(claims, self._key, algorithm="EdDSA")
-
-    async def _signed(self, path: str, message: msgspec.Struct) -> bytes:
-        body = msgspec.json.encode(message)
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._signature(body)}"}
-        return await self._answer("POST", path, content=body, headers=headers)
-
-    async def _answer(
-        self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> bytes:
+    async def _told(self, method: str, path: str, message: msgspec.Struct | None = None) -> bytes:
+        """The body of the parent's answer."""
+        body = msgspec.json.encode(message) if message is not None else b""
+        signed = sign_request(self._key, self._child_id, method, path, body)
+        headers = {"Content-Type": "application/json", **signed} if body else signed
         try:
-            response = await self._client.request(method, path, content=content, headers=headers)
+            response = await self._client.request(method, path, content=body, headers=headers)
             response.raise_for_status()
         except httpx.HTTPStatusError as error:
             status = error.response.status_code
             raise Unavailable(f"the parent answered {status}", key="parent-refuses", status=status) from error
         except httpx.HTTPError as error:
             raise Unavailable(f"the parent cannot be reached: {error!r}", key="parent-away") from error
+        try:
+            verify_answer(self._parent_key, response.status_code, response.content, response.headers, signed)
+        except NotAuthenticated as error:
+            raise Unavailable(f"the parent is not believed: {error.message}", key="parent-not-believed") from error
         return response.content
 
 
@@ -199,76 +201,94 @@ Message = TypeVar("Message", Delivery, Questions, ReleasesWanted)
 
 
 @dataclass(frozen=True, slots=True)
-class _Child:
-    key: Ed25519PublicKey
+class Below:
+    """What one role does for its children."""
+
+    enrolments: Enrolments
     take: Take
-    answer: AnswerQuestions | None
-    tell: TellReleases | None
+    answer: AnswerQuestions | None = None
+    """For children that may ask."""
+    tell: TellReleases | None = None
+    """For those that hold studies."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAnswer:
+    body: bytes
+    headers: dict[str, str]
 
 
 class Children:
-    """The parent's side: who may deliver, and what takes it."""
+    """The parent's side: who may call, and what answers."""
 
-    def __init__(self) -> None:
-        self._known: dict[UUID, _Child] = {}
+    def __init__(self, keys: Callable[[], tuple[PublicKey, ...]]) -> None:
+        """``keys`` are those of the tokens, now."""
+        self._keys = keys
+        self._below: list[Below] = []
 
-    def know(
-        self,
-        child_id: UUID,
-        key: Ed25519PublicKey,
-        take: Take,
-        answer: AnswerQuestions | None = None,
-        tell: TellReleases | None = None,
-    ) -> None:
-        """``answer`` for children that may ask, ``tell`` for those that hold studies."""
-        self._known[child_id] = _Child(key, take, answer, tell)
+    def know(self, below: Below) -> None:
+        """The children of another role of this process."""
+        self._below.append(below)
 
-    async def receive(self, signature: str, body: bytes) -> Acknowledgement:
-        """What ``body`` delivers is kept; NotAuthenticated if none of the known children signed it, or not now."""
-        child, delivery = self._verified(signature, body, Delivery)
-        return await child.take(delivery)
+    async def enrol(self, request: SignedRequest, address: str) -> SignedAnswer:
+        """Who redeems a token is a child; refused as ``Enrolments.redeem`` refuses."""
+        kind = read_enrolment(request.body).kind
+        for below in self._below:
+            if below.enrolments.kind == kind:
+                return _signed(below, request, await below.enrolments.redeem(request, address))
+        raise BadRequest(f"This appliance is no parent of a {kind}", key="no-parent", kind=kind)
 
-    async def answer(self, signature: str, body: bytes) -> Answers:
-        """The answers to the questions in ``body``; refused as ``receive`` refuses."""
-        child, questions = self._verified(signature, body, Questions)
-        if child.answer is None:
+    async def receive(self, request: SignedRequest) -> SignedAnswer:
+        """What the body delivers is kept; NotAuthenticated if none of the children signed it, or not now, or it came before."""
+        below, delivery = await self._verified(request, Delivery)
+        return _signed(below, request, await below.take(delivery))
+
+    async def answer(self, request: SignedRequest) -> SignedAnswer:
+        """The answers to the questions in the body; refused as ``receive`` refuses."""
+        below, questions = await self._verified(request, Questions)
+        if below.answer is None:
             raise NotAllowed("This child has nothing to ask", key="no-questions")
-        return await child.answer(questions)
+        return _signed(below, request, await below.answer(questions))
 
-    async def releases(self, signature: str, body: bytes) -> Releases:
+    async def releases(self, request: SignedRequest) -> SignedAnswer:
         """What a node is told of its studies; refused as ``receive`` refuses."""
-        child, wanted = self._verified(signature, body, ReleasesWanted)
-        if child.tell is None:
+        below, wanted = await self._verified(request, ReleasesWanted)
+        if below.tell is None:
             raise NotAllowed("This child holds no studies", key="no-node")
-        return await child.tell(wanted)
+        return _signed(below, request, await below.tell(wanted))
 
-    def _verified(self, signature: str, body: bytes, kind: type[Message]) -> tuple[_Child, Message]:
-        child_id, child = self._signer(signature, body)
+    async def token_keys(self, request: SignedRequest) -> SignedAnswer:
+        """The keys that sign access tokens now; refused as ``receive`` refuses."""
+        below, _ = await self._signer(request)
+        return _signed(below, request, self._keys())
+
+    async def _verified(self, request: SignedRequest, kind: type[Message]) -> tuple[Below, Message]:
+        below, child_id = await self._signer(request)
         try:
-            message = msgspec.json.decode(body, type=kind)
+            message = msgspec.json.decode(request.body, type=kind)
         except msgspec.DecodeError as error:
             raise BadRequest(f"The body cannot be read: {error}", key="wrong-body") from error
         if message.child_id != child_id:
             raise NotAllowed("The body is of another child than signed it", key="other-child")
-        return child, message
+        return below, message
 
-    def _signer(self, signature: str, body: bytes) -> tuple[UUID, _Child]:
-        try:
-            child_id = UUID(jwt.decode(signature, options={"verify_signature": False})["iss"])
-            child = self._known[child_id]
-            claims = jwt.decode(
-                signature,
-                child.key,
-                algorithms=["EdDSA"],
-                audience=_AUDIENCE,
-                leeway=_SIGNATURE_LIFETIME_S,
-                options={"require": ["iss", "aud", "iat", "exp", "body_sha256"]},
-            )
-        except (jwt.InvalidTokenError, KeyError, ValueError) as error:
-            raise NotAuthenticated("The signature is not of a child of this appliance", key="unknown-child") from error
-        if claims["body_sha256"] != hashlib.sha256(body).hexdigest():
-            raise NotAuthenticated("The signature is of another body", key="wrong-signature")
-        return child_id, child
+    async def _signer(self, request: SignedRequest) -> tuple[Below, UUID]:
+        claim = claim_of(request)
+        for below in self._below:
+            key = await below.enrolments.key_of(claim.child_id)
+            if key is None:
+                continue
+            verify_request(request, key)
+            if not await below.enrolments.is_new(claim.child_id, claim.nonce, claim.good_until):
+                raise NotAuthenticated("This request came before", key="request-repeated")
+            return below, claim.child_id
+        raise NotAuthenticated("The signature is not of a child of this appliance", key="unknown-child")
+
+
+def _signed(below: Below, request: SignedRequest, message: object) -> SignedAnswer:
+    body = msgspec.json.encode(message)
+    key = below.enrolments
+    return SignedAnswer(body, sign_answer(key.identity, key.public_key.id, 200, body, request.headers))
 
 
 class Uplink:
@@ -335,8 +355,10 @@ class Uplink:
                 self.last_error = repr(error)
                 log.exception("%s: synchronisation failed; next attempt in %.0f s", self._role, delay_s)
                 pause_s, delay_s = delay_s, min(2 * delay_s, _LONGEST_DELAY_S)
+            # Not wait_for: in Python 3.11 it may swallow a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await wake.wait()
             wake.clear()
 
     async def _carry_up(self) -> float:

@@ -44,6 +44,11 @@ class PublicKey(msgspec.Struct, frozen=True):
     x: str
     """32 bytes, base64url without padding (RFC 8037 §2)."""
 
+    @property
+    def key(self) -> Ed25519PublicKey:
+        """ValueError if ``x`` is no key."""
+        return Ed25519PublicKey.from_public_bytes(_from_base64url(self.x))
+
 
 def public_key_of(key: Ed25519PublicKey) -> PublicKey:
     x = _base64url(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
@@ -86,8 +91,8 @@ def load_public_key(file: Path) -> Ed25519PublicKey:
     return key
 
 
-def public_pem(key: Ed25519PrivateKey) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+def public_pem(key: Ed25519PublicKey) -> bytes:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ class TokenVerifier:
     def replace_keys(self, keys: tuple[PublicKey, ...]) -> None:
         """Tokens of these keys are accepted from now on, and of no others."""
         self.keys = keys
-        self._keys = {key.id: Ed25519PublicKey.from_public_bytes(_from_base64url(key.x)) for key in keys}
+        self._keys = {key.id: key.key for key in keys}
         self._remembered.clear()
 
     def verify(self, text: str) -> tuple[Account, int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from playwright.async_api import expect
 
 from provisioning.phantom import read_mark
@@ -22,18 +23,20 @@ class Boxes:
     def __init__(self, folder: Path) -> None:
         self.central = self._box(folder / "central", CENTRAL, ["web", "toplevel"])
         self.clinic = self._box(folder / "clinic", CLINIC, ["institution", "node"])
-        key = self.clinic.directory / "institution.pem"
-        self.clinic.run("create-key", str(key))
-        self.central.settings["toplevel"]["children"] = [
-            {"id": self.clinic.settings["institution"]["id"], "public_key": f"{key}.pub"}
-        ]
         self.central.settings["web"] = {"origins": [f"https://{CLINIC}:{self.clinic.port}"]}
         self.clinic.settings["allowed_origins"] = [f"https://{CENTRAL}:{self.central.port}"]
         self.clinic.settings["institution"]["parent"] = {
             "base_url": self.central.base_url,
-            "key": str(key),
+            "key": "institution.pem",
             "authorities": str(self.central.authority),
         }
+
+    def enrol(self) -> None:
+        """The clinic redeems a token of the central box, which is running."""
+        token = self.central.run("enrolment-token", "--config", str(self.central.config))
+        self.clinic.config.write_text(yaml.safe_dump(self.clinic.settings))
+        enrol = ("enrol", "--config", str(self.clinic.config), "--toplevel", self.central.base_url, "--token", "-")
+        assert "enrolled at" in self.clinic.run(*enrol, stdin=token)
 
     def _box(self, folder: Path, host: str, roles: list[str]) -> RunningAppliance:
         folder.mkdir()
@@ -52,6 +55,7 @@ def boxes(tmp_path_factory: pytest.TempPathFactory, phantom_folder: Path) -> Ite
     made.central.create_account(institution=institution)
     try:
         made.central.start()
+        made.enrol()
         made.clinic.start()
         made.clinic.take_in(phantom_folder)
         yield made

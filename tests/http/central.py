@@ -17,14 +17,17 @@ from appliance.domain.changes import Delivery, NodeHere, NumberedChange, Patient
 from appliance.domain.identifiers import InstitutionId
 from appliance.services.accounts import account_to_create
 from appliance.services.synchronisation import RemoteParent
-from appliance.services.tokens import load_private_key, make_private_key, public_pem
-from appliance.settings import Appliance, Child, Institution, Listen, SelfMadeCertificate, Toplevel
+from appliance.services.tokens import load_or_make_private_key, load_private_key, make_private_key, public_key_of
+from appliance.settings import Appliance, Institution, Listen, SelfMadeCertificate, Toplevel
+from appliance.storage import enrolment
+from appliance.storage.database import Database, migrate
 
 CLINIC = UUID(int=1)
 OTHER_CLINIC = UUID(int=8)
 NODE = UUID(int=2)
 PASSWORD = "correct horse battery"
 BASE = "https://localhost"
+_IDENTITY = "identity-institution.pem"
 
 
 @asynccontextmanager
@@ -47,14 +50,13 @@ def settings_in(folder: Path, new_patients: Literal["inbox", "create"] = "create
             name="Clinic",
             base_url=BASE,
             database=f"sqlite:///{folder}/institution.sqlite",
-            children=(Child(id=NODE, public_key=folder / "node.pub"),),
             new_patients=new_patients,
         ),
     )
 
 
 def prepare(folder: Path) -> None:
-    """Accounts (their hashes cost time on purpose) and the key pair of a node on another machine."""
+    """Accounts (their hashes cost time on purpose) and a node on another machine that was enrolled."""
     for username, role, institution_id in (
         ("ana", Role.PHYSICIAN, CLINIC),
         ("adam", Role.ADMINISTRATOR, CLINIC),
@@ -69,7 +71,20 @@ def prepare(folder: Path) -> None:
         )
         asyncio.run(assembly.create_account(settings_in(folder), account, PASSWORD))
     make_private_key(folder / "node.pem")
-    (folder / "node.pub").write_bytes(public_pem(load_private_key(folder / "node.pem")))
+    load_or_make_private_key(folder / _IDENTITY)
+    public_key = public_key_of(load_private_key(folder / "node.pem").public_key())
+    database = Database(f"sqlite:///{folder}/institution.sqlite")
+    migrate(database, "enrolment", enrolment.MIGRATIONS)
+    database.run(lambda tx: enrolment.keep_child(tx, "node", NODE, "Node", public_key.x))
+    database.close()
+
+
+def node_of(client: httpx.AsyncClient, key: Path, folder: Path | None = None) -> RemoteParent:
+    """The institution as a node sees it that signs with ``key``; ``folder`` is where that is which it was enrolled at."""
+    identity = load_private_key((folder or key.parent) / _IDENTITY)
+    parent = RemoteParent(BASE, NODE, load_private_key(key), identity.public_key(), None)
+    parent._client = client  # the real one signs; the line between is in memory
+    return parent
 
 
 async def token_of(client: httpx.AsyncClient, username: str = "ana") -> dict[str, str]:
@@ -94,9 +109,7 @@ async def deliver_a_study(
         instance_count=160,
     )
     node = NodeHere(NODE, "Node", BASE)
-    parent = RemoteParent(BASE, NODE, load_private_key(node_key), None)
-    parent._client = client  # the real one signs; the line between is in memory
     sequence = 2 * int(uid.rpartition(".")[2]) - 5  # 1.2.3 is the first
     changes = (NumberedChange(sequence, node), NumberedChange(sequence + 1, held))
-    acknowledged = await parent.deliver(Delivery(NODE, changes))
+    acknowledged = await node_of(client, node_key).deliver(Delivery(NODE, changes))
     assert acknowledged.sequence == sequence + 1

@@ -14,11 +14,10 @@ import pytest
 
 from appliance.domain.changes import Questions, Release, ReleaseCursor, Releases, ReleasesWanted
 from appliance.domain.errors import Unavailable
-from appliance.services.synchronisation import RemoteParent
-from appliance.services.tokens import load_private_key, make_private_key
+from appliance.services.tokens import make_private_key
 from appliance.storage.audit import AuditRow
 from appliance.storage.database import Database
-from tests.http.central import BASE, NODE, client_of, deliver_a_study, settings_in, token_of
+from tests.http.central import NODE, client_of, deliver_a_study, node_of, settings_in, token_of
 
 PATH = "/api/inbox/1.2.3/patient"
 EVA = {"family_name": "Müller", "given_name": "Anna", "birth_date": "1970-01-31", "gender": "F"}
@@ -59,8 +58,7 @@ async def test_a_node_hears_that_a_study_has_its_patient_and_that_it_was_taken_b
     client: httpx.AsyncClient, node_key: Path
 ) -> None:
     headers = await token_of(client)
-    node = RemoteParent(BASE, NODE, load_private_key(node_key), None)
-    node._client = client
+    node = node_of(client, node_key)
     await deliver_a_study(client, node_key)
     await inbox_of(client, headers)
 
@@ -131,8 +129,7 @@ async def test_who_did_not_sign_hears_nothing_of_studies(
     client: httpx.AsyncClient, node_key: Path, tmp_path: Path
 ) -> None:
     make_private_key(tmp_path / "other.pem")
-    stranger = RemoteParent(BASE, NODE, load_private_key(tmp_path / "other.pem"), None)
-    stranger._client = client
+    stranger = node_of(client, tmp_path / "other.pem", node_key.parent)
 
     with pytest.raises(Unavailable) as refused:
         await stranger.releases(ReleasesWanted(NODE, ReleaseCursor()))
@@ -283,8 +280,7 @@ async def test_the_cookie_reads_the_inbox_and_does_not_decide(client: httpx.Asyn
 
 async def test_only_a_child_that_signs_may_ask(client: httpx.AsyncClient, node_key: Path) -> None:
     unsigned = await client.post("/api/sync/questions", content=b"{}")
-    node = RemoteParent(BASE, NODE, load_private_key(node_key), None)
-    node._client = client
+    node = node_of(client, node_key)
 
     assert unsigned.status_code == 401
     with pytest.raises(Unavailable) as refused:  # a node delivers, and has nothing to ask

@@ -9,13 +9,9 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
-import msgspec
 import pytest
 
-from appliance.domain.changes import Delivery
-from appliance.services.synchronisation import CHANGES_PATH, RemoteParent
-from appliance.services.tokens import load_private_key, make_private_key
-from tests.http.central import BASE, CLINIC, NODE, PASSWORD, client_of, deliver_a_study, settings_in, token_of
+from tests.http.central import CLINIC, NODE, PASSWORD, client_of, deliver_a_study, settings_in, token_of
 
 
 @pytest.fixture
@@ -180,30 +176,6 @@ async def test_a_delivery_that_is_heard_twice_changes_nothing(client: httpx.Asyn
     (patient,) = await patients_found(client, headers)
     studies = (await client.get(f"/api/patients/{patient['id']}/studies", headers=headers)).json()["studies"]
     assert len(studies) == 1
-
-
-async def test_a_delivery_signed_by_a_stranger_is_refused(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    stranger = tmp_path / "stranger.pem"
-    make_private_key(stranger)
-    parent = RemoteParent(BASE, NODE, load_private_key(stranger), None)
-    body = msgspec.json.encode(Delivery(NODE, ()))
-
-    answer = await client.post(
-        CHANGES_PATH, content=body, headers={"Authorization": f"Bearer {parent._signature(body)}"}
-    )
-
-    assert answer.status_code == 401
-
-
-async def test_a_signature_of_another_body_is_refused(client: httpx.AsyncClient, node_key: Path) -> None:
-    parent = RemoteParent(BASE, NODE, load_private_key(node_key), None)
-    body = msgspec.json.encode(Delivery(NODE, ()))
-
-    answer = await client.post(
-        CHANGES_PATH, content=body + b" ", headers={"Authorization": f"Bearer {parent._signature(body)}"}
-    )
-
-    assert answer.status_code == 401
 
 
 async def test_a_report_is_written_and_read(client: httpx.AsyncClient) -> None:
