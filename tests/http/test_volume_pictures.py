@@ -332,7 +332,7 @@ async def test_a_volume_beyond_the_largest_texture_is_drawn_reduced_and_a_close_
     query = {"window": "-524,1000,linear-exact", "viewport": "64,32"}
 
     whole = await doors.get(f"{series}/renderedmpr", "image/png", **query)
-    near = await doors.get(f"{series}/renderedmpr", "image/png", **query, **close, fieldofview="8")
+    near = await doors.get(f"{series}/renderedmpr", "image/png", **query, **close, fieldofview="8", rules=DRAWING_RULES)
     projected = await doors.get(
         f"{series}/rendered3d", "image/png", **query, **close, fieldofview="8", renderingmethod="maximum_ip"
     )
