@@ -458,7 +458,7 @@ def _alike(images: Sequence[StoredImage], frame_indexes: Sequence[int]) -> tuple
 
 def _bare(image: StoredImage, frame_index: int) -> StoredImage:
     """Like ``_alone``, for one that is decoded and not drawn: without its tables, which may be long."""
-    frame = replace(image.description.frames[frame_index], overlays=(), shutter=None)
+    frame = replace(image.description.frames[frame_index], overlays=(), shutter=None, voi_luts=None)
     bare = replace(
         image.description, frames=(frame,), modality_lut=None, voi_luts=(), palette=None, presentation_lut=None
     )
