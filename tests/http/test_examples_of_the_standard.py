@@ -18,8 +18,8 @@ import pytest_asyncio
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from tests.http.picture_doors import PictureDoors, picture_doors
-from tests.http.test_volume_pictures import MR, PHASES, grey, series_of
+from tests.http.picture_doors import PictureDoors, grey, picture_doors, series_of
+from tests.http.test_volume_pictures import MR, PHASES
 from tests.http.test_volumetric_states import images, rendered, stored
 from tests.rendering.test_films import seen
 from tests.services.node_parts import ct_slice, encoded
