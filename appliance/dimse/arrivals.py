@@ -28,11 +28,6 @@ class Arrival:
         self._has_ended = False
         self._is_interrupted = False
 
-    @property
-    def is_open(self) -> bool:
-        """Whether more is to come."""
-        return not (self._has_ended or self._is_interrupted)
-
     def put(self, piece: bytes) -> None:
         """Waits while much is held; does nothing once nobody takes it."""
         with self._changed:

@@ -18,7 +18,7 @@ import msgspec
 from appliance.dimse.figures import Told
 from appliance.dimse.peers import DimseSettings
 from appliance.domain.errors import ApplianceError, SettingsError, Unavailable
-from appliance.services.children import Child
+from appliance.services.children import ONE_THREAD_EACH, Child
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +62,12 @@ class Dimse:
         )
         self._listener = listener
         self._on_told = on_told
-        # Libraries of numpy start a thread for every core otherwise.
-        environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._children = [
             Child(
                 _PROCESS,
                 msgspec.msgpack.encode(each),
                 name=f"dimse {n + 1}",
-                environment=environment,
+                environment=ONE_THREAD_EACH,
                 descriptors=(listener.fileno(),),
             )
             for n in range(processes)

@@ -194,20 +194,6 @@ def arranged(images: Sequence[ImageDescription]) -> Arrangement:
     return Arrangement(ordered, volumes, None if volumes else reasons[0])
 
 
-def orientation_letters(direction: Sequence[float]) -> str:
-    """The letters at the end of a direction in the patient, the strongest first: ``"A"``, ``"LP"``, ``"HAR"``.
-
-    Left, Right, Anterior, Posterior, Head, Feet; a part below a quarter of the whole is not named. Empty for no
-    direction.
-    """
-    length = float(np.linalg.norm(direction))
-    if length == 0:
-        return ""
-    parts = [(abs(c) / length, letters[c < 0]) for c, letters in zip(direction, ("LR", "PA", "HF"), strict=True)]
-    parts.sort(key=lambda part: -part[0])
-    return "".join(letter for size, letter in parts if size >= 0.25)
-
-
 def plane_axes(plane: FramePlane) -> Axes | None:
     """The axes of a plane, made perpendicular to one another; None without a usable orientation."""
     if plane.orientation is None:

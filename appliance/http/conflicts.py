@@ -14,7 +14,8 @@ from quart import Blueprint, Response
 from appliance.domain.accounts import Right
 from appliance.domain.audit import Action, Event, Subject
 from appliance.domain.errors import BadRequest
-from appliance.domain.identifiers import InstanceUid, InstitutionId, checked_uid
+from appliance.domain.identifiers import InstitutionId
+from appliance.http import addresses
 from appliance.http.access import Access
 from appliance.http.bodies import integer_parameter, json_body, json_response
 from appliance.http.parts import begun
@@ -49,7 +50,7 @@ def conflicts(service: Conflicts, access: Access, auditing: Auditing, institutio
     @blueprint.get(_ONE)
     async def kept_apart(instance: str, refused_key: str) -> Response:
         account = access.writer()
-        instance_uid, key = _instance_uid(instance), _checked_key(refused_key, "refused_key")
+        instance_uid, key = addresses.instance_uid(instance), _checked_key(refused_key, "refused_key")
         by = access.actor(account)
         wanted = Event(by, Action.RETRIEVE, Subject("instance", instance_uid))
         await auditing.require(account, Right.DELETE, institution_id, wanted)
@@ -62,7 +63,7 @@ def conflicts(service: Conflicts, access: Access, auditing: Auditing, institutio
     @blueprint.post(f"{_ONE}/resolution")
     async def resolve(instance: str, refused_key: str) -> Response:
         account = access.writer()
-        instance_uid, key = _instance_uid(instance), _checked_key(refused_key, "refused_key")
+        instance_uid, key = addresses.instance_uid(instance), _checked_key(refused_key, "refused_key")
         by = access.actor(account)
         wanted = Event(by, Action.RESOLVE_CONFLICT, Subject("instance", instance_uid))
         await auditing.require(account, Right.DELETE, institution_id, wanted)
@@ -72,10 +73,6 @@ def conflicts(service: Conflicts, access: Access, auditing: Auditing, institutio
         return Response("", 204)
 
     return blueprint
-
-
-def _instance_uid(text: str) -> InstanceUid:
-    return InstanceUid(checked_uid(text, "instance"))
 
 
 def _checked_key(text: str, name: str) -> str:

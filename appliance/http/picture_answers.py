@@ -10,8 +10,8 @@ from quart import Response, request
 
 from appliance.domain.accounts import Account, Right
 from appliance.domain.audit import Action
-from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.views import Picture
+from appliance.http import addresses
 from appliance.http.access import Access
 from appliance.http.picture_requests import Asked
 from appliance.http.query_values import Query
@@ -58,9 +58,9 @@ class PictureAnswers:
 
         Raises NotFound for what is held back from them.
         """
-        study_uid = StudyUid(checked_uid(study, "study"))
-        series_uid = None if series is None else SeriesUid(checked_uid(series, "series"))
-        instance_uid = None if instance is None else InstanceUid(checked_uid(instance, "instance"))
+        study_uid = addresses.study_uid(study)
+        series_uid = None if series is None else addresses.series_uid(series)
+        instance_uid = None if instance is None else addresses.instance_uid(instance)
         account = self.reader()
         await self._held_back.check(account, study_uid, series_uid, instance_uid)
         await self._auditing.looked(self._access.actor(account), Action.OPEN, study_uid)

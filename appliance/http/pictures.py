@@ -14,7 +14,7 @@ from appliance.domain.annotations import AnnotationKind, annotation
 from appliance.domain.cine import frame_durations_ms
 from appliance.domain.errors import BadRequest, NotDrawable, TooLarge
 from appliance.domain.grayscale import is_inverted
-from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
+from appliance.domain.identifiers import InstanceUid, StudyUid, checked_uid
 from appliance.domain.masks import has_mask
 from appliance.domain.presentations import PresentationState, presented_as
 from appliance.domain.views import FilmView, Picture, SliceView
@@ -68,12 +68,12 @@ class Pictures:
 
     async def study(self, study: str) -> Response:
         viewer = await self._answers.viewer(study)
-        uid = StudyUid(checked_uid(study, "study"))
+        uid = addresses.study_uid(study)
         return await self._rendered(viewer, uid, await self._catalogue.frames(uid, at_most=MOST_PICTURES))
 
     async def series(self, study: str, series: str) -> Response:
         viewer = await self._answers.viewer(study, series)
-        uids = _uids(study, series)
+        uids = addresses.uids_of_series(study, series)
         return await self._rendered(viewer, uids[0], await self._catalogue.frames(*uids, at_most=MOST_PICTURES))
 
     async def instance(self, study: str, series: str, instance: str) -> Response:
@@ -84,7 +84,7 @@ class Pictures:
 
     async def _of_instance(self, study: str, series: str, instance: str, numbers: Sequence[int] | None) -> Response:
         viewer = await self._answers.viewer(study, series, instance)
-        uids = (*_uids(study, series), _instance_uid(instance))
+        uids = addresses.uids_of_instance(study, series, instance)
         if numbers is None and not (await self._archive.holdings(*uids))[0].has_pixels:
             return await self._rendered(viewer, uids[0], await self._presented(uids[0], uids[2]), uids[2])
         image = await self._catalogue.stored_image(*uids)
@@ -193,12 +193,12 @@ class Pictures:
 
     async def study_thumbnail(self, study: str) -> Response:
         viewer = await self._answers.viewer(study)
-        middle = await self._catalogue.representative_frame(StudyUid(checked_uid(study, "study")))
+        middle = await self._catalogue.representative_frame(addresses.study_uid(study))
         return await self._thumbnail(middle, viewer, Caching.CHANGING)
 
     async def series_thumbnail(self, study: str, series: str) -> Response:
         viewer = await self._answers.viewer(study, series)
-        middle = await self._catalogue.representative_frame(*_uids(study, series))
+        middle = await self._catalogue.representative_frame(*addresses.uids_of_series(study, series))
         return await self._thumbnail(middle, viewer, Caching.CHANGING)
 
     async def instance_thumbnail(self, study: str, series: str, instance: str) -> Response:
@@ -209,8 +209,8 @@ class Pictures:
         number, *others = frame_numbers(frames)
         if others:
             raise BadRequest("One thumbnail at a time", parameter="frames")
-        uids = _uids(study, series)
-        image = await self._catalogue.stored_image(*uids, _instance_uid(instance))
+        uids = addresses.uids_of_instance(study, series, instance)
+        image = await self._catalogue.stored_image(*uids)
         return await self._thumbnail(StoredFrame(uids[1], image, number - 1), viewer, Caching.SETTLED)
 
     async def _thumbnail(self, frame: StoredFrame, viewer: str, caching: Caching) -> Response:
@@ -255,11 +255,3 @@ def _about(picture: Picture, frame: StoredFrame) -> dict[str, str]:
             described["plain"] = 1
     described["sha-256"] = values.sha256
     return {"Stored-Values": ", ".join(f"{name}={value}" for name, value in described.items())}
-
-
-def _uids(study: str, series: str) -> tuple[StudyUid, SeriesUid]:
-    return StudyUid(checked_uid(study, "study")), SeriesUid(checked_uid(series, "series"))
-
-
-def _instance_uid(instance: str) -> InstanceUid:
-    return InstanceUid(checked_uid(instance, "instance"))

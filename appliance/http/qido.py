@@ -12,7 +12,7 @@ from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Right
 from appliance.domain.errors import BadRequest, NotAcceptable
-from appliance.domain.identifiers import SeriesUid, StudyUid, checked_uid
+from appliance.domain.identifiers import SeriesUid, StudyUid
 from appliance.domain.searches import Filter, Level, Matches, Search
 from appliance.http import addresses
 from appliance.http.access import Access
@@ -67,8 +67,8 @@ class Queries:
         wanted = search_of(
             level,
             request.args.items(multi=True),
-            StudyUid(checked_uid(study, "study")) if study else None,
-            SeriesUid(checked_uid(series, "series")) if series else None,
+            addresses.study_uid(study) if study else None,
+            addresses.series_uid(series) if series else None,
         )
         wanted = replace(wanted, is_released_only=not self._held_back.sees_all(account))
         return self._answer(await self._archive.search(wanted), as_xml=as_xml)

@@ -16,7 +16,7 @@ import msgspec
 from appliance.domain import errors
 from appliance.domain.accounts import Right
 from appliance.domain.errors import ApplianceError, BadRequest, NotAcceptable, TooLarge, UnsupportedMedia
-from appliance.domain.identifiers import InstitutionId, StudyUid, checked_uid
+from appliance.domain.identifiers import InstitutionId, StudyUid
 from appliance.http import addresses, problems
 from appliance.http.access import Access
 from appliance.http.asgi import Receive, Scope, Send, answer, header, refuse
@@ -199,7 +199,7 @@ def _refusal_of_part(part: PartBegins) -> ApplianceError | None:
 def _study_uid(scope: Scope) -> StudyUid | None:
     found = _PATH.fullmatch(scope["path"])
     assert found is not None, "takes() was asked"
-    return StudyUid(checked_uid(found[1], "study")) if found[1] else None
+    return addresses.study_uid(found[1]) if found[1] else None
 
 
 def _wants_xml(scope: Scope) -> bool:

@@ -7,7 +7,8 @@ from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Right
 from appliance.domain.audit import Action, Event, dicom_subject
-from appliance.domain.identifiers import InstitutionId, SeriesUid, StudyUid, checked_uid
+from appliance.domain.identifiers import InstitutionId
+from appliance.http import addresses
 from appliance.http.access import Access
 from appliance.http.bodies import compressed_json_response
 from appliance.services.audit import Auditing
@@ -35,9 +36,9 @@ def studies(
     async def one(study: str) -> Response:
         account = access.reader()
         account.require(Right.VIEW)
-        study_uid = StudyUid(checked_uid(study, "study"))
+        study_uid = addresses.study_uid(study)
         wanted = request.args.get("series")
-        named = SeriesUid(checked_uid(wanted, "series")) if wanted and wanted != _FIRST else None
+        named = addresses.series_uid(wanted) if wanted and wanted != _FIRST else None
         await held_back.check(account, study_uid, named)
         found = await catalogue.study(study_uid)
         series_uid = named or next((one.series_uid for one in found.series if one.drawable), None)
@@ -49,7 +50,7 @@ def studies(
     async def series_of(study: str, series: str) -> Response:
         account = access.reader()
         account.require(Right.VIEW)
-        study_uid, series_uid = StudyUid(checked_uid(study, "study")), SeriesUid(checked_uid(series, "series"))
+        study_uid, series_uid = addresses.uids_of_series(study, series)
         await held_back.check(account, study_uid, series_uid)
         found = await catalogue.series(study_uid, series_uid)
         await auditing.looked(access.actor(account), Action.OPEN, study_uid)
@@ -57,7 +58,7 @@ def studies(
 
     @blueprint.delete("/api/studies/<study>")
     async def delete(study: str) -> Response:
-        account, study_uid = access.writer(), StudyUid(checked_uid(study, "study"))
+        account, study_uid = access.writer(), addresses.study_uid(study)
         by = access.actor(account)
         await auditing.require(
             account, Right.DELETE, institution_id, Event(by, Action.DELETE, dicom_subject(study_uid))

@@ -6,8 +6,8 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.errors import BadRequest
-from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid, checked_uid
 from appliance.domain.views import Picture, PlaneView, VolumeView
+from appliance.http import addresses
 from appliance.http.picture_answers import Caching, PictureAnswers, etag_of
 from appliance.http.volume_metadata import headers_of, response_module, warnings_of
 from appliance.http.volume_requests import (
@@ -86,9 +86,9 @@ class VolumePictures:
         target = target_of(
             query,
             _tags(attribute_names(query)),
-            StudyUid(checked_uid(study, "study")),
-            SeriesUid(checked_uid(series, "series")) if series else None,
-            InstanceUid(checked_uid(instance, "instance")) if instance else None,
+            addresses.study_uid(study),
+            addresses.series_uid(series) if series else None,
+            addresses.instance_uid(instance) if instance else None,
         )
         state = await self._selection.state(target)
         if state is not None:

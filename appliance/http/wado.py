@@ -16,7 +16,7 @@ from quart import Blueprint, Response, request
 from appliance.domain.accounts import Right
 from appliance.domain.audit import Action, Actor, Event, Subject, dicom_subject
 from appliance.domain.errors import NotAcceptable, NotFound
-from appliance.domain.identifiers import InstanceUid, InstitutionId, SeriesUid, StudyUid, checked_uid
+from appliance.domain.identifiers import InstanceUid, InstitutionId, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
 from appliance.http import addresses, problems
 from appliance.http.access import Access
@@ -116,7 +116,7 @@ class Retrieval:
         return response
 
     async def frames(self, study: str, series: str, instance: str, frames: str) -> Response:
-        uids = _uids(study, series, instance)
+        uids = addresses.uids_of_instance(study, series, instance)
         numbers = frame_numbers(frames)
         by = await self._reader(*uids)
         key, image = await self._archive.image(*uids)
@@ -209,9 +209,9 @@ class Retrieval:
 
     async def _held(self, study: str, series: str | None, instance: str | None, action: Action) -> tuple[Holding, ...]:
         """What is held there; that it is looked at is on record."""
-        study_uid = StudyUid(checked_uid(study, "study"))
-        series_uid = SeriesUid(checked_uid(series, "series")) if series else None
-        instance_uid = InstanceUid(checked_uid(instance, "instance")) if instance else None
+        study_uid = addresses.study_uid(study)
+        series_uid = addresses.series_uid(series) if series else None
+        instance_uid = addresses.instance_uid(instance) if instance else None
         by = await self._reader(study_uid, series_uid, instance_uid)
         held = await self._archive.holdings(study_uid, series_uid, instance_uid)
         await self._auditing.looked(by, action, study_uid)
@@ -243,19 +243,19 @@ def deletions(catalogue: Catalogue, access: Access, auditing: Auditing, institut
 
     @blueprint.delete(_STUDY)
     async def one_study(study: str) -> Response:
-        study_uid = StudyUid(checked_uid(study, "study"))
+        study_uid = addresses.study_uid(study)
         await catalogue.delete_study(study_uid, await allowed(dicom_subject(study_uid)))
         return Response("", 204)
 
     @blueprint.delete(_SERIES)
     async def one_series(study: str, series: str) -> Response:
-        study_uid, series_uid = StudyUid(checked_uid(study, "study")), SeriesUid(checked_uid(series, "series"))
+        study_uid, series_uid = addresses.uids_of_series(study, series)
         await catalogue.delete_series(study_uid, series_uid, await allowed(dicom_subject(study_uid, series_uid)))
         return Response("", 204)
 
     @blueprint.delete(_INSTANCE)
     async def one_instance(study: str, series: str, instance: str) -> Response:
-        uids = _uids(study, series, instance)
+        uids = addresses.uids_of_instance(study, series, instance)
         await catalogue.delete_instance(*uids, await allowed(dicom_subject(*uids)))
         return Response("", 204)
 
@@ -328,14 +328,6 @@ def _bulk_path(path: str) -> tuple[str, ...]:
     if len(parts) % 2 == 0 or len(parts) > 31 or not all(is_tag) or not all(is_number):
         raise NotFound("there is no such bulk data", key="no-such-bulk-data")
     return tuple(part.upper() for part in parts)
-
-
-def _uids(study: str, series: str, instance: str) -> tuple[StudyUid, SeriesUid, InstanceUid]:
-    return (
-        StudyUid(checked_uid(study, "study")),
-        SeriesUid(checked_uid(series, "series")),
-        InstanceUid(checked_uid(instance, "instance")),
-    )
 
 
 # How bodies are written

@@ -80,6 +80,10 @@ def decode_refusal(header: bytes) -> errors.ApplianceError:
     return kind(refusal.message, key=refusal.key, **refusal.fields)
 
 
+ONE_THREAD_EACH = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""Environment of processes that use NumPy: its libraries start a thread for every core otherwise, which spin while they wait."""
+
+
 class Child:
     """One helper process, kept alive until ``stop``.
 

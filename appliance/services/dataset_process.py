@@ -16,7 +16,7 @@ import msgspec
 from appliance.domain.errors import ApplianceError, Damaged, NotAcceptable, Unavailable
 from appliance.domain.image import ImageDescription
 from appliance.domain.presentations import PresentationState
-from appliance.services.children import Child, Message, Request, serve_requests
+from appliance.services.children import ONE_THREAD_EACH, Child, Message, Request, serve_requests
 from appliance.services.parse_process import ParseLimits
 from appliance.services.process_limits import allow_processor_time, limit
 from appliance.storage import bulk_data
@@ -67,9 +67,8 @@ class Datasets:
     """One child; it answers one question at a time, so that it is known which object it died over."""
 
     def __init__(self, limits: ParseLimits) -> None:
-        environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._limits = limits
-        self._child = Child(__name__, msgspec.msgpack.encode(limits), name="data sets", environment=environment)
+        self._child = Child(__name__, msgspec.msgpack.encode(limits), name="data sets", environment=ONE_THREAD_EACH)
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:

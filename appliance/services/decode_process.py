@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError, Damaged, NotDrawable, Unavailable
 from appliance.domain.image import FrameDescription, ImageDescription, Overlay
-from appliance.services.children import decode_refusal, encode_refusal
+from appliance.services.children import ONE_THREAD_EACH, decode_refusal, encode_refusal
 from appliance.services.process_limits import allow_processor_time, limit
 from appliance.storage.decoding import decode_frame, decode_overlay
 from appliance.storage.stream import InMemory, Readable
@@ -239,8 +239,7 @@ class _Nursery:
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                # Libraries of numpy start a thread for every core otherwise, and threads do not survive a fork.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                env={**os.environ, **ONE_THREAD_EACH},  # threads do not survive a fork
             )
         self._connection.send(msgspec.msgpack.encode(limits))
 

@@ -23,7 +23,7 @@ from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import StoredImage, StoredSeries
 from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, VolumeFilmView, VolumeView
 from appliance.services.byte_cache import ByteCache
-from appliance.services.children import Child, Message
+from appliance.services.children import ONE_THREAD_EACH, Child, Message
 from appliance.services.gl_thread import CONTEXT_LOST
 from appliance.services.render_messages import (
     SERIES_UNKNOWN,
@@ -165,7 +165,8 @@ class Drawing:
         self._watching: asyncio.Task[None] | None = None
         first = msgspec.msgpack.encode(_render_settings(settings))
         self._processes = [
-            _Process(Child(_MODULE, first, name=f"render process {number}")) for number in range(settings.processes)
+            _Process(Child(_MODULE, first, name=f"render process {number}", environment=ONE_THREAD_EACH))
+            for number in range(settings.processes)
         ]
 
     async def start(self) -> None:
@@ -457,7 +458,7 @@ def _alike(images: Sequence[StoredImage], frame_indexes: Sequence[int]) -> tuple
 
 def _bare(image: StoredImage, frame_index: int) -> StoredImage:
     """Like ``_alone``, for one that is decoded and not drawn: without its tables, which may be long."""
-    frame = replace(image.description.frames[frame_index], overlays=(), shutter=None)
+    frame = replace(image.description.frames[frame_index], overlays=(), shutter=None, voi_luts=None)
     bare = replace(
         image.description, frames=(frame,), modality_lut=None, voi_luts=(), palette=None, presentation_lut=None
     )

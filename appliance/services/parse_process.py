@@ -16,7 +16,7 @@ import msgspec
 
 from appliance.domain.errors import ApplianceError, NotDicom, Unavailable
 from appliance.domain.hierarchy import ParsedInstance
-from appliance.services.children import Child, Message, Request, serve_requests
+from appliance.services.children import ONE_THREAD_EACH, Child, Message, Request, serve_requests
 from appliance.services.process_limits import allow_processor_time, limit
 from appliance.storage.instances import SpoolReference, open_spooled
 from appliance.storage.parsing import parse
@@ -53,10 +53,9 @@ class Parsers:
     def __init__(self, count: int, limits: ParseLimits) -> None:
         settings = msgspec.msgpack.encode(limits)
         # Libraries of numpy start a thread for every core otherwise, which the limits forbid.
-        environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._limits = limits
         self._children = [
-            Child(__name__, settings, name=f"parser {n + 1}", environment=environment) for n in range(count)
+            Child(__name__, settings, name=f"parser {n + 1}", environment=ONE_THREAD_EACH) for n in range(count)
         ]
         self._idle: asyncio.Queue[Child] = asyncio.Queue()
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.domain.errors import NotDrawable
-from appliance.domain.geometry import SliceRef, VolumeGeometry, arranged, orientation_letters, slices_of
+from appliance.domain.geometry import SliceRef, VolumeGeometry, arranged, slices_of
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import FrameDescription, FramePlane, ImageDescription, PixelFormat
 
@@ -267,21 +267,3 @@ def test_what_is_no_volume_says_why(images: list[ImageDescription], reason: str)
     assert arrangement.volume is None
     assert reason in (arrangement.reason or "")
     assert len(arrangement.slices) == len(images)
-
-
-@pytest.mark.parametrize(
-    ("direction", "letters"),
-    [
-        ((1, 0, 0), "L"),
-        ((-1, 0, 0), "R"),
-        ((0, 1, 0), "P"),
-        ((0, -1, 0), "A"),
-        ((0, 0, 1), "H"),
-        ((0, 0, -1), "F"),
-        ((0.8, 0.6, 0.1), "LP"),
-        ((-0.3, -0.4, 0.85), "HAR"),
-        ((0, 0, 0), ""),
-    ],
-)
-def test_directions_have_letters(direction: tuple[float, float, float], letters: str) -> None:
-    assert orientation_letters(direction) == letters

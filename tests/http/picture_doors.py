@@ -9,6 +9,8 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import imagecodecs
+import numpy as np
 import pydicom
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -103,3 +105,22 @@ def parts_of(answer: httpx.Response) -> Sequence[Part]:
         lines = (line.partition(": ") for line in head.decode().split("\r\n"))
         found.append(Part({name.lower(): value for name, _, value in lines}, body.removesuffix(b"\r\n")))
     return found
+
+
+async def series_of(doors: PictureDoors, folder: Path, step: int = 1) -> str:
+    """The path of the series whose files lie in ``folder``, every ``step``-th stored."""
+    paths = [await doors.take_in(file) for file in sorted(folder.iterdir())[::step]]
+    return paths[0].partition("/instances/")[0]
+
+
+def grey(body: bytes) -> np.ndarray:
+    return np.asarray(imagecodecs.png_decode(body)).astype(int)
+
+
+def told(header: str) -> dict[str, str]:
+    """What a header of names and values says."""
+    return dict(item.split("=", 1) for item in header.split(", "))  # type: ignore[misc]
+
+
+def numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split()]

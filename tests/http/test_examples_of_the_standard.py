@@ -18,8 +18,8 @@ import pytest_asyncio
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from tests.http.picture_doors import PictureDoors, picture_doors
-from tests.http.test_volume_pictures import MR, PHASES, grey, series_of
+from tests.http.picture_doors import PictureDoors, grey, picture_doors, series_of
+from tests.http.test_volume_pictures import MR, PHASES
 from tests.http.test_volumetric_states import images, rendered, stored
 from tests.rendering.test_films import seen
 from tests.services.node_parts import ct_slice, encoded
@@ -98,7 +98,7 @@ async def test_b33_a_study_of_phases_as_an_oblique_film(doors: PictureDoors) -> 
     )
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
-    assert answer.headers["rendered-window"] == "400,40"
+    assert answer.headers["rendered-window"] == "400,40,linear"
     shown, durations_ms = seen(answer.content, "video/mp4")
     assert durations_ms == pytest.approx([33] * 2, abs=1)
     # The phases of 150 and of 250 ms, in the middle of the picture: a quarter below and above the window's center.
@@ -126,7 +126,7 @@ async def test_b34_one_phase_of_a_series_as_a_slab_of_largest_values(doors: Pict
     second, first = [await asked(doors, request(instance), "image/jpeg") for instance in (SLICES + 7, 7)]
 
     assert (second.status_code, second.headers["content-type"]) == (200, "image/jpeg")
-    assert second.headers["rendered-window"] == "700,100"
+    assert second.headers["rendered-window"] == "700,100,linear"
     pixels = imagecodecs.jpeg8_decode(second.content).astype(int)
     assert pixels.shape == (256, 256)
     # Seen from behind: x = 88 to 107 is to the right of the middle by 12 mm and to the left by 7, of 64 mm, at 0.6 of the window.

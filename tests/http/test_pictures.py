@@ -19,7 +19,7 @@ from appliance.services.drawing_rules import DRAWING_RULES
 from appliance.storage.decoding import decode_frame
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
-from tests.http.picture_doors import PictureDoors, parts_of, picture_doors
+from tests.http.picture_doors import PictureDoors, parts_of, picture_doors, told
 from tests.rendering.test_films import seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -50,11 +50,6 @@ def stored_values(path: Path, frame_index: int = 0) -> np.ndarray:
     image = parse(reader).image
     assert image is not None
     return np.asarray(decode_frame(image, frame_index, reader))
-
-
-def told(header: str) -> dict[str, str]:
-    """What ``Stored-Values`` says."""
-    return dict(item.split("=", 1) for item in header.split(", "))  # type: ignore[misc]
 
 
 async def test_frames_of_a_list_come_in_its_order_each_with_its_address(doors: PictureDoors, dicom_dir: Path) -> None:

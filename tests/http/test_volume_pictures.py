@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 
 from appliance.domain.identifiers import InstitutionId, SeriesUid, StudyUid
 from appliance.services.drawing_rules import DRAWING_RULES
-from tests.http.picture_doors import PictureDoors, picture_doors
+from tests.http.picture_doors import PictureDoors, grey, numbers, picture_doors, series_of, told
 from tests.rendering.test_films import seen
 from tests.services.node_parts import ct_slice, encoded
 
@@ -39,16 +39,6 @@ async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pictu
         yield opened
 
 
-async def series_of(doors: PictureDoors, folder: Path, step: int = 1) -> str:
-    """The path of the series whose files lie in ``folder``, every ``step``-th stored."""
-    paths = [await doors.take_in(file) for file in sorted(folder.iterdir())[::step]]
-    return paths[0].partition("/instances/")[0]
-
-
-def grey(body: bytes) -> np.ndarray:
-    return np.asarray(imagecodecs.png_decode(body)).astype(int)
-
-
 async def study_of_phases(doors: PictureDoors, dicom_dir: Path, times: dict[str, float | None]) -> str:
     """A study with a series for each of the files of ``times``, acquired so long after the R wave."""
     study = generate_uid()
@@ -62,14 +52,6 @@ async def study_of_phases(doors: PictureDoors, dicom_dir: Path, times: dict[str,
         ds.save_as(written)
         await doors.parts.put(written.getvalue())
     return f"/dicom-web/studies/{study}"
-
-
-def told(header: str) -> dict[str, str]:
-    return dict(item.split("=", 1) for item in header.split(", "))  # type: ignore[misc]
-
-
-def numbers(text: str) -> list[float]:
-    return [float(part) for part in text.split()]
 
 
 # Films and phases; the examples of PS3.18 B.32 to B.35 are in test_examples_of_the_standard

@@ -13,8 +13,8 @@ import pytest_asyncio
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-from tests.http.picture_doors import PictureDoors, picture_doors
-from tests.http.test_volume_pictures import MR, numbers, series_of, told
+from tests.http.picture_doors import PictureDoors, numbers, picture_doors, series_of, told
+from tests.http.test_volume_pictures import MR
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

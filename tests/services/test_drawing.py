@@ -253,6 +253,14 @@ async def test_bytes_that_are_not_there_and_frames_that_are_none_are_refused(
         await drawing.slice(image, replace(slice_view(image), frame_index=1), viewer="a")
 
 
+async def test_one_picture_takes_one_core(drawing: Drawing) -> None:
+    pid = drawing._processes[0].child.pid
+    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+    # Threads of OpenBLAS spin while they wait: shrinking 200 megapixels took ten times the processor.
+    assert b"OPENBLAS_NUM_THREADS=1" in environment
+
+
 async def test_a_slice_is_answered_while_a_volume_is_drawn(
     drawing: Drawing, chest: StoredSeries, camera: Camera
 ) -> None:
