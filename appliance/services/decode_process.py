@@ -16,6 +16,7 @@ import contextlib
 import fcntl
 import itertools
 import logging
+import math
 import mmap
 import os
 import resource
@@ -38,7 +39,7 @@ from appliance.domain.errors import ApplianceError, Damaged, NotDrawable, Unavai
 from appliance.domain.image import FrameDescription, ImageDescription, Overlay
 from appliance.services.children import ONE_THREAD_EACH, decode_refusal, encode_refusal
 from appliance.services.process_limits import allow_processor_time, limit
-from appliance.storage.decoding import decode_frame, decode_overlay
+from appliance.storage.decoding import Room, decode_frame, decode_overlay, new_room
 from appliance.storage.stream import InMemory, Readable
 from appliance.storage.transfer_syntaxes import DEFLATED_EXPLICIT_LITTLE_ENDIAN, is_native
 
@@ -143,12 +144,14 @@ class Decoders:
         with self._lock:
             return [worker.pid for worker in self._idle]
 
-    def decode(self, description: ImageDescription, frame_index: int, reader: Readable) -> Pixels:
+    def decode(
+        self, description: ImageDescription, frame_index: int, reader: Readable, room: Room = new_room
+    ) -> Pixels:
         """What ``storage.decoding.decode_frame`` gives, and refuses; besides NotDrawable for a frame that is too costly.
 
-        The array is the caller's.
+        The array is the caller's, in memory of ``room``.
         """
-        return self._decoded(*_alone(description, frame_index, reader))
+        return self._decoded(*_alone(description, frame_index, reader), room)
 
     def decode_overlay(
         self, description: ImageDescription, frame_index: int, overlay: Overlay, reader: Readable
@@ -156,14 +159,14 @@ class Decoders:
         """What ``storage.decoding.decode_overlay`` gives, and refuses; by a worker where the overlay is in what is encoded."""
         if not _is_overlay_encoded(description, overlay):
             return decode_overlay(description, frame_index, overlay, reader)
-        return np.asarray(self._decoded(*_alone(description, frame_index, reader), overlay), np.bool_)
+        return np.asarray(self._decoded(*_alone(description, frame_index, reader), new_room, overlay), np.bool_)
 
-    def _decoded(self, image: ImageDescription, data: bytes, overlay: Overlay | None = None) -> Pixels:
+    def _decoded(self, image: ImageDescription, data: bytes, room: Room, overlay: Overlay | None = None) -> Pixels:
         with self._free:
             for attempt in itertools.count(1):
                 worker = self._taken()
                 try:
-                    values = worker.decode(image, data, self._limits.wall_s, overlay)
+                    values = worker.decode(image, data, room, self._limits.wall_s, overlay)
                 except _WorkerDied:
                     worker.end()
                     self.deaths += 1
@@ -282,7 +285,9 @@ class _Worker:
         """Whether the process was there, and is no more."""
         return self._process is not None and bool(select.select([self._process], [], [], 0)[0])
 
-    def decode(self, image: ImageDescription, data: bytes, wall_s: float, overlay: Overlay | None) -> Pixels:
+    def decode(
+        self, image: ImageDescription, data: bytes, room: Room, wall_s: float, overlay: Overlay | None
+    ) -> Pixels:
         """Raises _WorkerDied, TimeoutError, and what decoding refuses."""
         output_offset = -(-len(data) // _PAGE_BYTES) * _PAGE_BYTES
         output_bytes = overlay.rows * overlay.columns if overlay else _size_bytes(image)
@@ -304,22 +309,23 @@ class _Worker:
                 os.close(descriptor)
         if not told:
             raise _WorkerDied
-        return self._values(told, output_offset, output_bytes)
+        return self._values(told, output_offset, output_bytes, room)
 
-    def _values(self, told: bytes, output_offset: int, output_bytes: int) -> Pixels:
+    def _values(self, told: bytes, output_offset: int, output_bytes: int, room: Room) -> Pixels:
         try:
             answer = msgspec.msgpack.decode(told, type=_Answer)
             if answer.done is None:
                 raise decode_refusal(answer.refusal)
             kind = np.dtype(answer.done.kind)
             assert self._memory is not None
-            values: Pixels = np.empty(answer.done.shape, kind)
-            if values.nbytes != output_bytes or kind.hasobject:
+            if math.prod(answer.done.shape) * kind.itemsize != output_bytes or kind.hasobject:
                 raise ValueError("values of another size")
+            data = room(output_bytes)
+            values: Pixels = data.view(kind).reshape(answer.done.shape)
         except (msgspec.DecodeError, ValueError, TypeError, MemoryError) as error:
             # It decodes strangers' bytes: what it says is not believed either.
             raise Damaged("a decoder answers what makes no sense", key="pixel-data-damaged") from error
-        values.reshape(-1).view(np.uint8)[:] = np.frombuffer(self._memory, np.uint8, output_bytes, output_offset)
+        data[:] = np.frombuffer(self._memory, np.uint8, output_bytes, output_offset)
         return values
 
     def _make_room(self, wanted_bytes: int) -> int | None:

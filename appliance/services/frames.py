@@ -20,7 +20,8 @@ from appliance.domain.image import StoredImage
 from appliance.domain.masks import Mask, has_mask, mask_of
 from appliance.services.byte_cache import ByteCache
 from appliance.services.decode_process import Decoders, is_decoded_apart
-from appliance.storage.decoding import decode_frame, read_profile
+from appliance.services.frame_memory import FrameMemory
+from appliance.storage.decoding import read_frame, read_profile
 from appliance.storage.instances import InstanceStore
 from appliance.storage.render_cache import RenderCache, is_dear
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _KEEPING_BYTES = 128 * 1024**2
 """Frames that wait to be written; more are not kept this time."""
+_PART_BEING_MADE = 16
+"""One part in so many of the budget is for frames that are being made and for room that is free for the next."""
 _NICENESS = 10
 
 
@@ -72,6 +75,12 @@ class _MeasuredReader:
         self._watch.add("read", started)
         return data
 
+    def read_into(self, offset: int, into: memoryview) -> int:
+        started = time.perf_counter()
+        filled = int(self._reader.read_into(offset, into))
+        self._watch.add("read", started)
+        return filled
+
     def read_all(self) -> bytes:
         return self.read_at(0, self.size_bytes)
 
@@ -86,13 +95,15 @@ class Frames:
         self._decoders = decoders
         self._cache = cache
         self._keeper = _Keeper(cache, store) if cache else None
-        self._kept: ByteCache[_Key, NDArray[Any]] = ByteCache(budget_bytes)
+        self._memory = FrameMemory(budget_bytes)
+        self._kept: ByteCache[_Key, NDArray[Any]] = ByteCache(budget_bytes - budget_bytes // _PART_BEING_MADE)
         self._being_made: dict[_Key, Future[NDArray[Any]]] = {}
         self._lock = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
-        return self._kept.size_bytes
+        """All memory of frames: kept, in use, and free for others."""
+        return self._memory.size_bytes
 
     def stored_values(
         self, image: StoredImage, frame_index: int, watch: Stopwatch, decoders: Decoders | None = None
@@ -162,14 +173,15 @@ class Frames:
         self._kept.forget(lambda kept: kept[0] == key)
 
     def release_unused(self, for_s: float) -> None:
-        """What was not used for so long is in memory no more."""
+        """What was not used for so long is in memory no more, nor is memory kept free for others."""
         self._kept.forget_unused(for_s)
+        self._memory.release()
 
     def _made(self, image: StoredImage, frame_index: int, watch: Stopwatch, decoders: Decoders) -> NDArray[Any]:
         started = time.perf_counter()
         cache = self._cache if is_dear(image) else None
         if cache is not None:
-            values = cache.frame(image, frame_index)
+            values = cache.frame(image, frame_index, self._memory.room)
             started = watch.add("read", started)
             if values is not None:
                 return values
@@ -179,9 +191,9 @@ class Frames:
             before_ms = watch.ms("read")
             measured = _MeasuredReader(reader, watch)
             if is_decoded_apart(about.transfer_syntax_uid):
-                values = decoders.decode(about, frame_index, measured)
+                values = decoders.decode(about, frame_index, measured, self._memory.room)
             else:
-                values = decode_frame(about, frame_index, measured)
+                values = read_frame(about, frame_index, measured, self._memory.room)
         watch.add("decode", started)
         watch.take_off("decode", watch.ms("read") - before_ms)
         values.flags.writeable = False

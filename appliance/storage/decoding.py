@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from appliance.domain.errors import NotDrawable
 from appliance.domain.image import FrameDescription, ImageDescription, Overlay, PixelFormat
-from appliance.storage.stream import InMemory, Readable, inflated
+from appliance.storage.stream import Filling, InMemory, Readable, inflated
 from appliance.storage.transfer_syntaxes import (
     CODECS,
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
@@ -31,6 +31,8 @@ from appliance.storage.transfer_syntaxes import (
 )
 
 Pixels = NDArray[np.generic]
+Room = Callable[[int], NDArray[np.uint8]]
+"""Memory of so many bytes that is nobody else's."""
 
 _LONGEST_INFLATED_BYTES = 512 * 1024 * 1024
 _RLE_HEADER = struct.Struct("<16L")
@@ -57,6 +59,10 @@ _YBR_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]]
 _PARTIAL_SCALE = np.array([255 / 219, 255 / 224, 255 / 224], np.float32)
 
 
+def new_room(size_bytes: int) -> NDArray[np.uint8]:
+    return np.empty(size_bytes, np.uint8)
+
+
 def decode_frame(description: ImageDescription, frame_index: int, reader: Readable) -> Pixels:
     """The stored values of a frame, counted from 0: (rows, columns), or (rows, columns, 3) in RGB.
 
@@ -75,6 +81,49 @@ def decode_frame(description: ImageDescription, frame_index: int, reader: Readab
         return decode_video_frame(form, frame, reader)
     data = _frame_bytes(codec, form, frame, reader)
     return _in_rgb(codec, form, data, _masked(form, _decoded(codec, form, frame, data)))
+
+
+def read_frame(description: ImageDescription, frame_index: int, reader: Filling, room: Room) -> Pixels:
+    """What ``decode_frame`` gives, in memory of ``room``: values that are stored as they are wanted go there at once.
+
+    Raises MemoryError besides.
+    """
+    if not _is_as_wanted(description) or not 0 <= frame_index < len(description.frames):
+        return placed(decode_frame(description, frame_index, reader), room)
+    form = description.pixel_format
+    data = _filled(description.frames[frame_index], reader, room)
+    return placed(_masked(form, _native(form, data, 0, "<")), room, unless_in=data)
+
+
+def placed(values: Pixels, room: Room, *, unless_in: Pixels | None = None) -> Pixels:
+    """The values in memory of ``room``; as they are if that of ``unless_in`` is theirs."""
+    if unless_in is not None and np.may_share_memory(values, unless_in):
+        return values
+    there: Pixels = room(values.nbytes).view(values.dtype).reshape(values.shape)
+    there[...] = values
+    return there
+
+
+def _is_as_wanted(description: ImageDescription) -> bool:
+    """Whether stored bytes are the values, in the order of the machine, but for bits that are no pixels."""
+    form = description.pixel_format
+    return (
+        CODECS.get(description.transfer_syntax_uid) is Codec.NATIVE
+        and description.transfer_syntax_uid != DEFLATED_EXPLICIT_LITTLE_ENDIAN
+        and form.bits_allocated >= 8
+        and not form.is_swapped
+        and (form.samples_per_pixel == 1 or (form.photometric_interpretation, form.planar_configuration) == ("RGB", 0))
+    )
+
+
+def _filled(frame: FrameDescription, reader: Filling, room: Room) -> NDArray[np.uint8]:
+    data = room(sum(length for _, length in frame.fragments))
+    filled = 0
+    for offset, length in frame.fragments:
+        filled += reader.read_into(offset, data.data[filled : filled + length])
+    if filled != len(data):
+        raise _shortened(Codec.NATIVE)
+    return data
 
 
 def decode_overlay(
@@ -138,7 +187,7 @@ def _unswapped(reader: Readable, offset: int, length: int) -> bytes:
 def _frame_bytes(codec: Codec, form: PixelFormat, frame: FrameDescription, reader: Readable) -> bytes:
     data = bytes_of_frame(form, frame, reader)
     if len(data) != sum(length for _, length in frame.fragments):
-        raise _broken(codec, "the object is shorter than its description")
+        raise _shortened(codec)
     return data
 
 
@@ -168,7 +217,7 @@ def _shaped(codec: Codec, form: PixelFormat, values: Pixels) -> Pixels:
     return values
 
 
-def _native(form: PixelFormat, data: bytes, first_bit: int, order: Literal["<", ">"]) -> Pixels:
+def _native(form: PixelFormat, data: bytes | NDArray[np.uint8], first_bit: int, order: Literal["<", ">"]) -> Pixels:
     rows, columns, samples = form.rows, form.columns, form.samples_per_pixel
     if form.bits_allocated == 1:
         bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
@@ -415,7 +464,8 @@ def _masked(form: PixelFormat, values: Pixels) -> Pixels:
     values = values.astype(dtype, copy=False)
     if not right or (left == right and _is_within(form, values)):
         return values
-    shifted: Pixels = np.right_shift(np.left_shift(values, left), right)
+    into = values if values.flags.writeable else None
+    shifted: Pixels = np.right_shift(np.left_shift(values, left, out=into), right, out=into)
     return shifted
 
 
@@ -454,6 +504,10 @@ def _data_set_offset(reader: Readable) -> int:
     if start[128:136] != b"DICM\x02\x00\x00\x00":
         raise NotDrawable("a deflated object without a length of its meta information", key="pixel-data-damaged")
     return int(144 + struct.unpack_from("<L", start, 140)[0])
+
+
+def _shortened(codec: Codec) -> NotDrawable:
+    return _broken(codec, "the object is shorter than its description")
 
 
 def _broken(codec: Codec, found: str) -> NotDrawable:

@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from appliance.domain.errors import Damaged, NotFound, StoreFull
-from appliance.storage.sealing import MasterKeys, SealedReader, SealedWriter, read_exactly_at
+from appliance.storage.sealing import MasterKeys, SealedReader, SealedWriter, fill_from, read_exactly_at
 
 _CHECK_FLOOR_EVERY_BYTES = 64 * 1024 * 1024
 _EXAMINED_AT_ONCE_BYTES = 8 * 1024 * 1024
@@ -61,6 +61,9 @@ class InstanceReader(AbstractContextManager["InstanceReader"], Protocol):
 
     def read_at(self, offset: int, length: int) -> bytes:
         """``length`` bytes from ``offset``, fewer at the end. Raises Damaged if they are not what was written."""
+
+    def read_into(self, offset: int, into: memoryview) -> int:
+        """``into`` is filled from ``offset``; how many bytes there were, fewer at the end. Raises Damaged as ``read_at`` does."""
 
     def read_all(self) -> bytes: ...
 
@@ -390,6 +393,13 @@ class _Reader:
         if self.sealed:
             return self.sealed.read_at(offset, length)
         return read_exactly_at(self._descriptor, length, offset)
+
+    def read_into(self, offset: int, into: memoryview) -> int:
+        if self._descriptor < 0:
+            raise ValueError("the instance is closed")
+        if self.sealed:
+            return self.sealed.read_into(offset, into)
+        return fill_from(self._descriptor, into, offset)
 
     def read_all(self) -> bytes:
         return self.read_at(0, self.size_bytes)

@@ -26,6 +26,7 @@ import contextlib
 import fcntl
 import hashlib
 import hmac
+import math
 import os
 import secrets
 import shutil
@@ -46,6 +47,7 @@ from numpy.typing import NDArray
 from appliance.domain.errors import Damaged
 from appliance.domain.image import FrameDescription, StoredImage
 from appliance.storage import decoding, stream, transfer_syntaxes, video
+from appliance.storage.decoding import Room, new_room
 from appliance.storage.sealing import KEY_BYTES, MasterKeys
 from appliance.storage.transfer_syntaxes import CODECS, DEFLATED_EXPLICIT_LITTLE_ENDIAN, Codec
 
@@ -120,11 +122,11 @@ class RenderCache:
 
     # Frames
 
-    def frame(self, image: StoredImage, frame_index: int) -> Pixels | None:
-        """The stored values as ``decode_frame`` gives them, read-only; None if they are not kept."""
+    def frame(self, image: StoredImage, frame_index: int, room: Room = new_room) -> Pixels | None:
+        """The stored values as ``decode_frame`` gives them, in memory of ``room``, read-only; None if they are not kept."""
         content = self._read(image.key, _frame_name(image, frame_index))
         try:
-            values = None if content is None else _unpacked(content)
+            values = None if content is None else _unpacked(content, room)
         except (ValueError, TypeError, struct.error, imagecodecs.Blosc2Error):
             values = None  # sealed by us and not understood: of a program that packed in another way
         self._count(values is not None)
@@ -145,7 +147,7 @@ class RenderCache:
         """What was made of a frame and kept under a name, read-only; None if it is not kept."""
         content = self._read(image.key, _thinned_name(image, frame_index, name))
         try:
-            return None if content is None else _unpacked(content)
+            return None if content is None else _unpacked(content, new_room)
         except (ValueError, TypeError, struct.error, imagecodecs.Blosc2Error):
             return None
 
@@ -391,11 +393,13 @@ def _packed(values: Pixels) -> bytes:
     )
 
 
-def _unpacked(content: bytes) -> Pixels:
+def _unpacked(content: bytes, room: Room) -> Pixels:
     kind, axes, *shape = _FRAME.unpack_from(content)
-    values = np.empty(shape[:axes], np.dtype("<" + kind.decode()))
-    out = values.reshape(-1).view(np.uint8).data
-    imagecodecs.blosc2_decode(content[_FRAME.size :], numthreads=1, out=out)
+    dtype = np.dtype("<" + kind.decode())
+    data = room(math.prod(shape[:axes]) * dtype.itemsize)
+    if len(imagecodecs.blosc2_decode(content[_FRAME.size :], numthreads=1, out=data.data)) != len(data):
+        raise ValueError("fewer values than described")  # the rest of the room is of another frame
+    values: Pixels = data.view(dtype).reshape(shape[:axes])
     values.flags.writeable = False
     return values
 

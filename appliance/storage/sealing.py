@@ -26,6 +26,7 @@ import os
 import secrets
 import struct
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -207,13 +208,24 @@ class _Room(threading.local):
     """Memory of a thread into which chunks are read and opened: new memory for each costs as much as opening it does."""
 
     def __init__(self) -> None:
-        self._sealed = self._opened = memoryview(bytearray())
+        self._sealed = self._opened = self._chunk = memoryview(bytearray())
 
-    def of(self, size_bytes: int) -> tuple[memoryview, memoryview]:
-        """So many bytes, twice."""
-        if len(self._sealed) < size_bytes:
-            self._sealed, self._opened = memoryview(bytearray(size_bytes)), memoryview(bytearray(size_bytes))
-        return self._sealed[:size_bytes], self._opened[:size_bytes]
+    def sealed(self, size_bytes: int) -> memoryview:
+        self._sealed = _at_least(size_bytes, self._sealed)
+        return self._sealed[:size_bytes]
+
+    def opened(self, size_bytes: int) -> memoryview:
+        self._opened = _at_least(size_bytes, self._opened)
+        return self._opened[:size_bytes]
+
+    def chunk(self, size_bytes: int) -> memoryview:
+        """For a chunk of which only a part is wanted."""
+        self._chunk = _at_least(size_bytes, self._chunk)
+        return self._chunk[:size_bytes]
+
+
+def _at_least(size_bytes: int, memory: memoryview) -> memoryview:
+    return memory if len(memory) >= size_bytes else memoryview(bytearray(size_bytes))
 
 
 _room = _Room()
@@ -251,33 +263,54 @@ class SealedReader:
         end = min(offset + length, self.size_bytes)
         if offset < 0 or end <= offset:
             return b""
-        at_once = max(1, _AT_ONCE_BYTES // self._chunk_bytes)
-        first, last = offset // self._chunk_bytes, (end - 1) // self._chunk_bytes
+        at_once = max(_AT_ONCE_BYTES, self._chunk_bytes)
         pieces = []
-        for number in range(first, last + 1, at_once):
-            start = number * self._chunk_bytes
-            content = self._opened_chunks(number, min(last, number + at_once - 1))
-            pieces.append(bytes(content[max(offset - start, 0) : end - start]))
+        for start in (offset, *range(offset - offset % at_once + at_once, end, at_once)):
+            opened = _room.opened(min(start - start % at_once + at_once, end) - start)
+            self.read_into(start, opened)
+            pieces.append(bytes(opened))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _opened_chunks(self, first: int, last: int) -> memoryview:
-        """What is in these chunks, until this thread opens others."""
+    def read_into(self, offset: int, into: memoryview) -> int:
+        """``into`` is filled from ``offset``; how many bytes there were, fewer at the end of the content. Raises Damaged.
+
+        Whole chunks are opened where they are wanted, without another copy.
+        """
+        end = min(offset + len(into), self.size_bytes)
+        if offset < 0 or end <= offset:
+            return 0
+        at_once = max(1, _AT_ONCE_BYTES // self._chunk_bytes)
+        last = (end - 1) // self._chunk_bytes
+        for first in range(offset // self._chunk_bytes, last + 1, at_once):
+            for number, sealed in self._sealed_chunks(first, min(last, first + at_once - 1)):
+                start = number * self._chunk_bytes
+                until = start + len(sealed) - TAG_BYTES
+                if offset <= start and until <= end:
+                    self._open(number, sealed, into[start - offset : until - offset])
+                    continue
+                chunk = _room.chunk(until - start)
+                self._open(number, sealed, chunk)
+                part = chunk[max(offset - start, 0) : end - start]
+                at = max(start - offset, 0)
+                into[at : at + len(part)] = part
+        return end - offset
+
+    def _sealed_chunks(self, first: int, last: int) -> Iterator[tuple[int, memoryview]]:
+        """The number of each chunk, and its bytes as they are stored, until this thread reads others."""
         stride = self._chunk_bytes + TAG_BYTES
         content_end = self.size_bytes + -(-self.size_bytes // self._chunk_bytes) * TAG_BYTES
         start, end = first * stride, min((last + 1) * stride, content_end)
-        sealed, opened = _room.of(end - start)
+        sealed = _room.sealed(end - start)
         if os.preadv(self._descriptor, [sealed], HEAD_BYTES + start) != end - start:
             raise Damaged("a stored file became shorter while it was read")
-        length = 0
+        for n, at in enumerate(range(0, end - start, stride)):
+            yield first + n, sealed[at : at + stride]
+
+    def _open(self, number: int, sealed: memoryview, into: memoryview) -> None:
         try:
-            for n, at in enumerate(range(0, end - start, stride)):
-                chunk = sealed[at : at + stride]
-                into = opened[length : length + len(chunk) - TAG_BYTES]
-                self._cipher.decrypt_into(_chunk_nonce(first + n), chunk, None, into)
-                length += len(into)
+            self._cipher.decrypt_into(_chunk_nonce(number), sealed, None, into)
         except InvalidTag as error:
             raise Damaged("a stored file does not verify") from error
-        return opened[:length]
 
     def check_seal(self, name: bytes) -> None:
         """Returns if the file is complete and of that name; raises Damaged."""
@@ -306,6 +339,14 @@ def read_exactly_at(descriptor: int, length: int, offset: int) -> bytes:
     while piece := os.pread(descriptor, length - sum(map(len, pieces)), offset + sum(map(len, pieces))):
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def fill_from(descriptor: int, into: memoryview, offset: int) -> int:
+    """``into`` is filled with a file from ``offset``; how many bytes there were, fewer only where it ends."""
+    filled = 0
+    while read := os.preadv(descriptor, [into[filled:]], offset + filled):
+        filled += read
+    return filled
 
 
 def _decoded_key(line: str, path: Path) -> bytes:

@@ -22,6 +22,12 @@ class Readable(Protocol):
     def read_at(self, offset: int, length: int) -> bytes: ...
 
 
+class Filling(Readable, Protocol):
+    """An ``InstanceReader``, as far as reading into memory that is there needs one."""
+
+    def read_into(self, offset: int, into: memoryview) -> int: ...
+
+
 class InMemory:
     """Bytes in memory, read like a stored instance."""
 
@@ -31,6 +37,11 @@ class InMemory:
 
     def read_at(self, offset: int, length: int) -> bytes:
         return self._data[offset : offset + length]
+
+    def read_into(self, offset: int, into: memoryview) -> int:
+        part = self._data[offset : offset + len(into)]
+        into[: len(part)] = part
+        return len(part)
 
 
 class BeyondHead(Exception):

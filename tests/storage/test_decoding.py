@@ -14,7 +14,7 @@ from pydicom import DataElement, dcmread, dcmwrite
 from appliance.domain.errors import NotDrawable, TooLarge
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat
-from appliance.storage.decoding import decode_frame
+from appliance.storage.decoding import decode_frame, new_room, read_frame
 from appliance.storage.parsing import image_of, parse, read_header
 from appliance.storage.stream import InMemory
 from appliance.storage.transcoding import decoded_frame
@@ -63,6 +63,41 @@ def test_all_real_files_decode_to_the_values_that_pydicom_finds(dicom_dir):
 
     print(f"{len(decodable)} files: {len(decodable) - len(different)} equal, {len(different)} explained")
     assert different == set(EXPLAINED)
+
+
+def test_values_come_to_lie_in_the_memory_that_is_given(dicom_dir):
+    rooms = []
+
+    def room(size_bytes):
+        rooms.append(np.full(size_bytes, 0xAB, np.uint8))
+        return rooms[-1]
+
+    files = sorted((dicom_dir / "11-pixel-encodings").glob("*.dcm"))
+    compared = 0
+    for file in files:
+        try:
+            image, reader = image_and_reader(file)
+            expected = decode_frame(image, 0, reader)
+        except (NotDrawable, TooLarge):
+            continue
+        values = read_frame(image, 0, reader, room)
+        assert values.dtype == expected.dtype, file
+        assert np.array_equal(values, expected), file
+        assert np.may_share_memory(values, rooms[-1]), file
+        compared += 1
+
+    print(f"{compared} of {len(files)} files")
+    assert compared > 40
+
+
+def test_a_frame_of_which_bytes_are_missing_is_refused_and_not_filled_up(dicom_dir):
+    image, reader = image_and_reader(dicom_dir / "11-pixel-encodings/SC_rgb.dcm")
+    cut = InMemory(reader.read_at(0, reader.size_bytes - 500))
+
+    with pytest.raises(NotDrawable) as refusal:
+        read_frame(image, 0, cut, new_room)
+
+    assert refusal.value.key == "pixel-data-damaged"
 
 
 @pytest.mark.parametrize(

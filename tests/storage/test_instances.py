@@ -71,6 +71,21 @@ def test_any_range_can_be_read(store):
                 assert reader.read_at(start, length) == content[start : start + length]
 
 
+def test_any_range_can_be_read_into_memory_and_nothing_beside_it_is_touched(store):
+    content = os.urandom(11 * CHUNK_BYTES + 100)
+    key = put(store, content)
+    edges = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 7, len(content) - 1, len(content)]
+
+    with store.open(key) as reader:
+        for start in edges:
+            for length in [0, 1, 99, CHUNK_BYTES, 2 * CHUNK_BYTES + 1, 9 * CHUNK_BYTES, len(content) + 5]:
+                into = bytearray(b"?" * (length + 2))
+                expected = content[start : start + length]
+
+                assert reader.read_into(start, memoryview(into)[1:-1]) == len(expected)
+                assert into == b"?" + expected + b"?" * (length + 1 - len(expected))
+
+
 def test_long_ranges_are_read_as_they_were_written(store):
     """Sealed ones are opened piece by piece."""
     content = os.urandom(20 * CHUNK_BYTES + 100)
@@ -276,6 +291,8 @@ def test_a_changed_chunk_is_damage_when_it_is_read(sealed):
         assert reader.read_at(0, CHUNK_BYTES) == content[:CHUNK_BYTES]
         with pytest.raises(Damaged):
             reader.read_at(CHUNK_BYTES, 1)
+        with pytest.raises(Damaged):
+            reader.read_into(0, memoryview(bytearray(2 * CHUNK_BYTES)))
 
 
 @pytest.mark.parametrize("cut", [1, TAG_BYTES, CHUNK_BYTES + TAG_BYTES, CHUNK_BYTES + 2 * TAG_BYTES])

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -90,6 +91,18 @@ def test_colours_and_other_widths_too(cache: RenderCache, dicom_dir: Path, name:
 
     assert is_dear(image)
     assert np.array_equal(cache.frame(image, 0), values)
+
+
+def test_an_entry_with_fewer_values_than_it_says_is_a_miss(
+    cache: RenderCache, slices: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, values = slices[0]
+    encode = imagecodecs.blosc2_encode
+    monkeypatch.setattr(imagecodecs, "blosc2_encode", lambda packed, **options: encode(packed[:-1], **options))
+    cache.keep_frame(image, 0, values)
+
+    assert cache.frame(image, 0) is None
+    assert cache.figures.misses == 1
 
 
 def test_what_was_not_kept_is_a_miss(cache: RenderCache, slices: list[Frame]) -> None:
