@@ -62,7 +62,8 @@ class Sitting:
             found: Figures = {"cold_first_slice_s": round(statistics.median(cold), 2) if cold else None}
             found |= await self._step(RIDE, self._ride(page))
             found |= await self._step(("wasted_bytes",), self._jump(page, session))
-            found |= await self._step(TURN, self._turn(page, session))
+            if self.turns_volume:
+                found |= await self._step(TURN, self._turn(page, session))
             found |= await self._step(("heap_mb",), _heap_mb(session))
         for name, value in found.items():
             self.say(f"  {name}: {'-' if value is None else f'{value:g}'}")
@@ -74,7 +75,8 @@ class Sitting:
         async with self._opened() as (page, _):
             await self._look(page)
             await self.viewer.settle(page)
-            await self.viewer.show_volume(page)
+            if not self.viewer.loads_volume:
+                await self.viewer.show_volume(page)
 
     async def _open(self, page: Page, cold: list[float]) -> None:
         found = await self._step(("cold",), self._cold(page))
@@ -94,6 +96,11 @@ class Sitting:
     @property
     def _last(self) -> int:
         return self.viewer.stack.size.slices - 1
+
+    @property
+    def turns_volume(self) -> bool:
+        """A volume that is drawn in the page turns the same on every line: it is loaded where that takes no minutes."""
+        return not self.viewer.loads_volume or self.profile == PROFILES["none"]
 
     # The browser
 
@@ -181,10 +188,7 @@ class Sitting:
         }
 
     async def _turn(self, page: Page, session: CDPSession) -> Figures:
-        if self.viewer.loads_volume:
-            self.line.shape(PROFILES["none"])
         await self.viewer.show_volume(page)
-        self.line.shape(self.profile)
         box = await page.locator(self.viewer.canvas).first.bounding_box()
         assert box is not None
         x, y = box["x"] + box["width"] / 3, box["y"] + box["height"] / 2

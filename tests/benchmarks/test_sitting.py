@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from benchmarks.sitting import Requests, judged_ride
-from benchmarks.slow_line import compared, show
+from benchmarks.slow_line import _with_turn, compared, show
 from benchmarks.viewers import Viewer
 
 
@@ -105,6 +105,13 @@ def test_there_is_no_ratio_to_nothing():
     found = compared({"dropped": 0, "heap_mb": None}, {"dropped": 12, "heap_mb": 5.0})
 
     assert found["ratio_vs_ohif"] == {"dropped": None, "heap_mb": None}
+
+
+def test_a_volume_that_was_turned_on_the_unshaped_line_only_stands_for_all():
+    turned = {"volume_frames_per_s": 2.0, "volume_asked": 0, "volume_taken_back": 0}
+
+    assert _with_turn([{"heap_mb": 1.0}], [turned]) == [{"heap_mb": 1.0, **turned}]
+    assert _with_turn([{**turned, "volume_frames_per_s": 7.0}], [turned])[0]["volume_frames_per_s"] == 7
 
 
 def test_a_table_without_ohif_says_why(capsys):
