@@ -26,7 +26,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -206,7 +206,8 @@ def appliance(folder: Path, *, plain: bool = False) -> Iterator[Door]:
 
 
 @contextlib.contextmanager
-def orthanc(folder: Path) -> Iterator[Door]:
+def orthanc(folder: Path, more: Mapping[str, Any] | None = None) -> Iterator[Door]:
+    """Orthanc with the settings of this benchmark, and ``more``."""
     program = shutil.which("Orthanc")
     if program is None:
         raise SystemExit("there is no Orthanc: install Debian's packages orthanc and orthanc-dicomweb")
@@ -225,13 +226,14 @@ def orthanc(folder: Path) -> Iterator[Door]:
         "SyncStorageArea": True,
         "Plugins": ["/usr/share/orthanc/plugins"],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        **(more or {}),
     }
     config = folder / "orthanc.json"
     config.write_text(json.dumps(settings))
     process = subprocess.Popen([program, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _await_port(http_port)
-        _await_port(dicom_port)
+        await_port(http_port)
+        await_port(dicom_port)
         yield Door("orthanc", lambda: http.client.HTTPConnection("localhost", http_port), {}, dicom_port, "ORTHANC")
     finally:
         process.terminate()
@@ -248,7 +250,7 @@ def orthanc_tls(folder: Path) -> Iterator[Door]:
         process = subprocess.Popen(["nginx", "-c", str(config), "-e", str(folder / "nginx.log")])
         context = ssl.create_default_context(cafile=str(made.authority))
         try:
-            _await_port(port)
+            await_port(port)
             yield replace(plain, http=lambda: http.client.HTTPSConnection("localhost", port, context=context))
         finally:
             process.terminate()
@@ -286,7 +288,8 @@ http {{
 """
 
 
-def _await_port(port: int) -> None:
+def await_port(port: int) -> None:
+    """Returns when somebody listens on 127.0.0.1."""
     deadline = time.monotonic() + _READY_TIMEOUT_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -1,8 +1,9 @@
-// Watches the viewer's canvas from inside the page, once each animation frame: what its pixels say, not what the page says.
+// Watches a viewer's canvas from inside the page, once each animation frame: what its pixels say, not what the page says.
 //
 // The slices of the stack carry their number in a bar code (provisioning/phantom/slices.py, draw_mark): a bright block, a
 // dark one, twelve bits and a parity bit, 8 x 8 pixels each, in the upper left corner of 512 x 512 pixels, or of as many a
-// side as window.sampledSide says.
+// side as window.sampledSide says. The canvas is the first that window.sampledCanvas selects; what it says of itself in its
+// data-* is kept beside what is seen.
 (() => {
   const BLOCK = 8
   const BITS = 12
@@ -34,24 +35,29 @@
     return rows.reduce((sum, value) => (Math.imul(sum, 31) + value) | 0, 7)
   }
 
+  function lookAtSlice(canvas, now) {
+    const { grade, settled, proven, shown } = canvas.dataset
+    const number = numberOn(canvas)
+    if (number !== null && number !== lastNumber) sampled.slices.push([now, number])
+    lastNumber = number ?? lastNumber
+    const state = JSON.stringify({ number, shown, grade, settled, proven })
+    if (state !== lastState) sampled.states.push([now, JSON.parse(state)])
+    lastState = state
+  }
+
+  function lookAtVolume(canvas, now) {
+    const picture = digestOf(canvas)
+    if (picture !== lastPicture) sampled.pictures.push(now)
+    lastPicture = picture
+  }
+
   function look() {
     requestAnimationFrame(look)
-    const canvas = document.querySelector('[data-testid=viewer-canvas]')
-    if (!canvas || canvas.width < 2) return
+    const canvas = document.querySelector(window.sampledCanvas ?? '[data-testid=viewer-canvas]')
+    if (!canvas || canvas.width < 2 || canvas.height < 2) return
     const now = performance.now()
-    const { mode, grade, settled, proven, shown } = canvas.dataset
-    if (mode === '2d') {
-      const number = numberOn(canvas)
-      if (number !== null && number !== lastNumber) sampled.slices.push([now, number])
-      lastNumber = number ?? lastNumber
-      const state = JSON.stringify({ number, shown, grade, settled, proven })
-      if (state !== lastState) sampled.states.push([now, JSON.parse(state)])
-      lastState = state
-    } else {
-      const picture = digestOf(canvas)
-      if (picture !== lastPicture) sampled.pictures.push(now)
-      lastPicture = picture
-    }
+    if ((window.sampledMode ?? canvas.dataset.mode) === '2d') lookAtSlice(canvas, now)
+    else lookAtVolume(canvas, now)
   }
 
   addEventListener('wheel', () => sampled.wheels.push(performance.now()), { capture: true, passive: true })
