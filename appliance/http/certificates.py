@@ -86,6 +86,19 @@ def check(files: CertificateFiles) -> None:
     _warn_when_out_of_time(files.certificate)
 
 
+def stamp(files: CertificateFiles) -> tuple[tuple[int, int, int] | None, ...]:
+    """Something that changes when a file is written or replaced; blocking."""
+    return tuple(_stamp_of(path) for path in (files.certificate, files.key))
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
 def _explain(error: ssl.SSLError, files: CertificateFiles) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
         return f"the key {files.key} does not belong to the certificate {files.certificate}"

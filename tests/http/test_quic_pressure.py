@@ -7,12 +7,10 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from aioquic.quic.stream import QuicStream
 
-from appliance.http.certificates import CertificateFiles
 from appliance.http.http3 import CONNECTION_WINDOW_BYTES, FIRST_WINDOW_BYTES, STREAM_WINDOW_BYTES
 from appliance.http.quic import (
     CONNECTION_BUFFER_BYTES,
@@ -21,27 +19,9 @@ from appliance.http.quic import (
     HttpConnection,
     QuicListener,
 )
-from tests.http.quic_client import Client, connected, listening
+from tests.http.leaks import MIB, resident_bytes
+from tests.http.quic_client import Client
 from tests.http.scripted_application import CHUNK, ScriptedApplication
-
-MIB = 1 << 20
-
-
-@pytest.fixture
-def application() -> ScriptedApplication:
-    return ScriptedApplication()
-
-
-@pytest.fixture
-async def listener(application: ScriptedApplication, certificate: CertificateFiles) -> AsyncIterator[QuicListener]:
-    async with listening(application, certificate) as listener:
-        yield listener
-
-
-@pytest.fixture
-async def client(listener: QuicListener, certificate: CertificateFiles) -> AsyncIterator[Client]:
-    async with connected(listener, certificate) as client:
-        yield client
 
 
 def only_connection(listener: QuicListener) -> HttpConnection:
@@ -53,10 +33,6 @@ def held_bytes(listener: QuicListener) -> int:
     windows = only_connection(listener).windows
     assert windows is not None
     return windows.held_bytes()
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 @asynccontextmanager
