@@ -53,6 +53,7 @@ from aioquic.quic.events import (
 )
 from aioquic.quic.packet import pull_quic_header
 
+from appliance.http import congestion
 from appliance.http.certificates import CertificateFiles
 from appliance.http.http3 import (
     CONNECTION_WINDOW_BYTES,
@@ -627,7 +628,7 @@ def _configuration(certificate: CertificateFiles) -> QuicConfiguration:
         max_stream_data=FIRST_WINDOW_BYTES,
         idle_timeout=_IDLE_TIMEOUT_S,
         max_datagram_size=_DATAGRAM_BYTES,
-        congestion_control_algorithm="cubic",
+        congestion_control_algorithm=congestion.NAME,
     )
     configuration.load_cert_chain(certificate.certificate, certificate.key)
     return configuration
