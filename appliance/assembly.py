@@ -106,6 +106,7 @@ _BROWSERS_ACCEPT = "image/avif,image/webp,image/*"
 """What Chromium and Firefox ask for where a page has a picture, as far as it chooses."""
 
 AnyParent = TypeVar("AnyParent", bound=Parent)
+_RENEWAL_LOOK_S = 86_400.0
 _BUILT_PAGE = Path(__file__).resolve().parent.parent / "webui" / "dist"
 
 
@@ -113,15 +114,19 @@ async def serve(settings: Appliance, stop: asyncio.Event) -> None:
     """Plays the roles until ``stop`` is set, then lets requests in flight end."""
     async with opened(settings) as assembled:
         certificate = _certificate(settings)
-        await listeners.serve(
-            assembled.application,
-            address=settings.listen.address,
-            port=settings.listen.port,
-            certificate=certificate,
-            stop=stop,
-            drain_timeout_s=settings.listen.drain_s,
-            ready=lambda address: log.info("ready", extra={"port": address.port, "roles": list(settings.roles)}),
-        )
+        renewing = asyncio.create_task(_renew_self_made(settings), name="renewal of the certificate")
+        try:
+            await listeners.serve(
+                assembled.application,
+                address=settings.listen.address,
+                port=settings.listen.port,
+                certificate=certificate,
+                stop=stop,
+                drain_timeout_s=settings.listen.drain_s,
+                ready=lambda address: log.info("ready", extra={"port": address.port, "roles": list(settings.roles)}),
+            )
+        finally:
+            renewing.cancel()
     log.info("stopped")
 
 
@@ -724,6 +729,16 @@ def _open_store(settings: NodeSettings) -> InstanceStore:
 def _store_settings(settings: NodeSettings) -> StoreSettings:
     instances = settings.instances
     return StoreSettings(instances.directory, instances.key, instances.free_floor_bytes)
+
+
+async def _renew_self_made(settings: Appliance) -> None:
+    """A pair of our own making does not end while the appliance runs on; the listeners see that it has changed."""
+    while settings.listen.self_made is not None:
+        await asyncio.sleep(_RENEWAL_LOOK_S)
+        try:
+            await asyncio.to_thread(_certificate, settings)
+        except OSError:
+            log.exception("the certificate could not be looked at; it is tried again")
 
 
 def _certificate(settings: Appliance) -> CertificateFiles:

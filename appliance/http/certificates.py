@@ -63,7 +63,9 @@ class CertificateFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class Pair:
+    """A certificate and its key, P-256."""
+
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
@@ -84,6 +86,19 @@ def check(files: CertificateFiles) -> None:
     except ssl.SSLError as error:
         raise SettingsError(_explain(error, files), key="certificate-unusable") from error
     _warn_when_out_of_time(files.certificate)
+
+
+def stamp(files: CertificateFiles) -> tuple[tuple[int, int, int] | None, ...]:
+    """Something that changes when a file is written or replaced; blocking."""
+    return tuple(_stamp_of(path) for path in (files.certificate, files.key))
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _explain(error: ssl.SSLError, files: CertificateFiles) -> str:
@@ -120,7 +135,7 @@ def ensure_self_made(directory: Path, names: Sequence[str], *, now: datetime | N
         authority = _ensure_authority(directory, now)
         if not _is_leaf_good(_read_pair(files.certificate, files.key), authority, wanted, now):
             common_name = _plain(_parse_name(names[0]))
-            _write_pair(_make_leaf(authority, common_name, wanted, now), files.certificate, files.key)
+            write_pair(make_leaf(authority, common_name, wanted, now), files.certificate, files.key)
             log.info("made a certificate for %s, valid for %d days", ", ".join(names), _LEAF_LIFETIME.days)
     return files
 
@@ -143,18 +158,18 @@ def _plain(name: x509.GeneralName) -> str:
     return str(name.value)
 
 
-def _ensure_authority(directory: Path, now: datetime) -> _Pair:
+def _ensure_authority(directory: Path, now: datetime) -> Pair:
     certificate_path, key_path = directory / "authority.pem", directory / "authority.key"
     authority = _read_pair(certificate_path, key_path)
     if authority and authority.certificate.not_valid_after_utc > now + _LEAF_LIFETIME:
         return authority
-    authority = _make_authority(now)
-    _write_pair(authority, certificate_path, key_path)
+    authority = make_authority(now)
+    write_pair(authority, certificate_path, key_path)
     log.info("made an authority of our own; browsers that are to trust this box need %s", certificate_path)
     return authority
 
 
-def _is_leaf_good(leaf: _Pair | None, authority: _Pair, wanted: frozenset[_Name], now: datetime) -> bool:
+def _is_leaf_good(leaf: Pair | None, authority: Pair, wanted: frozenset[_Name], now: datetime) -> bool:
     if leaf is None:
         return False
     certificate = leaf.certificate
@@ -167,7 +182,7 @@ def _is_leaf_good(leaf: _Pair | None, authority: _Pair, wanted: frozenset[_Name]
     return is_in_time and frozenset(names) == wanted
 
 
-def _read_pair(certificate_path: Path, key_path: Path) -> _Pair | None:
+def _read_pair(certificate_path: Path, key_path: Path) -> Pair | None:
     """The pair, or None where it is missing, damaged, not P-256, or does not belong together."""
     try:
         certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
@@ -176,10 +191,11 @@ def _read_pair(certificate_path: Path, key_path: Path) -> _Pair | None:
         return None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
         return None
-    return _Pair(certificate, key)
+    return Pair(certificate, key)
 
 
-def _make_authority(now: datetime) -> _Pair:
+def make_authority(now: datetime) -> Pair:
+    """A root that signs certificates which sign nothing (path length 0)."""
     key = ec.generate_private_key(ec.SECP256R1())
     # Two authorities of one name in one browser would be confused; the number keeps them apart.
     common_name = f"Appliance own authority {os.urandom(4).hex()}"
@@ -210,10 +226,18 @@ def _make_authority(now: datetime) -> _Pair:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return _Pair(certificate, key)
+    return Pair(certificate, key)
 
 
-def _make_leaf(authority: _Pair, common_name: str, names: frozenset[_Name], now: datetime) -> _Pair:
+def make_leaf(
+    authority: Pair,
+    common_name: str,
+    names: frozenset[_Name],
+    now: datetime,
+    *,
+    purposes: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
+) -> Pair:
+    """A certificate of one that is called, or, as ``purposes`` say, calls; signed by the authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     usage = x509.KeyUsage(
         digital_signature=True,
@@ -238,17 +262,17 @@ def _make_leaf(authority: _Pair, common_name: str, names: frozenset[_Name], now:
         .add_extension(x509.SubjectAlternativeName(sorted(names, key=_plain)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_identifier), critical=False
         )
         .sign(authority.key, hashes.SHA256())
     )
-    return _Pair(certificate, key)
+    return Pair(certificate, key)
 
 
-def _write_pair(pair: _Pair, certificate_path: Path, key_path: Path) -> None:
+def write_pair(pair: Pair, certificate_path: Path, key_path: Path) -> None:
     """Both files replaced; a crash between them leaves a pair that does not match, which is made again."""
     _write_private(key_path, pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     _write_private(certificate_path, pair.certificate.public_bytes(Encoding.PEM))

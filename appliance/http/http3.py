@@ -6,7 +6,9 @@ when an upgrade moves them.
 * A malformed request is an error of its stream (RFC 9114 §4.1.2); aioquic closes the connection with all its requests.
 * The receive windows follow the consumer (RFC 9000 §4.1); aioquic doubles them with the producer, without an end.
 * GOAWAY announces the end of a connection (RFC 9114 §5.2), so that a browser sends the next request elsewhere at once.
+* A request of a few bytes, each of which stands for the longest entry of the header table, is not unfolded (RFC 9204 §7.3.1).
 * An answer that is broken off is forgotten; aioquic keeps its state until the connection ends.
+* The urgent answer is sent first (RFC 9218); aioquic lets all take turns, and reads past PRIORITY_UPDATE.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from aioquic.buffer import encode_uint_var
+from aioquic.buffer import Buffer, BufferReadError, encode_uint_var  # type: ignore[attr-defined]
 from aioquic.h3.connection import (
     ErrorCode,
+    FrameError,
     FrameType,
+    FrameUnexpected,
     H3Connection,
     H3Stream,
     HeadersState,
+    IdError,
     MessageError,
+    ProtocolError,
     Setting,
     encode_frame,
 )
@@ -31,6 +37,8 @@ from aioquic.quic.connection import Limit, QuicConnection
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
+
+from appliance.http.priorities import UNSAID, Priority, priority_of, read_priority
 
 FIRST_WINDOW_BYTES = 96 << 10
 """What a client may send on a stream before the application reads it. All 128 streams so filled leave room in the window of
@@ -42,7 +50,14 @@ CONNECTION_WINDOW_BYTES = 16 << 20
 FIELD_SECTION_LIMIT_BYTES = 64 << 10
 """Of a request's headers, counted as RFC 9114 §4.2.2 does: 32 bytes a field besides its name and value."""
 
+_FIELD_LINES_LIMIT = 256
+"""Of a request, each of them up to 4 kB from a byte: some ten times what a browser sends."""
 _FIELD_OVERHEAD_BYTES = 32
+_PRIORITY_UPDATE = 0xF0700
+_PRIORITY_UPDATE_OF_PUSH = 0xF0701
+_PRIORITY_UPDATE_LIMIT_BYTES = 1 << 10
+_REMEMBERED_PRIORITIES = 256
+"""Before those of streams that are over are looked for: twice the streams that a client may have open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +131,111 @@ def _join_fields(headers: Headers, authority: bytes) -> list[tuple[bytes, bytes]
     return fields
 
 
+def has_many_lines(section: bytes) -> bool:
+    """Whether an encoded field section has more lines than any browser sends; it need not be a right one (RFC 9204 §4.5)."""
+    if len(section) <= _FIELD_LINES_LIMIT:
+        return False
+    lines = 0
+    try:
+        _, at = _pull_integer(section, 0, 8)
+        _, at = _pull_integer(section, at, 7)
+        while at < len(section) and lines <= _FIELD_LINES_LIMIT:
+            at = _skip_line(section, at)
+            lines += 1
+    except IndexError:
+        return False  # cut short: the decoder says so
+    return lines > _FIELD_LINES_LIMIT
+
+
+def _skip_line(section: bytes, at: int) -> int:
+    first = section[at]
+    if first & 0x80:  # indexed
+        return _pull_integer(section, at, 6)[1]
+    if first & 0x40:  # a name of a table, and a value
+        return _skip_string(section, _pull_integer(section, at, 4)[1], 7)
+    if first & 0x20:  # a name and a value
+        return _skip_string(section, _skip_string(section, at, 3), 7)
+    if first & 0x10:  # indexed, of the newest entries
+        return _pull_integer(section, at, 4)[1]
+    return _skip_string(section, _pull_integer(section, at, 3)[1], 7)
+
+
+def _skip_string(section: bytes, at: int, prefix_bits: int) -> int:
+    length, at = _pull_integer(section, at, prefix_bits)
+    return at + length
+
+
+def _pull_integer(section: bytes, at: int, prefix_bits: int) -> tuple[int, int]:
+    """An integer of RFC 7541 §5.1 and where it ends."""
+    full = (1 << prefix_bits) - 1
+    value, at = section[at] & full, at + 1
+    if value < full:
+        return value, at
+    shift = 0
+    while True:
+        value += (section[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if not section[at - 1] & 0x80:
+            return value, at
+
+
+class ExcessiveLoad(ProtocolError):
+    """A client makes us keep more than any browser would."""
+
+    error_code = ErrorCode.H3_EXCESSIVE_LOAD
+
+
+class SendOrder:
+    """Sends the urgent answer first (RFC 9218 §10), packet by packet.
+
+    aioquic fills each packet from its queue of streams, in their order, and puts those that sent at the end of it; the limits
+    of the connection are written just before. There the queue is sorted.
+    """
+
+    def __init__(self, quic: QuicConnection) -> None:
+        self._quic = quic
+        self._priorities: dict[int, Priority] = {}
+        self._write_connection_limits = quic._write_connection_limits
+        quic._write_connection_limits = self._sort_and_write_limits  # type: ignore[method-assign]
+
+    def prioritize(self, stream_id: int, priority: Priority) -> None:
+        """From now on; nothing, where the stream is over."""
+        if self._quic._stream_is_discarded(stream_id):
+            return
+        self._priorities[stream_id] = priority
+        if len(self._priorities) > _REMEMBERED_PRIORITIES:
+            is_over = self._quic._stream_is_discarded
+            self._priorities = {one: said for one, said in self._priorities.items() if not is_over(one)}
+
+    def is_said(self, stream_id: int) -> bool:
+        """Whether anything was said of the stream before its request came."""
+        return stream_id in self._priorities
+
+    def _sort_and_write_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
+        if len(self._quic._streams_queue) > 1:
+            self._quic._streams_queue.sort(key=self._rank)
+        self._write_connection_limits(builder=builder, space=space)
+
+    def _rank(self, stream: QuicStream) -> tuple[int, bool, int]:
+        assert stream.stream_id is not None
+        if stream.stream_id % 4 != 0:  # the control stream and those of the header table
+            return (-1, False, stream.stream_id)
+        return self._priorities.get(stream.stream_id, UNSAID).rank(stream.stream_id)
+
+
 class Http3(H3Connection):
     """The HTTP/3 side of one connection."""
+
+    def __init__(self, quic: QuicConnection) -> None:
+        super().__init__(quic)
+        self._order = SendOrder(quic)
+        self._is_priority_update = False
+
+    def heed_priority(self, stream_id: int, headers: Headers) -> None:
+        """The request's own words count unless the client has said something newer."""
+        if not self._order.is_said(stream_id):
+            self._order.prioritize(stream_id, priority_of(headers))
 
     def announce_end(self, next_stream_id: int) -> None:
         """Sends GOAWAY: requests on ``next_stream_id`` and later have not been looked at (RFC 9114 §5.2)."""
@@ -161,6 +279,45 @@ class Http3(H3Connection):
         del settings[Setting.ENABLE_CONNECT_PROTOCOL]  # no WebSocket over HTTP/3 here
         settings[Setting.MAX_FIELD_SECTION_SIZE] = FIELD_SECTION_LIMIT_BYTES
         return settings
+
+    def _decode_headers(self, stream_id: int, frame_data: bytes | None) -> Headers:
+        if frame_data is not None and has_many_lines(frame_data):
+            raise ExcessiveLoad("So many header fields are not looked at")
+        return super()._decode_headers(stream_id, frame_data)
+
+    def _check_control_frame_type(self, frame_type: int) -> None:
+        super()._check_control_frame_type(frame_type)
+        if frame_type == _PRIORITY_UPDATE_OF_PUSH:
+            raise IdError("Nothing was ever pushed")
+        self._is_priority_update = frame_type == _PRIORITY_UPDATE
+        if self._is_priority_update:
+            assert self._peer_control_stream_id is not None
+            stream = self._stream[self._peer_control_stream_id]
+            if (stream.frame_size or 0) > _PRIORITY_UPDATE_LIMIT_BYTES:
+                raise ExcessiveLoad("A PRIORITY_UPDATE this long says nothing")
+            # aioquic reads past the frames that it does not know, and keeps only these whole
+            stream.frame_type = FrameType.MAX_PUSH_ID
+
+    def _handle_control_frame(self, frame_type: int, frame_data: bytes) -> None:
+        if self._is_priority_update:
+            self._priority_updated(frame_data)
+        else:
+            super()._handle_control_frame(frame_type, frame_data)
+
+    def _priority_updated(self, frame_data: bytes) -> None:
+        buffer = Buffer(data=frame_data)
+        try:
+            stream_id = buffer.pull_uint_var()
+        except BufferReadError as error:
+            raise FrameError("A PRIORITY_UPDATE names no stream") from error
+        if stream_id % 4 != 0 or stream_id // 4 >= self._quic._local_max_streams_bidi.value:
+            raise IdError("A PRIORITY_UPDATE is for what is no request")
+        self._order.prioritize(stream_id, read_priority(frame_data[buffer.tell() :]))
+
+    def _check_request_or_push_frame_type(self, frame_type: int, stream: H3Stream) -> None:
+        super()._check_request_or_push_frame_type(frame_type, stream)
+        if frame_type in (_PRIORITY_UPDATE, _PRIORITY_UPDATE_OF_PUSH):
+            raise FrameUnexpected("A PRIORITY_UPDATE belongs on the control stream")
 
     def _handle_request_or_push_frame(
         self, frame_type: int, frame_data: bytes | None, stream: H3Stream, stream_ended: bool

@@ -16,6 +16,7 @@ import errno
 import logging
 import socket
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from hypercorn.config import Config, Sockets
 from appliance.domain.errors import SettingsError, Unavailable
 from appliance.http import certificates, http2
 from appliance.http.certificates import CertificateFiles
-from appliance.http.quic import Application, Message, QuicListener
+from appliance.http.quic import DISCONNECT_GRACE_S, Application, Message, QuicListener
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ _KEEP_ALIVE_TIMEOUT_S = 75.0
 """hypercorn's 5 s would cost a physician who reads a report a handshake with each next picture."""
 _ENDLESS = 10**9
 """Requests on a connection. At its default of 1000 hypercorn sends a GOAWAY that loses requests of Chromium."""
+_CERTIFICATE_POLL_S = 10.0
 _PORT_ATTEMPTS = 20
 """To find a port that is free for both TCP and UDP."""
 
@@ -71,34 +73,77 @@ class _BoundPair:
 class _TcpConfig(Config):
     """hypercorn's settings; TLS 1.3 and nothing older (hypercorn itself offers 1.2)."""
 
+    context: ssl.SSLContext | None = None
+
     def create_ssl_context(self) -> ssl.SSLContext | None:
-        context = super().create_ssl_context()
-        assert context is not None
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        return context
+        self.context = super().create_ssl_context()
+        assert self.context is not None
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_3
+        return self.context
+
+    def show(self, certificate: CertificateFiles) -> None:
+        """To connections from now on; OpenSSL leaves those that are there alone."""
+        if self.context is not None:
+            self.context.load_cert_chain(certificate.certificate, certificate.key)
 
 
 class _Exchange:
-    """One request over TCP, whose answer is not ended before all of the request is there.
+    """One request over TCP.
 
-    hypercorn 0.18 keeps the rest of a body in a queue of the request; once nobody reads it any more, the queue fills and
-    holds up all requests of an HTTP/2 connection.
+    What hypercorn 0.18 leaves to the application is seen to here. A client that is gone ends the application also where it
+    does not listen; hypercorn only says so, to whoever listens. And an answer is not ended before all of its request is there:
+    hypercorn keeps the rest of a body in a queue, which nobody empties any more and which then holds up all requests of an
+    HTTP/2 connection.
     """
 
-    def __init__(self, receive: Any, send: Any) -> None:
+    def __init__(self, receive: Any, send: Any, task: asyncio.Task[Any]) -> None:
         self._receive = receive
         self._send = send
+        self._task = task
+        self._ahead: deque[Message] = deque()
+        self._news = asyncio.Event()
+        self._taken = asyncio.Event()
         self._is_complete = asyncio.Event()
+        self._is_answered = False
         self._readers = 0
+        self._reading_ahead = asyncio.create_task(self._read_ahead())
+
+    async def _read_ahead(self) -> None:
+        """One message, or, where it was the last of the body, also the news that the client is gone."""
+        while True:
+            message: Message = await self._receive()
+            self._ahead.append(message)
+            self._news.set()
+            if message["type"] == "http.disconnect":
+                self._is_complete.set()
+                self._end_application()
+                return
+            if message.get("more_body", False):
+                self._taken.clear()
+                await self._taken.wait()
+            else:
+                self._is_complete.set()
+
+    def _end_application(self) -> None:
+        if self._is_answered:
+            return
+        if self._readers:
+            asyncio.get_running_loop().call_later(DISCONNECT_GRACE_S, self._task.cancel)
+        else:
+            self._task.cancel()
 
     async def receive(self) -> Message:
         self._readers += 1
         try:
-            message: Message = await self._receive()
+            while not self._ahead:
+                self._news.clear()
+                await self._news.wait()
         finally:
             self._readers -= 1
-        if not message.get("more_body", False):  # the last of the body, or http.disconnect
-            self._is_complete.set()
+        message = self._ahead[0]
+        if message["type"] != "http.disconnect":  # which stays true
+            self._ahead.popleft()
+            self._taken.set()
         return message
 
     async def send(self, message: Message) -> None:
@@ -107,6 +152,7 @@ class _Exchange:
             await self._send({**message, "more_body": True})
             await self.read_past_rest()
             message = {"type": "http.response.body"}
+        self._is_answered = self._is_answered or is_last
         await self._send(message)
 
     async def read_past_rest(self) -> None:
@@ -116,6 +162,11 @@ class _Exchange:
                 await self._is_complete.wait()
             else:
                 await self.receive()
+
+    def close(self) -> None:
+        """The application has ended."""
+        self._is_answered = True
+        self._reading_ahead.cancel()
 
 
 class _InFlight:
@@ -132,13 +183,14 @@ class _InFlight:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
-        exchange = _Exchange(receive, send)
+        exchange = _Exchange(receive, send, task)
         try:
             await self._application(scope, exchange.receive, exchange.send)
         except Exception:
             await exchange.read_past_rest()
             raise
         finally:
+            exchange.close()
             self.tasks.discard(task)
 
     def cancel(self) -> None:
@@ -161,8 +213,9 @@ async def serve(
 ) -> None:
     """Serves the application until ``stop`` is set and its last requests are answered, at most ``drain_timeout_s`` later.
 
-    ``port`` 0 is a free one. ``ready`` is called once, when requests are taken, with the address. Raises SettingsError where
-    the address or the certificate cannot be used, and Unavailable when the application refuses to start.
+    The files of the certificate are watched: when they are replaced, new connections get the new one, and those that are
+    there go on. ``port`` 0 is a free one. ``ready`` is called once, when requests are taken, with the address. Raises
+    SettingsError where the address or the certificate cannot be used, and Unavailable when the application refuses to start.
     """
     certificates.check(certificate)
     bound = _bind(address, port)
@@ -184,9 +237,11 @@ async def _listening(
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Both listeners serve; the task is hypercorn's. On leaving they are drained and closed."""
     in_flight, stop = _InFlight(application), asyncio.Event()
+    config = _tcp_config(certificate, bound.address.port, drain_timeout_s)
     quic = await QuicListener.start(application, bound.udp, certificate)
     bound.tcp.listen(_BACKLOG)  # from here on the kernel takes connections, and hypercorn finds them waiting
-    tcp = asyncio.create_task(_serve_tcp(in_flight, bound, certificate, stop, drain_timeout_s), name="TCP listener")
+    tcp = asyncio.create_task(_serve_tcp(in_flight, bound, config, stop), name="TCP listener")
+    watching = asyncio.create_task(_show_renewed(certificate, config, quic), name="certificate watch")
     try:
         yield tcp
         stop.set()
@@ -194,15 +249,32 @@ async def _listening(
         quic.close()
         await _end(tcp)
     finally:
+        watching.cancel()
         quic.close()
         tcp.cancel()
 
 
-async def _serve_tcp(
-    in_flight: _InFlight, bound: _BoundPair, certificate: CertificateFiles, stop: asyncio.Event, drain_timeout_s: float
-) -> None:
+async def _show_renewed(certificate: CertificateFiles, config: _TcpConfig, quic: QuicListener) -> None:
+    """A pair that does not fit, as while it is being written, is left until it changes again."""
+    seen = certificates.stamp(certificate)
+    while True:
+        await asyncio.sleep(_CERTIFICATE_POLL_S)
+        found = await asyncio.to_thread(certificates.stamp, certificate)
+        if found == seen:
+            continue
+        seen = found
+        try:
+            certificates.check(certificate)
+            config.show(certificate)
+            quic.show(certificate)
+        except (SettingsError, OSError) as error:  # of which ssl.SSLError is one
+            log.warning("the certificate has changed and cannot be used, the former one stays: %s", error)
+        else:
+            log.info("%s has changed: new connections get the new certificate", certificate.certificate)
+
+
+async def _serve_tcp(in_flight: _InFlight, bound: _BoundPair, config: _TcpConfig, stop: asyncio.Event) -> None:
     sockets = Sockets([bound.tcp], [], [])
-    config = _tcp_config(certificate, bound.address.port, drain_timeout_s)
     http2.install()
     application = ASGIWrapper(cast(Any, in_flight))  # hypercorn's types of ASGI are its own
     await worker_serve(application, config, sockets=sockets, shutdown_trigger=stop.wait)

@@ -14,7 +14,9 @@ What holds whatever a client does:
   what one client makes the server hold is bounded, whatever it asks for or sends.
 * An answer that does not wait for its request's body goes out at once; the rest of the body is read past, and stopped where it
   is long.
-* No session tickets are given, hence no early data that could be replayed. Every address is proven by Retry.
+* No session tickets are given, hence no early data that could be replayed.
+* A stranger's address is sent at most three times what came from it until it has answered (RFC 9000 §8.1). While many have not
+  answered, addresses are proven by Retry before anything is kept of them; else a first visit is spared the round trip.
 
 References: RFC 9000 (QUIC), RFC 9114 (HTTP/3), RFC 9457 (problem details), the ASGI specification 2.4 (HTTP).
 """
@@ -35,19 +37,23 @@ from typing import Any, cast
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.asyncio.server import QuicServer
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.h3.connection import H3_ALPN, ErrorCode
 from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import NetworkAddress, QuicConnection
 from aioquic.quic.events import (
     ConnectionTerminated,
+    HandshakeCompleted,
     ProtocolNegotiated,
     QuicEvent,
     StopSendingReceived,
     StreamDataReceived,
     StreamReset,
 )
+from aioquic.quic.packet import pull_quic_header
 
+from appliance.http import congestion
 from appliance.http.certificates import CertificateFiles
 from appliance.http.http3 import (
     CONNECTION_WINDOW_BYTES,
@@ -81,15 +87,22 @@ READ_PAST_BYTES = 64 << 20
 """Of a body that nobody waits for any more, before the client is asked to stop. Chromium 156, when asked to stop within an
 upload, never hands out the answer that it already has (RFC 9114 §4.1 has it the other way)."""
 
-_RECEIVE_BUFFER_BYTES = 4 << 20
+RECEIVE_BUFFER_BYTES = 4 << 20
 """Of the socket, where the kernel allows it (net.core.rmem_max): a burst outlives a busy moment of the event loop."""
 _DATAGRAM_BYTES = 1350
 """Fits through the tunnels of clinics (1500 less IPv6, UDP and a VPN's header); aioquic does not probe for more."""
 _IDLE_TIMEOUT_S = 60.0
-_DISCONNECT_GRACE_S = 1.0
+_HANDSHAKE_TIMEOUT_S = 10.0
+"""For a handshake to end: a hundred round trips of a bad line."""
+UNPROVEN_LIMIT = 64
+"""Handshakes under way, each some 100 kB and 5 ms of work, before addresses must be proven first. A clinic that comes back after
+its line was cut is a few dozen browsers at once."""
+DISCONNECT_GRACE_S = 1.0
 """For an application that was told of the disconnection to end by itself, before it is cancelled."""
 _CANCEL_TIMEOUT_S = 2.0
 _DRAIN_POLL_S = 0.02
+_LONG_HEADER = 0x80
+"""Of the packets of a handshake (RFC 9000 §17.2)."""
 _CONNECTION_FIELDS = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 """Meant for the hop of HTTP/1.1, malformed in HTTP/3 (RFC 9114 §4.2)."""
 
@@ -143,7 +156,7 @@ class RequestStream:
         self._news.set()
         assert self.task is not None
         if self._readers:
-            asyncio.get_running_loop().call_later(_DISCONNECT_GRACE_S, self.task.cancel)
+            asyncio.get_running_loop().call_later(DISCONNECT_GRACE_S, self.task.cancel)
         else:
             self.task.cancel()
 
@@ -291,6 +304,8 @@ class HttpConnection(QuicConnectionProtocol):
     # events
 
     def quic_event_received(self, event: QuicEvent) -> None:
+        if isinstance(event, HandshakeCompleted):
+            self._listener.unproven.discard(self)
         if isinstance(event, ProtocolNegotiated):
             self._http3 = Http3(self._quic)
             self.windows = ReceiveWindows(self._quic, self._unread_bytes, self._window_bytes)
@@ -322,6 +337,7 @@ class HttpConnection(QuicConnectionProtocol):
             self.http3.break_off(event.stream_id, ErrorCode.H3_REQUEST_REJECTED)
             return
         self._next_stream_id = max(self._next_stream_id, event.stream_id + 4)
+        self.http3.heed_priority(event.stream_id, event.headers)
         try:
             head = read_head(event.headers)
         except RefusedRequest as refusal:
@@ -388,6 +404,7 @@ class HttpConnection(QuicConnectionProtocol):
             self._wake(stream)
         self.requests.clear()
         self._listener.connections.discard(self)
+        self._listener.unproven.discard(self)
 
     def forget(self, stream: RequestStream) -> None:
         """The stream is answered; what is still to come of its request is not wanted."""
@@ -479,13 +496,39 @@ class HttpConnection(QuicConnectionProtocol):
 
 
 class _Server(QuicServer):
-    """aioquic's, which one bad datagram cannot stop."""
+    """aioquic's, which one bad datagram cannot stop, and which asks for a proof of address only when ``is_pressed``."""
+
+    def __init__(
+        self,
+        configuration: QuicConfiguration,
+        create_protocol: Callable[..., HttpConnection],
+        is_pressed: Callable[[], bool],
+    ) -> None:
+        super().__init__(configuration=configuration, create_protocol=create_protocol, retry=True)
+        self._tokens = self._retry
+        self._is_pressed = is_pressed
+
+    def show(self, configuration: QuicConfiguration) -> None:
+        """To connections from now on; those that are there go on with theirs."""
+        self._configuration = configuration
 
     def datagram_received(self, data: bytes | str, addr: NetworkAddress) -> None:
         try:
+            # whoever was asked for a proof is held to it, also when the pressure is gone
+            is_proof_due = self._is_pressed() or _has_token(cast(bytes, data))
+            self._retry = self._tokens if is_proof_due else None  # type: ignore[assignment]
             super().datagram_received(data, addr)
         except Exception:  # the edge of the transport: whatever it is, the other clients go on
             log.exception("a datagram from %s could not be handled", addr[0])
+
+
+def _has_token(data: bytes) -> bool:
+    if not data or not data[0] & _LONG_HEADER:
+        return False
+    try:
+        return bool(pull_quic_header(Buffer(data=data), host_cid_length=0).token)
+    except ValueError:
+        return False
 
 
 class QuicListener:
@@ -494,6 +537,8 @@ class QuicListener:
     def __init__(self, application: Application, address: tuple[str, int]) -> None:
         self.address = address
         self.connections: set[HttpConnection] = set()
+        self.unproven: set[HttpConnection] = set()
+        """Those whose handshake is under way: the client may not be where it says."""
         self.tasks: set[asyncio.Task[None]] = set()
         self._application = application
         self._server: _Server | None = None
@@ -503,26 +548,37 @@ class QuicListener:
     async def start(cls, application: Application, bound: socket.socket, certificate: CertificateFiles) -> QuicListener:
         """A listener on a bound UDP socket, which it owns from now on. The files must have passed ``certificates.check``."""
         bound.setblocking(False)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         granted_bytes = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)  # the kernel says twice what it gave
-        if granted_bytes < _RECEIVE_BUFFER_BYTES:
+        if granted_bytes < RECEIVE_BUFFER_BYTES:
             log.info("the kernel gives %d bytes for incoming datagrams; net.core.rmem_max sets it", granted_bytes)
         host, port = bound.getsockname()[:2]
         listener = cls(application, (host, port))
         _, listener._server = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Server(
-                configuration=_configuration(certificate), create_protocol=listener._connection, retry=True
-            ),
-            sock=bound,
+            lambda: _Server(_configuration(certificate), listener._connection, listener._is_pressed), sock=bound
         )
         return listener
+
+    def show(self, certificate: CertificateFiles) -> None:
+        """New connections see this certificate. The files must have passed ``certificates.check``."""
+        if self._server is not None:
+            self._server.show(_configuration(certificate))
+
+    def _is_pressed(self) -> bool:
+        return len(self.unproven) >= UNPROVEN_LIMIT
 
     def _connection(self, quic: QuicConnection, stream_handler: object = None) -> HttpConnection:
         connection = HttpConnection(quic, self)
         self.connections.add(connection)
+        self.unproven.add(connection)
+        asyncio.get_running_loop().call_later(_HANDSHAKE_TIMEOUT_S, self._give_up, connection)
         if self._is_draining:
             connection.start_draining()
         return connection
+
+    def _give_up(self, connection: HttpConnection) -> None:
+        if connection in self.unproven:
+            connection.close(reason_phrase="the handshake took too long")
 
     def run(self, stream: RequestStream, scope: Message) -> asyncio.Task[None]:
         """The application's task for a request; it is kept until it has ended."""
@@ -572,7 +628,7 @@ def _configuration(certificate: CertificateFiles) -> QuicConfiguration:
         max_stream_data=FIRST_WINDOW_BYTES,
         idle_timeout=_IDLE_TIMEOUT_S,
         max_datagram_size=_DATAGRAM_BYTES,
-        congestion_control_algorithm="cubic",
+        congestion_control_algorithm=congestion.NAME,
     )
     configuration.load_cert_chain(certificate.certificate, certificate.key)
     return configuration

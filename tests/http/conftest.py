@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from appliance.http.certificates import CertificateFiles, ensure_self_made
+from appliance.http.quic import QuicListener
 from tests.http.central import prepare
+from tests.http.quic_client import Client, connected, listening
+from tests.http.scripted_application import ScriptedApplication
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +31,22 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def node_key(prepared: Path) -> Path:
     return prepared / "node.pem"
+
+
+@pytest.fixture
+def application() -> ScriptedApplication:
+    return ScriptedApplication()
+
+
+@pytest.fixture
+async def listener(application: ScriptedApplication, certificate: CertificateFiles) -> AsyncIterator[QuicListener]:
+    """The scripted application over HTTP/3."""
+    async with listening(application, certificate) as listener:
+        yield listener
+
+
+@pytest.fixture
+async def client(listener: QuicListener, certificate: CertificateFiles) -> AsyncIterator[Client]:
+    """A connection to it."""
+    async with connected(listener, certificate) as client:
+        yield client

@@ -18,6 +18,7 @@ from aioquic.quic.events import (
     ConnectionTerminated,
     QuicEvent,
     StopSendingReceived,
+    StreamDataReceived,
     StreamReset,
 )
 
@@ -25,6 +26,7 @@ from appliance.http.certificates import CertificateFiles
 from appliance.http.quic import Application, QuicListener
 
 Headers = Sequence[tuple[bytes, bytes]]
+_SERVERS_CONTROL_STREAM = 3
 
 
 @dataclass
@@ -50,7 +52,10 @@ class Client(QuicConnectionProtocol):
         self.answers: dict[int, Answer] = {}
         self.terminated: ConnectionTerminated | None = None
         self.http = H3Connection(self._quic)
+        self.arrivals: list[int] = []
+        """The streams whose bodies' bytes came, one after another."""
         self.control_bytes = bytearray()
+        """What the server said on its control stream."""
         self._changed = asyncio.Event()
 
     def open(self, path: str = "/", *, method: str = "GET", headers: Headers = (), is_end: bool = True) -> int:
@@ -106,12 +111,15 @@ class Client(QuicConnectionProtocol):
             self._answer(event.stream_id).reset_code = event.error_code
         elif isinstance(event, StopSendingReceived):
             self._answer(event.stream_id).stopped_code = event.error_code
+        elif isinstance(event, StreamDataReceived) and event.stream_id == _SERVERS_CONTROL_STREAM:
+            self.control_bytes += event.data
         for http_event in self.http.handle_event(event):
             if isinstance(http_event, HeadersReceived):
                 self._answer(http_event.stream_id).headers = dict(http_event.headers)
                 self._answer(http_event.stream_id).is_complete = http_event.stream_ended
             elif isinstance(http_event, DataReceived):
                 self._answer(http_event.stream_id).body += http_event.data
+                self.arrivals.append(http_event.stream_id)
                 self._answer(http_event.stream_id).is_complete = http_event.stream_ended
         self._changed.set()
 
@@ -134,9 +142,10 @@ async def connected(
     listener: QuicListener,
     certificate: CertificateFiles,
     session_ticket_handler: Callable[[object], None] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Client]:
-    """A client's connection."""
-    configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN)
+    """A client's connection; ``settings`` are those of its QUIC configuration."""
+    configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN, **settings)
     configuration.load_verify_locations(cafile=str(certificate.authority))
     async with connect(
         *listener.address,

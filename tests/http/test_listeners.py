@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +15,18 @@ from typing import Any
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 import httpx
 import pytest
 import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance.domain.errors import SettingsError, Unavailable
+from appliance.http import listeners
 from appliance.http.certificates import CertificateFiles, ensure_self_made
 from appliance.http.listeners import Address, serve
+from tests.http.leaks import MIB, objects_of, resident_bytes
 from tests.http.quic_client import Client, connected
 from tests.http.scripted_application import CHUNK, ScriptedApplication
 
@@ -98,11 +103,14 @@ class H2Client:
         self._reader, self._writer = reader, writer
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self._h2.initiate_connection()
+        self._h2.update_settings(
+            {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1 << 20}
+        )  # only the connection's is small
 
-    def ask(self, path: str) -> int:
+    def ask(self, path: str, fields: Sequence[tuple[str, str]] = ()) -> int:
         stream_id = self._h2.get_next_available_stream_id()
         head = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
-        self._h2.send_headers(stream_id, head, end_stream=True)
+        self._h2.send_headers(stream_id, [*head, *fields], end_stream=True)
         self._writer.write(self._h2.data_to_send())
         return stream_id
 
@@ -122,9 +130,19 @@ class H2Client:
         self._h2.prioritize(stream_id, weight=10)
         self._writer.write(self._h2.data_to_send())
 
+    def update_priority(self, stream_id: int, priority: bytes) -> None:
+        """RFC 9218 §7.1; the library does not know the frame."""
+        payload = stream_id.to_bytes(4, "big") + priority
+        self._writer.write(len(payload).to_bytes(3, "big") + b"\x10\x00" + bytes(4) + payload)
+
     def cancel(self, stream_id: int) -> None:
         self._h2.reset_stream(stream_id, error_code=8)
         self._writer.write(self._h2.data_to_send())
+
+    async def drain(self) -> None:
+        """What was asked is on its way, and the server has had a moment for it."""
+        await self._writer.drain()
+        await asyncio.sleep(0.02)
 
     async def answer(self, stream_id: int) -> tuple[dict[str, str], bytes]:
         headers, body = {}, bytearray()
@@ -139,6 +157,19 @@ class H2Client:
                     return headers, bytes(body)
             self._writer.write(self._h2.data_to_send())
         raise ConnectionError("the server closed the connection")
+
+    async def order(self, *stream_ids: int) -> list[int]:
+        """The streams of the data that comes until all of them have ended; only now is any of it acknowledged."""
+        order, ended = [], set[int]()
+        while ended != set(stream_ids):
+            for event in self._h2.receive_data(await asyncio.wait_for(self._reader.read(65536), 10)):
+                if isinstance(event, h2.events.DataReceived) and event.data:
+                    order.append(event.stream_id)
+                    self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                elif isinstance(event, h2.events.StreamEnded):
+                    ended.add(event.stream_id)
+            self._writer.write(self._h2.data_to_send())
+        return order
 
 
 @asynccontextmanager
@@ -227,6 +258,63 @@ async def test_a_request_that_is_given_up_over_http_2_hurts_no_other(certificate
         client.cancel(stream_id)
 
         await application.until("listen", "disconnected")
+        assert (await client.answer(client.ask("/hello")))[1] == b"hello"
+
+
+@pytest.mark.parametrize("path", ["/sleep", "/deaf", "/stream?100000"])
+async def test_a_request_given_up_over_http_2_ends_an_application_that_does_not_heed_it(
+    certificate: CertificateFiles, path: str
+) -> None:
+    application = ScriptedApplication()
+    async with serving(application, certificate) as (address, _), over_h2(address, certificate) as client:
+        stream_id = client.ask(path)
+        await client.drain()
+        client.cancel(stream_id)
+        await client.answer(client.ask("/hello"))
+        await asyncio.sleep(1 if path == "/deaf" else 0)
+
+        await application.until(path.strip("/").partition("?")[0], "cancelled")
+
+
+async def test_a_connection_over_http_1_1_that_is_closed_ends_its_request(certificate: CertificateFiles) -> None:
+    application = ScriptedApplication()
+    async with serving(application, certificate) as (address, _):
+        _, writer = await asyncio.open_connection(address.host, address.port, ssl=trusting(certificate))
+        writer.write(b"GET /sleep HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+
+        await application.until("sleep", "cancelled")
+
+
+async def cancel(client: H2Client, application: ScriptedApplication, *, rounds: int) -> None:
+    for _ in range(rounds):
+        streams = [client.ask(path) for path in ("/sleep", "/listen", "/stream?100", "/hello", "/refuse") * 10]
+        await client.drain()
+        for stream_id in streams:
+            client.cancel(stream_id)
+        await client.answer(client.ask("/hello"))
+    application.scopes.clear()
+
+
+@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.long)])
+async def test_requests_cancelled_over_http_2_leave_nothing(certificate: CertificateFiles, rounds: int) -> None:
+    application = ScriptedApplication()
+    async with serving(application, certificate) as (address, _), over_h2(address, certificate) as client:
+        await cancel(client, application, rounds=10)
+        tasks, resident, held = len(asyncio.all_tasks()), resident_bytes(), objects_of("hypercorn", "appliance")
+        await cancel(client, application, rounds=rounds)
+        await asyncio.sleep(1.2)  # those that listen are told first
+        grown = objects_of("hypercorn", "appliance") - held
+        print(
+            f"{rounds * 50} requests cancelled over HTTP/2: {len(asyncio.all_tasks()) - tasks:+d} tasks, "
+            f"{grown.total():+d} objects, {(resident_bytes() - resident) / 1e6:+.1f} MB resident"
+        )
+
+        assert len(asyncio.all_tasks()) <= tasks
+        assert grown.total() < 100
+        assert resident_bytes() - resident < 16 * MIB
         assert (await client.answer(client.ask("/hello")))[1] == b"hello"
 
 
@@ -405,3 +493,88 @@ def test_it_runs_on_uvloop(certificate: CertificateFiles) -> None:
 def run_on_uvloop(scenario: Callable[[], Any]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
+
+
+# The certificate is renewed
+
+
+def shown_over_tcp(address: Address, certificate: CertificateFiles) -> bytes:
+    """The certificate that a new connection over TCP is shown, DER."""
+    with (
+        socket.create_connection((address.host, address.port), timeout=10) as plain,
+        trusting(certificate).wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        return connection.getpeercert(binary_form=True) or b""
+
+
+async def shown_over_udp(address: Address, certificate: CertificateFiles) -> bytes:
+    """The same over UDP."""
+    async with connected(at(address), certificate) as client:
+        shown = client._quic.tls._peer_certificate
+        assert shown is not None
+        return shown.public_bytes(Encoding.DER)
+
+
+async def both_show(address: Address, certificate: CertificateFiles, wanted: bytes) -> bool:
+    over_tcp = await asyncio.to_thread(shown_over_tcp, address, certificate)
+    return over_tcp == await shown_over_udp(address, certificate) == wanted
+
+
+def der_of(certificate: CertificateFiles) -> bytes:
+    return x509.load_pem_x509_certificate(certificate.certificate.read_bytes()).public_bytes(Encoding.DER)
+
+
+@pytest.fixture
+def renewable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CertificateFiles:
+    """A pair of files that a test may replace."""
+    monkeypatch.setattr(listeners, "_CERTIFICATE_POLL_S", 0.05)
+    return ensure_self_made(tmp_path / "tls", ["localhost", "127.0.0.1"])
+
+
+def renew(certificate: CertificateFiles) -> bytes:
+    """A new pair of the same authority in place of the old one; the old one, DER."""
+    before = der_of(certificate)
+    certificate.certificate.unlink()
+    ensure_self_made(certificate.certificate.parent, ["localhost", "127.0.0.1"])
+    assert der_of(certificate) != before
+    return before
+
+
+async def test_a_renewed_certificate_is_shown_to_new_connections_and_those_that_are_there_go_on(
+    renewable: CertificateFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        serving(ScriptedApplication(), renewable) as (address, _),
+        over_h2(address, renewable) as h2_client,
+        connected(at(address), renewable) as h3_client,
+    ):
+        h2_stream, h3_stream = h2_client.ask("/later"), h3_client.open("/later")
+        renew(renewable)
+        async with asyncio.timeout(10):
+            while not await both_show(address, renewable, der_of(renewable)):
+                await asyncio.sleep(0.05)
+
+        assert (await h2_client.answer(h2_stream))[1] == CHUNK
+        assert (await h3_client.wait_for(h3_stream)).body == CHUNK
+        assert (await h2_client.answer(h2_client.ask("/hello")))[1] == b"hello"
+        assert (await h3_client.get("/hello")).body == b"hello"
+
+
+async def test_a_pair_that_does_not_fit_is_not_taken_until_it_does(
+    renewable: CertificateFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(ScriptedApplication(), renewable) as (address, _):
+        shown, key = der_of(renewable), renewable.key.read_bytes()
+        assert await both_show(address, renewable, shown)
+        renew(renewable)
+        new_key = renewable.key.read_bytes()
+        renewable.key.write_bytes(key)
+        async with asyncio.timeout(10):
+            while "cannot be used" not in caplog.text:
+                await asyncio.sleep(0.05)
+        assert await both_show(address, renewable, shown)
+
+        renewable.key.write_bytes(new_key)
+        async with asyncio.timeout(10):
+            while not await both_show(address, renewable, der_of(renewable)):
+                await asyncio.sleep(0.05)

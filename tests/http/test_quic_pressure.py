@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,36 +13,18 @@ from pathlib import Path
 import pytest
 from aioquic.quic.stream import QuicStream
 
-from appliance.http.certificates import CertificateFiles
 from appliance.http.http3 import CONNECTION_WINDOW_BYTES, FIRST_WINDOW_BYTES, STREAM_WINDOW_BYTES
 from appliance.http.quic import (
     CONNECTION_BUFFER_BYTES,
     PIECE_BYTES,
+    RECEIVE_BUFFER_BYTES,
     STREAM_BUFFER_BYTES,
     HttpConnection,
     QuicListener,
 )
-from tests.http.quic_client import Client, connected, listening
+from tests.http.leaks import MIB, resident_bytes
+from tests.http.quic_client import Client
 from tests.http.scripted_application import CHUNK, ScriptedApplication
-
-MIB = 1 << 20
-
-
-@pytest.fixture
-def application() -> ScriptedApplication:
-    return ScriptedApplication()
-
-
-@pytest.fixture
-async def listener(application: ScriptedApplication, certificate: CertificateFiles) -> AsyncIterator[QuicListener]:
-    async with listening(application, certificate) as listener:
-        yield listener
-
-
-@pytest.fixture
-async def client(listener: QuicListener, certificate: CertificateFiles) -> AsyncIterator[Client]:
-    async with connected(listener, certificate) as client:
-        yield client
 
 
 def only_connection(listener: QuicListener) -> HttpConnection:
@@ -53,10 +36,6 @@ def held_bytes(listener: QuicListener) -> int:
     windows = only_connection(listener).windows
     assert windows is not None
     return windows.held_bytes()
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 @asynccontextmanager
@@ -247,9 +226,9 @@ async def test_a_head_that_never_ends_is_bounded(client: Client, listener: QuicL
 
 
 async def check_upload(client: Client, listener: QuicListener, chunks: int) -> None:
-    digest = hashlib.sha256()
+    digest, resident, started = hashlib.sha256(), resident_bytes(), time.monotonic()
     stream_id = client.open("/digest", method="POST", is_end=False)
-    async with highest(lambda: held_bytes(listener)) as held:
+    async with highest(lambda: held_bytes(listener)) as held, highest(resident_bytes) as highest_resident:
         for number in range(chunks):
             piece = number.to_bytes(4, "big") + CHUNK[4:]
             digest.update(piece)
@@ -257,9 +236,16 @@ async def check_upload(client: Client, listener: QuicListener, chunks: int) -> N
             while client.unsent_bytes(stream_id) > 4 * MIB:
                 await asyncio.sleep(0.001)
         answer = await client.wait_for(stream_id, timeout_s=120)
+    size, seconds = chunks * len(CHUNK), time.monotonic() - started
+    grown = highest_resident[0] - resident
+    print(
+        f"{size / 1e6:.0f} MB uploaded over HTTP/3, client and server in one process: {size / 1e6 / seconds:.1f} MB/s, "
+        f"at most {held[0]} bytes held, {grown / 1e6:+.1f} MB resident at the highest"
+    )
 
     assert answer.body == digest.hexdigest().encode()
     assert held[0] <= STREAM_WINDOW_BYTES
+    assert grown < 48 * MIB
 
 
 async def test_an_upload_of_32_megabytes_arrives_whole(client: Client, listener: QuicListener) -> None:
@@ -267,5 +253,31 @@ async def test_an_upload_of_32_megabytes_arrives_whole(client: Client, listener:
 
 
 @pytest.mark.long
-async def test_an_upload_of_200_megabytes_arrives_whole(client: Client, listener: QuicListener) -> None:
-    await check_upload(client, listener, 3200)
+@pytest.mark.parametrize("megabytes", [200, 2000])
+async def test_an_upload_of_gigabytes_arrives_whole(client: Client, listener: QuicListener, megabytes: int) -> None:
+    await check_upload(client, listener, megabytes * 16)
+
+
+# The receive queue
+
+
+async def test_what_comes_while_the_server_is_busy_is_not_dropped(
+    listener: QuicListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,200 datagrams of a full line, a quarter of a second of 50 Mbit/s, while nobody reads."""
+    allowed_bytes = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    if allowed_bytes < RECEIVE_BUFFER_BYTES:
+        pytest.skip(f"net.core.rmem_max is {allowed_bytes}: this kernel gives no socket more")
+    received = 0
+
+    def receive(data: bytes, address: object) -> None:
+        nonlocal received
+        received += 1
+
+    monkeypatch.setattr(listener._server, "datagram_received", receive)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        for _ in range(1200):
+            line.sendto(bytes(1350), listener.address)
+    await until_steady(lambda: received)
+
+    assert received == 1200

@@ -1,0 +1,80 @@
+"""Clients of others, unmodified, at the real server: curl over HTTP/3 (ngtcp2), HTTP/2 and 1.1, and Firefox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import curl_cffi
+import pytest
+from curl_cffi import CurlHttpVersion
+
+from tests.end_to_end.firefox import open_firefox
+from tests.end_to_end.running import HOST, PASSWORD, USERNAME, RunningAppliance
+from tests.end_to_end.strangers import token_of
+
+CURLS_VERSIONS = {CurlHttpVersion.V3ONLY: 30, CurlHttpVersion.V2TLS: 3, CurlHttpVersion.V1_1: 2}
+"""What to ask of curl, and what it calls what it got (CURLINFO_HTTP_VERSION)."""
+
+
+@pytest.fixture(scope="module")
+def bearer(filled: RunningAppliance) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token_of(filled)}"}
+
+
+@pytest.fixture(scope="module")
+def picture_path(filled: RunningAppliance, bearer: dict[str, str]) -> str:
+    """Of one rendered picture of the phantom."""
+    with filled.client() as client:
+        found = client.get("/dicom-web/instances?limit=1", headers=bearer).json()[0]
+    study, series, instance = (found[tag]["Value"][0] for tag in ("0020000D", "0020000E", "00080018"))
+    return f"/dicom-web/studies/{study}/series/{series}/instances/{instance}/rendered"
+
+
+@pytest.mark.parametrize("version", CURLS_VERSIONS, ids=["HTTP/3", "HTTP/2", "HTTP/1.1"])
+def test_curl_gets_a_picture(
+    filled: RunningAppliance, bearer: dict[str, str], picture_path: str, version: CurlHttpVersion
+) -> None:
+    with curl_cffi.Session(http_version=version, verify=str(filled.authority)) as session:
+        for _ in range(20):
+            answer = session.get(f"{filled.base_url}{picture_path}", headers={**bearer, "Accept": "image/jpeg"})
+
+            assert (answer.status_code, answer.content[:2]) == (200, b"\xff\xd8")
+            assert answer.http_version == CURLS_VERSIONS[version]
+
+
+def test_curl_uploads_over_http_3(filled: RunningAppliance, bearer: dict[str, str]) -> None:
+    """More than a window; what is no DICOM is refused, after it has come."""
+    with curl_cffi.Session(http_version=CurlHttpVersion.V3ONLY, verify=str(filled.authority)) as session:
+        answer = session.post(
+            f"{filled.base_url}/dicom-web/studies",
+            data=b"--b\r\nContent-Type: application/dicom\r\n\r\n" + bytes(3 << 20) + b"\r\n--b--\r\n",
+            headers={**bearer, "Content-Type": 'multipart/related; type="application/dicom"; boundary=b'},
+        )
+
+    assert answer.status_code == 409
+    assert answer.http_version == 30
+
+
+_PROTOCOLS = """return performance.getEntriesByType('resource').map(e => e.nextHopProtocol)"""
+_SHADES = """
+  const canvas = document.querySelector('[data-testid=viewer-canvas]')
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d')
+  copy.drawImage(canvas, 0, 0)
+  return new Set(copy.getImageData(0, 0, canvas.width, canvas.height).data).size"""
+
+
+def test_firefox_shows_a_slice_over_http_3(filled: RunningAppliance, tmp_path: Path) -> None:
+    with open_firefox(tmp_path, authority=filled.authority, host=HOST) as page:
+        page.go(filled.origin)
+        page.go(filled.origin)  # the first answer said where HTTP/3 is
+        page.fill("login-username", USERNAME)
+        page.fill("login-password", PASSWORD)
+        page.click("login-submit")
+        page.fill("patient-search", "phantom")
+        page.until("return document.querySelectorAll('[data-testid=patient-row]').length === 1")
+        page.click("patient-row")
+        page.click("study-row")
+        page.until("return document.querySelector('[data-testid=viewer-canvas]')?.dataset.settled === 'true'")
+
+        assert page.evaluate(_SHADES) > 20
+        assert "h3" in page.evaluate(_PROTOCOLS)
