@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,11 +210,14 @@ def orientation_letters(direction: Sequence[float]) -> str:
 
 
 def plane_axes(plane: FramePlane) -> Axes | None:
-    """The axes of a plane, made perpendicular to one another; None without a usable orientation."""
-    if plane.orientation is None:
-        return None
-    along_columns = np.array(plane.orientation[:3], float)
-    along_rows = np.array(plane.orientation[3:], float)
+    """The axes of a plane, made perpendicular to one another; None without a usable orientation. Nobody writes into them."""
+    return None if plane.orientation is None else _axes(tuple(plane.orientation))
+
+
+@lru_cache(maxsize=256)  # all slices of a stack have one orientation, and each is asked for it several times
+def _axes(orientation: tuple[float, ...]) -> Axes | None:
+    along_columns = np.array(orientation[:3], float)
+    along_rows = np.array(orientation[3:], float)
     normal = np.cross(along_columns, along_rows)
     if not np.isfinite(normal).all() or np.linalg.norm(normal) < 0.5:
         return None
