@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from appliance.rendering.texels import Texels
 from appliance.rendering.volume_textures import (
     SMALL_VOXELS,
-    Preparation,
+    BlockRanges,
     VolumeLayout,
     VolumeTextures,
     gradients,
@@ -104,13 +104,13 @@ def coarse_volume(slices: Texels, layout: VolumeLayout, at: Pass) -> CoarseVolum
     side = 1
     while slices.size > _MOST_VOXELS * side**2:
         side += 1
-    texels = np.stack([thinned(each, (side, side)) for each in slices])
+    texels = np.stack([thinned(each, (side, side)) for each in slices]) if side > 1 else np.ascontiguousarray(slices)
     _, rows, columns = layout.half_factors
     found = _coarser(layout, texels.shape, at, (rows * side, columns * side))
-    preparation = Preparation(found)
+    blocks = BlockRanges(found)
     for number, each in enumerate(texels):
-        preparation.add(number, 1, each)
-    return CoarseVolume(found, texels, gradients(texels, found), preparation.blocks())
+        blocks.add(number, 1, each)
+    return CoarseVolume(found, texels, gradients(texels, found), blocks.found())
 
 
 def _coarser(layout: VolumeLayout, shape: tuple[int, ...], at: Pass, factors: tuple[int, int]) -> VolumeLayout:

@@ -3,7 +3,8 @@
 Four textures over the same box:
 
 - *fine*: every lattice slice, 16 bits, exact;
-- *half*: the mean of 2x2x2 texels (along axes that are fine enough), for pictures while the camera moves;
+- *half*: the mean of 2x2x2 texels (along axes that are fine enough), for pictures while the camera moves; of a small volume the
+  fine one itself;
 - *gradient*: direction in the patient and steepness of the half volume, from which light is reckoned: one look-up instead of
   six, and smoother than the noise of single voxels;
 - *blocks*: the least and the largest texel of each 8x8x8 texels and of those one beyond, which interpolation reaches, so
@@ -61,9 +62,14 @@ class VolumeLayout:
 
     @property
     def size_bytes(self) -> int:
-        """Of all four textures."""
+        """Of all textures."""
         fine, half, blocks = (int(np.prod(s)) for s in (self.shape, self.half_shape, self.blocks_shape))
-        return 2 * fine + 6 * half + 5 * blocks
+        return 2 * fine + (6 if self.is_halved else 4) * half + 5 * blocks
+
+    @property
+    def is_halved(self) -> bool:
+        """Whether the half volume is another than the fine one."""
+        return self.half_factors != (1, 1, 1)
 
 
 def _divided(shape: tuple[int, int, int], factors: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -114,27 +120,43 @@ def _texture_to_patient(
     return to_patient
 
 
-class Preparation:
-    """Half volume, gradients and blocks, made of the slices as they come. For one thread; holds about a fifth of the volume."""
+class BlockRanges:
+    """The least and the largest texel of each block, made of the slices as they come. For one thread."""
 
     def __init__(self, layout: VolumeLayout) -> None:
-        self._layout = layout
-        slices = layout.shape[0]
-        _, rows, columns = layout.half_shape
-        self._thin = np.zeros((slices, rows, columns), np.uint16)
-        self._half = np.zeros(layout.half_shape, np.uint16) if layout.half_factors[0] > 1 else self._thin
+        self._slices = layout.shape[0]
         self._least = np.full(layout.blocks_shape, 0xFFFF, np.uint16)
         self._largest = np.zeros(layout.blocks_shape, np.uint16)
 
     def add(self, first: int, count: int, texels: Texels) -> None:
         """``texels``, (rows, columns), are the slice ``first`` and stand for ``count`` slices."""
-        self._thin[first : first + count] = thinned(texels, self._layout.half_factors[1:])
-        self._halve(first, count)
         # Interpolation within a block reaches one slice before and behind it.
         low = max(first - 1, 0) // BLOCK
-        high = min(first + count, self._layout.shape[0] - 1) // BLOCK + 1
+        high = min(first + count, self._slices - 1) // BLOCK + 1
         np.minimum(self._least[low:high], _over_blocks(texels, np.minimum), out=self._least[low:high])
         np.maximum(self._largest[low:high], _over_blocks(texels, np.maximum), out=self._largest[low:high])
+
+    def found(self) -> Texels:
+        """(slices, rows, columns, 2)."""
+        return np.stack([self._least, self._largest], axis=-1)
+
+
+class Preparation:
+    """Half volume and blocks, made of the slices as they come. For one thread; holds about a fifth of the volume."""
+
+    def __init__(self, layout: VolumeLayout) -> None:
+        self._layout = layout
+        self._blocks = BlockRanges(layout)
+        slices = layout.shape[0]
+        _, rows, columns = layout.half_shape
+        self._thin = np.zeros((slices, rows, columns), np.uint16)
+        self._half = np.zeros(layout.half_shape, np.uint16) if layout.half_factors[0] > 1 else self._thin
+
+    def add(self, first: int, count: int, texels: Texels) -> None:
+        """``texels``, (rows, columns), are the slice ``first`` and stand for ``count`` slices."""
+        self._thin[first : first + count] = thinned(texels, self._layout.half_factors[1:])
+        self._halve(first, count)
+        self._blocks.add(first, count, texels)
 
     def _halve(self, first: int, count: int) -> None:
         # Slice by slice, as they come: temporary arrays of the whole volume cost more than the work itself.
@@ -156,7 +178,7 @@ class Preparation:
 
     def blocks(self) -> Texels:
         """Least and largest texel of each block, (slices, rows, columns, 2)."""
-        return np.stack([self._least, self._largest], axis=-1)
+        return self._blocks.found()
 
 
 def thinned(texels: Texels, factors: tuple[int, ...]) -> Texels:
@@ -233,7 +255,9 @@ class VolumeTextures:
     def __init__(self, layout: VolumeLayout) -> None:
         self.layout = layout
         self.fine = VolumeTexture.of_shape((*layout.shape, 1), np.uint16, gl.GL_R16)
-        self.half = VolumeTexture.of_shape((*layout.half_shape, 1), np.uint16, gl.GL_R16)
+        self.half = (
+            VolumeTexture.of_shape((*layout.half_shape, 1), np.uint16, gl.GL_R16) if layout.is_halved else self.fine
+        )
         self.gradient = VolumeTexture.of_shape((*layout.half_shape, 4), np.int8, gl.GL_RGBA8_SNORM)
         self.blocks = VolumeTexture.of_shape((*layout.blocks_shape, 2), np.uint16, gl.GL_RG16, is_smooth=False)
         self.away = VolumeTexture.of_shape((*layout.blocks_shape, 1), np.uint8, gl.GL_R8, is_smooth=False)
@@ -247,7 +271,8 @@ class VolumeTextures:
         self.fine.upload(first, np.broadcast_to(texels, (count, *texels.shape)))
 
     def upload_prepared(self, half: Texels, gradient: NDArray[np.int8], blocks: Texels) -> None:
-        self.half.upload(0, half)
+        if self.half is not self.fine:
+            self.half.upload(0, half)
         self.gradient.upload(0, gradient)
         self.blocks.upload(0, blocks)
         self.block_ranges = blocks
@@ -255,5 +280,6 @@ class VolumeTextures:
         self.has_half = True
 
     def free(self) -> None:
-        for texture in (self.fine, self.half, self.gradient, self.blocks, self.away):
+        halves = () if self.half is self.fine else (self.half,)
+        for texture in (self.fine, *halves, self.gradient, self.blocks, self.away):
             texture.free()

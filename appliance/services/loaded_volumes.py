@@ -29,7 +29,14 @@ from appliance.rendering.close_ups import grown, seen_part
 from appliance.rendering.coarse_volumes import CoarseVolume, Pass, coarse_first, coarse_volume, passes
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.texels import Texels, TexelScale
-from appliance.rendering.volume_textures import Preparation, VolumeLayout, VolumeTextures, gradients, laid_out
+from appliance.rendering.volume_textures import (
+    Preparation,
+    VolumeLayout,
+    VolumeTextures,
+    gradients,
+    laid_out,
+    thinned,
+)
 from appliance.services.frames import Frames, Stopwatch
 from appliance.services.gl_thread import GlThread
 from appliance.services.volume_slices import Part, Read, VolumeSlices
@@ -342,15 +349,19 @@ class LoadedVolumes:
         whole, preparation = volume.growing, Preparation(layout)
         assert whole is not None
         coarse = () if volume.whole else passes(volume.count)[:-1]
+        decoded, first = self._decoded(volume, slices), []
+        if shown is None and coarse:
+            # New pages of memory cost more than all else: those of the whole are touched after the first picture.
+            shown = coarse[0]
+            first = list(itertools.islice(decoded, len(shown.slices(volume.count))))
+            thin = np.stack([thinned(texels, layout.half_factors[1:]) for _, texels in first])
+            self._show(volume, coarse_volume(thin, layout, shown))
         ends = {len(one.slices(volume.count)): one for one in coarse if shown is None or one.stride < shown.stride}
-        for come, (number, found) in enumerate(self._decoded(volume, slices), 1):
-            # Where there is none nothing is made up for it.
-            texels = np.zeros(layout.shape[1:], np.uint16) if found is None else found
-            volume.loaded += found is not None
+        for come, (number, texels) in enumerate(itertools.chain(first, decoded), 1):
             self._gl.run(_uploading(whole, number, texels), volume.generation)
             preparation.add(number, 1, texels)
-            if come in ends:
-                at = ends[come]
+            at = ends.get(come)
+            if at is not None:
                 self._show(volume, coarse_volume(preparation.thin()[at.first :: at.stride], layout, at))
         if volume.loaded == 0:
             raise NotDrawable("None of the images of the volume can be decoded.", key="volume-not-decodable")
@@ -386,15 +397,18 @@ class LoadedVolumes:
             self._gl.picture(f"volume {volume.series.series_uid}", exchange)
             done.result()
 
-    def _decoded(self, volume: LoadedVolume, slices: VolumeSlices) -> Iterator[tuple[int, Texels | None]]:
-        """(slice, its texels or None where it cannot be decoded), coarse first."""
+    def _decoded(self, volume: LoadedVolume, slices: VolumeSlices) -> Iterator[tuple[int, Texels]]:
+        """Each slice and its texels, coarse first. Where it cannot be decoded nothing is made up for it."""
+        nothing = np.zeros(slices.shape, np.uint16)
         order = coarse_first(volume.count)
         under_way: deque[tuple[int, Future[Texels | None]]] = deque()
         for number in itertools.islice(order, self._ahead):
             under_way.append((number, self._decoders.submit(slices.texels, number, volume.watch)))
         while under_way:
             number, future = under_way.popleft()
-            yield number, future.result()
+            texels = future.result()
+            volume.loaded += texels is not None
+            yield number, nothing if texels is None else texels
             while self._is_busy():  # slices that somebody looks at go first
                 time.sleep(0.002)
             following = next(order, None)

@@ -94,6 +94,11 @@ class VolumeSlices:
         plane = planes[0] if len(planes) == 1 else np.rint(np.mean(planes, axis=0)).astype(np.uint16)
         return _reduced(plane, *self._layout.reduction[1:])
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of each."""
+        return self._layout.shape[1:]
+
     # What is kept
 
     def kept(self, threads: Executor) -> Texels | None:
