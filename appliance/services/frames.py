@@ -31,6 +31,8 @@ _KEEPING_BYTES = 128 * 1024**2
 """Frames that wait to be written; more are not kept this time."""
 _PART_BEING_MADE = 16
 """One part in so many of the budget is for frames that are being made and for room that is free for the next."""
+_MASKS_BYTES = 64 * 1024**2
+"""Of what lies over frames: a byte a pixel, and beside the budget of the frames themselves."""
 _NICENESS = 10
 
 
@@ -98,6 +100,7 @@ class Frames:
         self._memory = FrameMemory(budget_bytes)
         self._kept: ByteCache[_Key, NDArray[Any]] = ByteCache(budget_bytes - budget_bytes // _PART_BEING_MADE)
         self._being_made: dict[_Key, Future[NDArray[Any]]] = {}
+        self._masks: ByteCache[tuple[str, object], Mask] = ByteCache(_MASKS_BYTES)
         self._lock = threading.Lock()
 
     @property
@@ -171,11 +174,13 @@ class Frames:
     def forget(self, key: str) -> None:
         """Frames of the instance of this key are in memory no more."""
         self._kept.forget(lambda kept: kept[0] == key)
+        self._masks.forget(lambda kept: kept[0] == key)
 
     def release_unused(self, for_s: float) -> None:
         """What was not used for so long is in memory no more, nor is memory kept free for others."""
         self._kept.forget_unused(for_s)
         self._memory.release()
+        self._masks.forget_unused(for_s)
 
     def _made(self, image: StoredImage, frame_index: int, watch: Stopwatch, decoders: Decoders) -> NDArray[Any]:
         started = time.perf_counter()
@@ -205,7 +210,11 @@ class Frames:
         """What lies over a frame (``domain.masks``), None if nothing does. Raises as ``stored_values`` does."""
         if not has_mask(image.description, frame_index):
             return None
-        started = time.perf_counter()
+        started, frame = time.perf_counter(), image.description.frames[frame_index]
+        name = image.key, (_key(image, frame_index), frame.overlays, frame.shutter)
+        kept = self._masks.get(name)
+        if kept is not None:
+            return kept
         with self._store.open(image.key) as reader:
             mask = mask_of(
                 image.description,
@@ -213,6 +222,9 @@ class Frames:
                 lambda overlay: self._decoders.decode_overlay(image.description, frame_index, overlay, reader),
             )
         watch.add("decode", started)
+        if mask is not None:
+            mask.flags.writeable = False
+            self._masks.put(name, mask, mask.nbytes)
         return mask
 
     def profile(self, image: StoredImage) -> bytes | None:

@@ -164,11 +164,15 @@ def stored(settings: StoreSettings, data: bytes) -> StoredImage:
 class _Counting(Decoders):
     """Workers, and how often they were asked."""
 
-    decoded = 0
+    decoded = overlays = 0
 
     def decode(self, *about: object) -> object:  # type: ignore[override]
         self.decoded += 1
         return super().decode(*about)  # type: ignore[arg-type]
+
+    def decode_overlay(self, *about: object) -> object:  # type: ignore[override]
+        self.overlays += 1
+        return super().decode_overlay(*about)  # type: ignore[arg-type]
 
 
 def test_a_compressed_frame_is_decoded_once_for_all_its_regions(tmp_path: Path, dicom_dir: Path) -> None:
@@ -186,3 +190,24 @@ def test_a_compressed_frame_is_decoded_once_for_all_its_regions(tmp_path: Path, 
         decoders.stop()
 
     assert decoders.decoded == 1
+
+
+def test_what_lies_over_a_frame_is_decoded_once_until_the_instance_is_gone(tmp_path: Path, dicom_dir: Path) -> None:
+    create_key(tmp_path / "key")
+    settings = StoreSettings(tmp_path / "instances", tmp_path / "key", floor_bytes=0)
+    image = stored(settings, (dicom_dir / "09-documents/overlay.dcm").read_bytes())
+    one = replace(image.description.frames[0], overlays=image.description.frames[0].overlays[:1])
+    with_one = replace(image, description=replace(image.description, frames=(one,)))
+    decoders = _Counting(1)
+    frames = Frames(open_store(settings), 1 << 28, decoders)
+    counts = []
+    try:
+        for asked, forgets in ((image, False), (image, False), (with_one, False), (image, True)):
+            if forgets:
+                frames.forget(image.key)
+            assert frames.mask(asked, 0, Stopwatch()) is not None
+            counts.append(decoders.overlays)
+    finally:
+        decoders.stop()
+
+    assert counts == [4, 4, 5, 9]
