@@ -66,7 +66,7 @@ class Sitting:
                 found |= await self._step(TURN, self._turn(page, session))
             found |= await self._step(("heap_mb",), _heap_mb(session))
         for name, value in found.items():
-            self.say(f"  {name}: {'-' if value is None else f'{value:g}'}")
+            self.say(f"  {name}: {written(value)}")
         return found
 
     async def warm(self) -> None:
@@ -203,7 +203,7 @@ class Sitting:
             pictures = int(await page.evaluate("() => sampled.pictures.length"))
             await page.mouse.up()
         return {
-            "volume_frames_per_s": round(pictures / taken_s, 1),
+            "volume_frames_per_s": round(pictures / taken_s, 2),
             "volume_asked": requests.asked,
             "volume_taken_back": requests.taken_back,
         }
@@ -276,7 +276,7 @@ def judged_ride(sampled: dict[str, Any], before: int, last: int, viewer: Viewer)
     seconds = (max(times) - first_notch) / 1000 if times else None
     stopped = [(at, state) for at, state in _since(sampled["states"], last_notch) if state["number"] == last]
     return {
-        "slices_per_s": round(len(shown) / seconds, 1) if seconds else 0.0,
+        "slices_per_s": round(len(shown) / seconds, 2) if seconds else 0.0,
         "wheel_per_s": round((len(sampled["wheels"]) - 1) / (last_notch - first_notch) * 1000, 1),
         "dropped": len(passed - shown),
         "stop_to_exact_s": _seconds_to(viewer.is_exact, stopped, last_notch),
@@ -293,6 +293,10 @@ def _since(states: list[tuple[float, State]], moment: float) -> list[tuple[float
 def _seconds_to(is_so: Callable[[State], bool], states: list[tuple[float, State]], moment: float) -> float | None:
     at = next((at for at, state in states if is_so(state)), None)
     return None if at is None else round((at - moment) / 1000, 2)
+
+
+def written(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.10g}"
 
 
 async def _heap_mb(session: CDPSession) -> Figures:
