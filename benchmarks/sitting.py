@@ -34,6 +34,8 @@ _SPARED = 10
 """Slices that the wheel leaves: the end of the stack would hide what comes after the stop."""
 _BEFORE_A_JUMP = 30
 _TURNING_S = 5.0
+_PATIENCES = 3
+"""A step that waits for several things may take so many times a viewer's patience."""
 _QUIET_S = 1.5
 """So long a page is left alone before something is measured: what it fetches by itself has come."""
 
@@ -86,9 +88,11 @@ class Sitting:
 
     async def _step(self, names: tuple[str, ...], doing: Awaitable[Figures]) -> Figures:
         try:
-            return await doing
-        except PlaywrightError as error:
-            reason = f"{self.viewer.name}: {', '.join(names)}: {str(error).splitlines()[0]}"
+            async with asyncio.timeout(_PATIENCES * self.viewer.patience_s):  # not everything that is asked has a limit
+                return await doing
+        except (PlaywrightError, TimeoutError) as error:
+            said = str(error).splitlines() or ["did not end"]
+            reason = f"{self.viewer.name}: {', '.join(names)}: {said[0]}"
             self.missing.append(reason)
             self.say(f"  missing: {reason}")
             return dict.fromkeys(names)
