@@ -34,6 +34,8 @@ _SPARED = 10
 """Slices that the wheel leaves: the end of the stack would hide what comes after the stop."""
 _BEFORE_A_JUMP = 30
 _TURNING_S = 5.0
+_PATIENCES = 3
+"""A step that waits for several things may take so many times a viewer's patience."""
 _QUIET_S = 1.5
 """So long a page is left alone before something is measured: what it fetches by itself has come."""
 
@@ -66,7 +68,7 @@ class Sitting:
                 found |= await self._step(TURN, self._turn(page, session))
             found |= await self._step(("heap_mb",), _heap_mb(session))
         for name, value in found.items():
-            self.say(f"  {name}: {'-' if value is None else f'{value:g}'}")
+            self.say(f"  {name}: {written(value)}")
         return found
 
     async def warm(self) -> None:
@@ -86,9 +88,11 @@ class Sitting:
 
     async def _step(self, names: tuple[str, ...], doing: Awaitable[Figures]) -> Figures:
         try:
-            return await doing
-        except PlaywrightError as error:
-            reason = f"{self.viewer.name}: {', '.join(names)}: {str(error).splitlines()[0]}"
+            async with asyncio.timeout(_PATIENCES * self.viewer.patience_s):  # not everything that is asked has a limit
+                return await doing
+        except (PlaywrightError, TimeoutError) as error:
+            said = str(error).splitlines() or ["did not end"]
+            reason = f"{self.viewer.name}: {', '.join(names)}: {said[0]}"
             self.missing.append(reason)
             self.say(f"  missing: {reason}")
             return dict.fromkeys(names)
@@ -203,7 +207,7 @@ class Sitting:
             pictures = int(await page.evaluate("() => sampled.pictures.length"))
             await page.mouse.up()
         return {
-            "volume_frames_per_s": round(pictures / taken_s, 1),
+            "volume_frames_per_s": round(pictures / taken_s, 2),
             "volume_asked": requests.asked,
             "volume_taken_back": requests.taken_back,
         }
@@ -276,7 +280,7 @@ def judged_ride(sampled: dict[str, Any], before: int, last: int, viewer: Viewer)
     seconds = (max(times) - first_notch) / 1000 if times else None
     stopped = [(at, state) for at, state in _since(sampled["states"], last_notch) if state["number"] == last]
     return {
-        "slices_per_s": round(len(shown) / seconds, 1) if seconds else 0.0,
+        "slices_per_s": round(len(shown) / seconds, 2) if seconds else 0.0,
         "wheel_per_s": round((len(sampled["wheels"]) - 1) / (last_notch - first_notch) * 1000, 1),
         "dropped": len(passed - shown),
         "stop_to_exact_s": _seconds_to(viewer.is_exact, stopped, last_notch),
@@ -293,6 +297,10 @@ def _since(states: list[tuple[float, State]], moment: float) -> list[tuple[float
 def _seconds_to(is_so: Callable[[State], bool], states: list[tuple[float, State]], moment: float) -> float | None:
     at = next((at for at, state in states if is_so(state)), None)
     return None if at is None else round((at - moment) / 1000, 2)
+
+
+def written(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.10g}"
 
 
 async def _heap_mb(session: CDPSession) -> Figures:

@@ -33,7 +33,7 @@ from typing import Any
 from benchmarks import ohif
 from benchmarks.line import PROFILES, Line, NoLine, enter, open_line
 from benchmarks.ohif import NoOhif
-from benchmarks.sitting import TURN, Figures, Sitting
+from benchmarks.sitting import TURN, Figures, Sitting, written
 from benchmarks.viewers import Ohif, Ours, Viewer
 from provisioning.phantom import Phantom, Size, write_files
 from tests.end_to_end.running import PASSWORD, USERNAME, RunningAppliance, all_in_one
@@ -153,7 +153,7 @@ def show(figures: dict[str, Any]) -> None:
     columns = [(line, what) for line in lines for what in (("", "OHIF", "ratio") if has_ohif else ("",))]
     print(f"{'':22}" + "".join(f"{line + ' ' + what:>12}" for line, what in columns))
     for name in (name for name in next(iter(lines.values())) if name not in {"ohif", "ratio_vs_ohif"}):
-        print(f"{name:22}" + "".join(f"{_written(_cell(lines[line], what, name)):>12}" for line, what in columns))
+        print(f"{name:22}" + "".join(f"{written(_cell(lines[line], what, name)):>12}" for line, what in columns))
     for reason in figures["missing"]:
         print(reason)
 
@@ -162,10 +162,6 @@ def _cell(found: dict[str, Any], what: str, name: str) -> float | None:
     of = {"": found, "OHIF": found["ohif"], "ratio": found["ratio_vs_ohif"]}[what]
     value: float | None = (of or {}).get(name)
     return value
-
-
-def _written(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}"
 
 
 # The servers

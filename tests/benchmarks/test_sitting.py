@@ -124,6 +124,6 @@ def test_a_table_without_ohif_says_why(capsys):
 
 
 def test_a_table_with_ohif_has_its_figures_and_the_ratios(capsys):
-    show({"slow-line": {"2G": compared({"heap_mb": 20.0}, {"heap_mb": 100.0})}, "missing": []})
+    show({"slow-line": {"2G": compared({"wasted_bytes": 2000}, {"wasted_bytes": 1_900_000})}, "missing": []})
 
-    assert capsys.readouterr().out.splitlines()[1].split() == ["heap_mb", "20", "100", "5"]
+    assert capsys.readouterr().out.splitlines()[1].split() == ["wasted_bytes", "2,000", "1,900,000", "950"]
