@@ -26,6 +26,15 @@ def test_every_path_in_code_marks_exists(document: Path) -> None:
         assert (ROOT / name).exists() or (ROOT / "appliance" / name).exists(), name
 
 
+def test_every_test_that_is_named_as_a_witness_is_there() -> None:
+    text = (ROOT / "docs" / "rendering.md").read_text()
+    witnesses = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+
+    assert len(witnesses) > 15
+    for file, name in witnesses:
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), name
+
+
 def test_the_commands_of_the_readme_are_files_that_run() -> None:
     for command in re.findall(r"^    ((?:provisioning|tests)/\w+)", (ROOT / "README.md").read_text(), re.MULTILINE):
         assert (ROOT / command).stat().st_mode & 0o111, command

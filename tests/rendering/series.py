@@ -54,15 +54,22 @@ class Series:
         )
 
     def on_card(self) -> tuple[VolumeTextures, TexelScale]:
-        """The volume of a series whose slices lie on its lattice."""
+        """The volume of a series of one frame an image, without gaps."""
         refs, geometry = self.arrangement.slices, self.geometry
         scale = common_scale([(self.images[ref.image_index], ref.frame_index) for ref in refs])
         assert scale is not None
-        texels = [
-            texels_of(self.stored(part.lower), self.images[refs[part.lower].image_index], 0, scale)
+
+        def texels(number: int) -> NDArray[np.float64]:
+            image = self.images[refs[number].image_index]
+            return texels_of(self.stored(number), image, 0, scale).astype(float)
+
+        mixed = [
+            texels(part.lower) * (1 - part.weight) + texels(part.upper) * part.weight
+            if part.weight
+            else texels(part.lower)
             for part in geometry.lattice
         ]
-        return on_card(texels, geometry), scale
+        return on_card([np.rint(each).astype(np.uint16) for each in mixed], geometry), scale
 
 
 def series_of(paths: Iterable[Path]) -> Series:

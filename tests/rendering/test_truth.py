@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813  # its own documentation calls it so
 from numpy.typing import NDArray
 
 from appliance.domain.cameras import whole_view
-from appliance.domain.grayscale import windowed
+from appliance.domain.geometry import plane_axes
+from appliance.domain.grayscale import modality_values, windowed
 from appliance.domain.identifiers import SeriesUid
 from appliance.domain.image import Window
 from appliance.domain.views import Camera, Encoding, PlaneView, RenderingMethod, VolumeView
@@ -123,15 +125,17 @@ def test_a_lit_volume_resembles_that_of_vtk(chest: Chest, canvases: Canvases, pr
     assert ssim(ours, theirs) > 0.8
 
 
-SITK_SERIES = ["ct-chest-lidc-0314", "mr-head-sag-decubitus-left", "mr-fruit-sag-3d"]
+SITK_SERIES = {"ct-chest-lidc-0314": "FFS", "mr-head-sag-decubitus-left": "HFDL", "mr-fruit-sag-3d": "HFS"}
+"""How the patient lay: feet first and on the back, on the left side, head first and on the back."""
 
 
-@pytest.mark.parametrize("folder", SITK_SERIES)
+@pytest.mark.parametrize(("folder", "position"), SITK_SERIES.items())
 def test_oblique_planes_lie_where_simpleitk_finds_them(
-    dicom_dir: Path, projections: ProjectionPainter, context: Context, folder: str
+    dicom_dir: Path, projections: ProjectionPainter, context: Context, folder: str, position: str
 ) -> None:
     """SimpleITK reads the files itself: order, positions, orientation and spacing are its own."""
     paths = sorted((dicom_dir / "01-volumes" / folder).iterdir())[:40]
+    assert pydicom.dcmread(paths[0], specific_tags=["PatientPosition"]).PatientPosition == position
     series = series_of(paths)
     textures, scale = series.on_card()
     low, high = np.percentile(series.values()[::4, ::4, ::4], (2, 99))
@@ -227,6 +231,35 @@ def test_a_tilted_irregular_head_keeps_its_true_lengths(dicom_dir: Path) -> None
     assert [float(end[1]) for end in ends] == pytest.approx([-123.54, -123.54], abs=0.01)  # sheared, not turned
     assert not any(part.is_gap for part in volume.lattice)
     assert {part.lower for part in volume.lattice} | {part.upper for part in volume.lattice} == set(range(28))
+
+
+@pytest.mark.parametrize(("number", "largest"), [(0, 1), (13, 4), (27, 1)])
+def test_a_plane_in_a_slice_of_a_tilted_irregular_head_is_that_slice(
+    dicom_dir: Path, projections: ProjectionPainter, number: int, largest: int
+) -> None:
+    """The first and the last lie on the lattice; in the place of number 13 is a fiftieth of its neighbour."""
+    series = series_of((dicom_dir / "01-volumes" / "ct-head-variable-tilt-ge").iterdir())
+    textures, scale = series.on_card()
+    ref = series.arrangement.slices[number]
+    image = series.images[ref.image_index]
+    plane = image.frames[ref.frame_index].plane
+    axes, spacing = plane_axes(plane), plane.pixel_spacing_mm
+    assert axes is not None and spacing is not None and plane.position_mm is not None
+    along_columns, along_rows, normal = axes
+    rows, columns = image.pixel_format.rows, image.pixel_format.columns
+    middle = (
+        np.array(plane.position_mm)
+        + along_columns * spacing[1] * (columns - 1) / 2
+        + along_rows * spacing[0] * (rows - 1) / 2
+    )
+    camera = Camera(tuple(middle - 100 * normal), tuple(middle), tuple(-along_rows), rows * spacing[0])
+
+    ours = projections.draw_plane(textures, scale, PlaneView(UID, camera, (columns, rows), PNG), SOFT)
+    textures.free()
+
+    values = modality_values(series.stored(number), image, ref.frame_index)
+    theirs = windowed(values, SOFT) * 255
+    assert np.percentile(differences(ours, theirs), 99) <= largest
 
 
 def _series_without(series: Series, missing: int) -> Series:
