@@ -14,6 +14,7 @@ from playwright.async_api import Page
 
 from appliance.http.certificates import CertificateFiles, ensure_self_made
 from appliance.http.listeners import serve
+from appliance.http.priorities import read_priority
 from tests.end_to_end.browser import BrowserMissing, chromium_path, open_browser, trust
 
 HOST = "box.test"
@@ -55,6 +56,13 @@ EARLY = """async size => {
 }"""
 
 
+URGENCIES = """async () => {
+  const said = []
+  for (const priority of ['high', 'auto', 'low']) said.push(await (await fetch('/priority', { priority })).text())
+  return said
+}"""
+
+
 class SmallApplication:
     """A page and what it may ask for; counts the handlers that were cut short."""
 
@@ -62,12 +70,14 @@ class SmallApplication:
         self.versions: set[str] = set()
         self.ended_early = 0
         self.running = 0
+        self._priority = b""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             raise RuntimeError("no lifespan")
         self.versions.add(scope["http_version"])
         self.running += 1
+        self._priority = dict(scope["headers"]).get(b"priority", b"")
         try:
             await getattr(self, scope["path"].strip("/").removesuffix(".ico") or "page")(receive, send)
         except asyncio.CancelledError:
@@ -84,6 +94,10 @@ class SmallApplication:
 
     async def small(self, receive: Any, send: Any) -> None:
         await respond(send, b"small")
+
+    async def priority(self, receive: Any, send: Any) -> None:
+        """What the browser said of this request."""
+        await respond(send, self._priority)
 
     async def never(self, receive: Any, send: Any) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -179,6 +193,18 @@ async def test_the_transport_holds_what_a_page_does(
         assert application.running == 0
 
     assert application.ended_early >= 10
+
+
+@pytest.mark.parametrize("is_http3", [True, False])
+async def test_the_browser_says_how_urgent_a_request_is(
+    application: SmallApplication, certificate: CertificateFiles, tmp_path: Path, is_http3: bool
+) -> None:
+    async with visiting(application, certificate, tmp_path, is_http3=is_http3) as page:
+        said = await page.evaluate(URGENCIES)
+    high, auto, low = (read_priority(value.encode()).urgency for value in said)
+    print(said)
+
+    assert high <= auto < low
 
 
 @pytest.mark.parametrize("is_http3", [True, False])
