@@ -218,20 +218,42 @@ def test_a_plane_between_slices_is_their_mean(
         (RenderingMethod.AVERAGE_IP, np.mean),
     ],
 )
+@pytest.mark.parametrize("beside", [8, 70])  # few samples, and so many that blocks are left out
 def test_a_slab_looks_through_its_thickness(
-    projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16], method: Any, over: Any
+    projections: ProjectionPainter,
+    textures: VolumeTextures,
+    values: NDArray[np.int16],
+    method: Any,
+    over: Any,
+    beside: int,
 ) -> None:
-    view = plane(FROM_FEET, (56, 24), slab_mm=8.0, method=method)
+    view = plane(FROM_FEET, (56, 24), slab_mm=float(beside), method=method)
 
     pixels = projections.draw_plane(textures, SCALE, view, WINDOW)
 
-    # 8 mm in 17 samples of 0.5 mm about slice 20, each interpolated between slices of 2 mm
-    places = 20 + np.arange(-8, 9) * 0.25
+    # Samples of 0.5 mm about slice 20, each interpolated between slices of 2 mm; of many the mean takes every second one.
+    places = 20 + np.arange(-beside, beside + 1) * 0.25
     low = np.floor(places).astype(int)
     weight = (places - low)[:, None, None]
     rows = values.astype(float).reshape(40, 24, 2, 56).mean(axis=2)
     samples = rows[low] * (1 - weight) + rows[low + 1] * weight
     assert np.abs(pixels - windowed(over(samples, axis=0), WINDOW) * 255).max() <= 1
+
+
+def test_a_speck_is_seen_wherever_it_lies_along_the_ray(projections: ProjectionPainter, context: Context) -> None:
+    """One bright voxel in each column of the picture, from the first row of the volume to the last, and nothing else."""
+    specks = np.full((4, 56, 56), -900, np.int16)
+    specks[:, np.arange(56), np.arange(56)] = 100
+    textures = textures_of(specks, (1.0, 1.0, 1.0))
+    view = volume(Camera((0, -99, 0), (0, 0.5, 0), (0, 0, 1), 4), method=RenderingMethod.MAXIMUM_IP)
+
+    for place in ((0.0, -99.0, 0.0), (0.0, 99.0, 0.0)):
+        turned = replace(view, camera=replace(view.camera, position=place))
+        pixels = projections.draw_projection(textures, SCALE, turned, (56, 4), WINDOW)
+
+        assert pixels is not None
+        assert (pixels == 140).all()  # (100 + 1000) / 2000 of 255: every ray has a step in the middle of its voxel
+    textures.free()
 
 
 def test_an_oblique_plane_has_true_lengths(projections: ProjectionPainter, textures: VolumeTextures) -> None:
