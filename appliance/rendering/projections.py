@@ -42,6 +42,7 @@ class ProjectionPainter:
             for ways in (_WAYS, _SLAB_WAYS)
         )
         self._thin = Program(shader("grey.glsl", "plane.glsl"))
+        self._thin_straight = Program(shader("grey_line.glsl", "plane.glsl"))
         self._curved = Program(shader("grey.glsl", "curved.glsl"))
         self._cubic = Program(shader("rays.glsl", "grey.glsl", "projection.glsl", "project_cubic.glsl"))
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
@@ -72,9 +73,14 @@ class ProjectionPainter:
         program = (self._slabs if is_short else self._programs)[way] if beside else self._thin
         if view.filter == "cubic" and way is RenderingMethod.AVERAGE_IP:
             program, uniforms["texels"] = self._cubic, np.array(textures.layout.shape[::-1], float)
+        line = None
         if program is self._thin:
             uniforms = {name: uniforms[name] for name in ("origin", "across", "down", "volume")}
-        self._upload_table(uniforms, scale, window, view)
+            line = scale.grey_line(window, invert=view.invert) if brightening(view.gamma) == 1 else None
+        if line is None:
+            self._upload_table(uniforms, scale, window, view)
+        else:
+            program, uniforms["line"] = self._thin_straight, line
         pixels = self._canvases.painted(program, view.size, uniforms, is_colour=False)
         assert pixels is not None
         return pixels

@@ -127,14 +127,27 @@ def test_leaps_over_blocks_that_show_nothing_change_no_pixel(
         assert np.array_equal(leaping, stepping)
 
 
+@pytest.mark.parametrize("is_inverted", [False, True])
+@pytest.mark.parametrize(
+    "window",
+    [WINDOW, Window(0, 2000, "linear"), Window(100, 30, "linear"), Window(100, 1, "linear"), Window(0, 900, "sigmoid")],
+)
 def test_a_plane_in_a_slice_is_that_slice(
-    projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16]
+    projections: ProjectionPainter,
+    textures: VolumeTextures,
+    values: NDArray[np.int16],
+    window: Window,
+    is_inverted: bool,
 ) -> None:
     # One pixel for each column; two rows are 1 mm as a column is: the mean of two rows in each.
-    pixels = projections.draw_plane(textures, SCALE, plane(FROM_FEET, (56, 24)), WINDOW)
+    view = replace(plane(FROM_FEET, (56, 24)), invert=is_inverted)
+    pixels = projections.draw_plane(textures, SCALE, view, window)
 
     rows = values[20].astype(float).reshape(24, 2, 56).mean(axis=1)
-    assert np.abs(pixels - windowed(rows, WINDOW) * 255).max() <= 1
+    # A window of one value is a step, which lies between two texels: nothing is said of what is there itself.
+    is_told = np.abs(rows - window.center) > 1
+    grey = windowed(rows, window)
+    assert np.abs(pixels - (1 - grey if is_inverted else grey) * 255)[is_told].max() <= 1
 
 
 def test_a_straight_curve_is_the_plane_that_stands_on_it(
