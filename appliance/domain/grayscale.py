@@ -81,16 +81,29 @@ def windowed(values: Values, window: Window) -> NDArray[np.float32]:
 
     References: PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT).
     """
-    center, width = window.center, max(window.width, _NARROWEST)
+    center, width = _center_and_width(window)
     x = values.astype(np.float64)
     if window.function == "sigmoid":
         with np.errstate(over="ignore"):
             return np.asarray(1 / (1 + np.exp(-4 * (x - center) / width)), np.float32)
-    if window.function == "linear" and width >= 1:
-        center, width = center - 0.5, width - 1
     if width == 0:  # LINEAR of width 1 is a threshold
         return np.asarray(x > center, np.float32)
     return np.asarray(np.clip((x - center) / width + 0.5, 0, 1), np.float32)
+
+
+def window_ends(window: Window) -> tuple[float, float] | None:
+    """The values that ``window`` shows black and white, straight between them; None for SIGMOID, which has no ends."""
+    if window.function == "sigmoid":
+        return None
+    center, width = _center_and_width(window)
+    return center - width / 2, center + width / 2
+
+
+def _center_and_width(window: Window) -> tuple[float, float]:
+    width = max(window.width, _NARROWEST)
+    if window.function == "linear" and width >= 1:
+        return window.center - 0.5, width - 1
+    return window.center, width
 
 
 def looked_up_grey(values: Values, table: LookUpTable) -> NDArray[np.float32]:

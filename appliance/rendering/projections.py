@@ -22,6 +22,13 @@ _WAYS = {
     RenderingMethod.MINIMUM_IP: "project_least.glsl",
     RenderingMethod.AVERAGE_IP: "project_mean.glsl",
 }
+_SLAB_WAYS = {
+    RenderingMethod.MAXIMUM_IP: "slab_largest.glsl",
+    RenderingMethod.MINIMUM_IP: "slab_least.glsl",
+    RenderingMethod.AVERAGE_IP: "project_mean.glsl",
+}
+_FEW_STEPS = 64
+"""Of a ray through a slab, up to which blocks that may be left out are not looked for."""
 _EVERYWHERE = (-1e6, 1e6)
 
 
@@ -30,10 +37,12 @@ class ProjectionPainter:
 
     def __init__(self, canvases: Canvases) -> None:
         self._canvases = canvases
-        self._programs = {
-            way: Program(shader("rays.glsl", "grey.glsl", "projection.glsl", file)) for way, file in _WAYS.items()
-        }
+        self._programs, self._slabs = (
+            {way: Program(shader("rays.glsl", "grey.glsl", "projection.glsl", file)) for way, file in ways.items()}
+            for ways in (_WAYS, _SLAB_WAYS)
+        )
         self._thin = Program(shader("grey.glsl", "plane.glsl"))
+        self._thin_straight = Program(shader("grey_line.glsl", "plane.glsl"))
         self._curved = Program(shader("grey.glsl", "curved.glsl"))
         self._cubic = Program(shader("rays.glsl", "grey.glsl", "projection.glsl", "project_cubic.glsl"))
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
@@ -58,14 +67,20 @@ class ProjectionPainter:
             "steps": (float(-beside), float(beside)),
         }
         way = view.method if beside and view.method in _WAYS else RenderingMethod.AVERAGE_IP
+        is_short = 2 * beside + 1 <= _FEW_STEPS
         if way is not RenderingMethod.AVERAGE_IP:
-            uniforms |= {"blocks": textures.blocks, "ends": _ends(scale, window)}
-        program = self._programs[way] if beside else self._thin
+            uniforms |= {"ends": _ends(scale, window)} | ({} if is_short else {"blocks": textures.blocks})
+        program = (self._slabs if is_short else self._programs)[way] if beside else self._thin
         if view.filter == "cubic" and way is RenderingMethod.AVERAGE_IP:
             program, uniforms["texels"] = self._cubic, np.array(textures.layout.shape[::-1], float)
+        line = None
         if program is self._thin:
             uniforms = {name: uniforms[name] for name in ("origin", "across", "down", "volume")}
-        self._upload_table(uniforms, scale, window, view)
+            line = scale.grey_line(window, invert=view.invert) if brightening(view.gamma) == 1 else None
+        if line is None:
+            self._upload_table(uniforms, scale, window, view)
+        else:
+            program, uniforms["line"] = self._thin_straight, line
         pixels = self._canvases.painted(program, view.size, uniforms, is_colour=False)
         assert pixels is not None
         return pixels

@@ -75,7 +75,8 @@ class Renderer:
         plane = PlaneView(series, camera, (8, 8), encoding)
         for view in (
             plane,
-            replace(plane, slab_mm=1),
+            replace(plane, gamma=2),
+            *(replace(plane, slab_mm=1, method=method) for method in RenderingMethod),
             replace(plane, filter="cubic"),
             replace(plane, curve=((0, 0, 0), (1, 0, 0))),
         ):

@@ -21,6 +21,7 @@ from appliance.domain.grayscale import (
     modality_values,
     table_index,
     table_values,
+    window_ends,
     windowed,
 )
 from appliance.domain.image import ImageDescription, Window
@@ -48,6 +49,17 @@ class TexelScale:
         """The grey of each of the 65,536 texels."""
         grey = windowed(self.values(np.arange(TABLE_LENGTH)), window)
         return np.rint((1 - grey if invert else grey) * 255).astype(np.uint8)
+
+    def grey_line(self, window: Window, *, invert: bool) -> tuple[float, float] | None:
+        """Slope and offset of grey, 0…1 where it is between its ends, over a texel in 0…1 of the texture's range.
+
+        None where ``window`` is not straight, or so narrow that it falls between two texels.
+        """
+        ends = window_ends(window)
+        if ends is None or ends[1] - ends[0] < self.step:
+            return None
+        black, white = (self.position(end) for end in (ends[::-1] if invert else ends))
+        return 1 / (white - black), -black / (white - black)
 
 
 def common_scale(slices: Sequence[tuple[ImageDescription, int]]) -> TexelScale | None:

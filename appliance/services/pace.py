@@ -9,9 +9,10 @@ from appliance.domain.views import RenderingMethod, VolumeView
 _BUDGET_MS = 70.0
 """For drawing while the camera moves: with reading back, encoding and the line, about ten pictures a second."""
 _FEWEST_PIXELS = 96 * 96
-_FIRST_GUESS_MS_PER_PIXEL = 60.0 / (256 * 256)
+_FIRST_GUESS_MS_PER_PIXEL = 250.0 / (256 * 256)
+"""What the dearest preset, lung, takes on two cores: the first picture of a kind is rather small than late."""
 _FORGETTING = 0.5
-"""Weight of the newest picture in what a pixel is held to cost."""
+"""Weight of the newest picture in what a pixel is held to cost, where it was cheaper than that."""
 
 
 class Pace:
@@ -34,9 +35,9 @@ class Pace:
     def learn(self, view: VolumeView, pixels: int, took_ms: float) -> None:
         """A picture of so many pixels took so long."""
         newest = took_ms / pixels
-        # The first is worth more than the guess.
+        # What became dearer, nearer by or of another volume, is believed at once: the next picture is to be in time.
         before = self._ms_per_pixel.get(_kind(view), newest)
-        self._ms_per_pixel[_kind(view)] = (1 - _FORGETTING) * before + _FORGETTING * newest
+        self._ms_per_pixel[_kind(view)] = max(newest, (1 - _FORGETTING) * before + _FORGETTING * newest)
 
 
 def _kind(view: VolumeView) -> tuple[RenderingMethod, str | None]:

@@ -127,14 +127,27 @@ def test_leaps_over_blocks_that_show_nothing_change_no_pixel(
         assert np.array_equal(leaping, stepping)
 
 
+@pytest.mark.parametrize("is_inverted", [False, True])
+@pytest.mark.parametrize(
+    "window",
+    [WINDOW, Window(0, 2000, "linear"), Window(100, 30, "linear"), Window(100, 1, "linear"), Window(0, 900, "sigmoid")],
+)
 def test_a_plane_in_a_slice_is_that_slice(
-    projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16]
+    projections: ProjectionPainter,
+    textures: VolumeTextures,
+    values: NDArray[np.int16],
+    window: Window,
+    is_inverted: bool,
 ) -> None:
     # One pixel for each column; two rows are 1 mm as a column is: the mean of two rows in each.
-    pixels = projections.draw_plane(textures, SCALE, plane(FROM_FEET, (56, 24)), WINDOW)
+    view = replace(plane(FROM_FEET, (56, 24)), invert=is_inverted)
+    pixels = projections.draw_plane(textures, SCALE, view, window)
 
     rows = values[20].astype(float).reshape(24, 2, 56).mean(axis=1)
-    assert np.abs(pixels - windowed(rows, WINDOW) * 255).max() <= 1
+    # A window of one value is a step, which lies between two texels: nothing is said of what is there itself.
+    is_told = np.abs(rows - window.center) > 1
+    grey = windowed(rows, window)
+    assert np.abs(pixels - (1 - grey if is_inverted else grey) * 255)[is_told].max() <= 1
 
 
 def test_a_straight_curve_is_the_plane_that_stands_on_it(
@@ -218,20 +231,44 @@ def test_a_plane_between_slices_is_their_mean(
         (RenderingMethod.AVERAGE_IP, np.mean),
     ],
 )
+@pytest.mark.parametrize("beside", [8, 70])  # few samples, and so many that blocks are left out
 def test_a_slab_looks_through_its_thickness(
-    projections: ProjectionPainter, textures: VolumeTextures, values: NDArray[np.int16], method: Any, over: Any
+    projections: ProjectionPainter,
+    textures: VolumeTextures,
+    values: NDArray[np.int16],
+    method: Any,
+    over: Any,
+    beside: int,
 ) -> None:
-    view = plane(FROM_FEET, (56, 24), slab_mm=8.0, method=method)
+    view = plane(FROM_FEET, (56, 24), slab_mm=float(beside), method=method)
 
     pixels = projections.draw_plane(textures, SCALE, view, WINDOW)
 
-    # 8 mm in 17 samples of 0.5 mm about slice 20, each interpolated between slices of 2 mm
-    places = 20 + np.arange(-8, 9) * 0.25
+    # Samples of 0.5 mm about slice 20, each interpolated between slices of 2 mm; of many the mean takes every second one.
+    places = 20 + np.arange(-beside, beside + 1) * 0.25
     low = np.floor(places).astype(int)
     weight = (places - low)[:, None, None]
     rows = values.astype(float).reshape(40, 24, 2, 56).mean(axis=2)
     samples = rows[low] * (1 - weight) + rows[low + 1] * weight
     assert np.abs(pixels - windowed(over(samples, axis=0), WINDOW) * 255).max() <= 1
+
+
+def test_a_speck_is_seen_wherever_it_lies_along_the_ray(projections: ProjectionPainter, context: Context) -> None:
+    """One bright voxel in every eighth column of the picture, each in the middle of a block of its own."""
+    specks = np.full((4, 56, 56), -1000, np.int16)  # the lower end of the window
+    middles = np.arange(4, 56, 8)
+    specks[:, middles, middles] = 100
+    textures = textures_of(specks, (1.0, 1.0, 1.0))
+    view = volume(Camera((0, -99, 0), (0, 0.5, 0), (0, 0, 1), 4), method=RenderingMethod.MAXIMUM_IP)
+
+    for eye in ((0.0, -99.0, 0.0), (0.0, 99.0, 0.0)):
+        turned = replace(view, camera=replace(view.camera, position=eye))
+        pixels = projections.draw_projection(textures, SCALE, turned, (56, 4), WINDOW)
+
+        assert pixels is not None
+        # (100 + 1000) / 2000 of 255: a step lies in the middle of the voxel
+        assert np.count_nonzero((pixels == 140).all(axis=0)) == len(middles)
+    textures.free()
 
 
 def test_an_oblique_plane_has_true_lengths(projections: ProjectionPainter, textures: VolumeTextures) -> None:

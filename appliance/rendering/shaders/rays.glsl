@@ -77,3 +77,10 @@ float last_among_blocks(vec3 start, vec3 block, float blocks_away, float i) {
 float last_in_block(vec3 start, vec3 block, float i) {
     return last_among_blocks(start, block, 1.0, i);
 }
+
+// The first step after the ray entered the block, not after step i.
+float first_in_block(vec3 start, vec3 block, float i) {
+    vec3 border = (block + step(inverse, vec3(0.0))) * block_side;
+    vec3 enter = (border - start) * inverse;
+    return min(i, ceil(max(enter.x, max(enter.y, enter.z))));
+}
