@@ -1,0 +1,85 @@
+"""What somebody does with their own account, ``/api/account``, and an administrator with another, ``/api/accounts``."""
+
+from __future__ import annotations
+
+import msgspec
+from quart import Blueprint, Response
+
+from appliance.domain.accounts import NOWHERE, Right, Role
+from appliance.domain.audit import Action, Event, Subject
+from appliance.domain.errors import NotAllowed
+from appliance.domain.identifiers import AccountId
+from appliance.http.access import Access
+from appliance.http.bodies import json_body, json_response, uuid_in_path
+from appliance.http.sessions import account_json, whence
+from appliance.services.accounts import Accounts
+from appliance.services.audit import Auditing
+
+
+class PasswordToSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    old: str
+    new: str
+
+
+class Activity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    is_active: bool
+
+
+def own_account(accounts: Accounts, access: Access) -> Blueprint:
+    blueprint = Blueprint("own account", __name__)
+
+    @blueprint.get("/api/account")
+    async def mine() -> Response:
+        return json_response(account_json(access.writer()))
+
+    @blueprint.put("/api/account/password")
+    async def change_password() -> Response:
+        account, wanted = access.writer(), await json_body(PasswordToSet)
+        kept = access.session_id()
+        await accounts.change_password(account, wanted.old, wanted.new, whence(), kept_session=kept)
+        return Response("", 204)
+
+    @blueprint.get("/api/account/sessions")
+    async def sessions() -> Response:
+        account, this = access.writer(), access.session_id()
+        found = [
+            {
+                "id": session.id,
+                "began_at": session.began_at,
+                "renewed_at": session.renewed_at,
+                "address": session.address,
+                "browser": session.browser,
+                "is_this": session.id == this,
+            }
+            for session in await accounts.sessions(account)
+        ]
+        return json_response({"sessions": found})
+
+    @blueprint.delete("/api/account/sessions/<session_id>")
+    async def end_session(session_id: str) -> Response:
+        account = access.writer()
+        await accounts.end_session(account, uuid_in_path(session_id, "session_id"), access.actor(account))
+        return Response("", 204)
+
+    return blueprint
+
+
+def other_accounts(accounts: Accounts, access: Access, auditing: Auditing) -> Blueprint:
+    blueprint = Blueprint("other accounts", __name__)
+
+    @blueprint.put("/api/accounts/<account_id>/activity")
+    async def set_active(account_id: str) -> Response:
+        account = access.writer()
+        account.require(Right.MANAGE_ACCOUNTS)  # whoever has no such right does not learn which accounts there are
+        wanted, other_id = await json_body(Activity), AccountId(uuid_in_path(account_id, "account_id"))
+        other = await accounts.account(other_id)
+        by = access.actor(account)
+        action = Action.REACTIVATE_ACCOUNT if wanted.is_active else Action.DEACTIVATE_ACCOUNT
+        event = Event(by, action, Subject("account", str(other.id)))
+        await auditing.require(account, Right.MANAGE_ACCOUNTS, other.institution_id or NOWHERE, event)
+        if Role.SUPERUSER in other.roles and Role.SUPERUSER not in account.roles:
+            raise NotAllowed("Superusers are managed by superusers", key="missing-right")
+        await accounts.set_active(other, by, is_active=wanted.is_active)
+        return Response("", 204)
+
+    return blueprint
