@@ -27,6 +27,7 @@ from appliance.http.access import Access
 from appliance.http.accounts import other_accounts, own_account
 from appliance.http.application import Root, Streamed, resources
 from appliance.http.asgi import Application
+from appliance.http.authorisation import refuse_unlisted
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
 from appliance.http.deliveries import deliveries
@@ -278,6 +279,7 @@ async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
             health(bench.checks, bench.metrics, bench.access, bench.refresh),
         ]
         quart = resources(bench.blueprints)
+        refuse_unlisted(quart)
         root = Root(cast(Application, quart), page, uploads, bench.streamed)  # the same words, typed more narrowly
         yield Assembled(Measuring(Origins(root, settings.allowed_origins), bench.metrics))
 
