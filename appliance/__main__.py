@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("deactivate-account", _deactivate, "Shut somebody out: they are logged out everywhere within a minute"),
         ("reactivate-account", _reactivate, "Let somebody in again"),
+        ("remove-second-factor", _remove_second_factor, "For whoever lost their app and their recovery codes"),
     ):
         activity = command(name, run, text)
         activity.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
@@ -305,6 +306,13 @@ def _reactivate(arguments: argparse.Namespace) -> int:
     journal.set_up("warning")
     asyncio.run(assembly.set_active(load(arguments.config), arguments.username, is_active=True))
     print(f"account {arguments.username} may log in again")
+    return 0
+
+
+def _remove_second_factor(arguments: argparse.Namespace) -> int:
+    journal.set_up("warning")
+    asyncio.run(assembly.remove_second_factor(load(arguments.config), arguments.username))
+    print(f"account {arguments.username} is asked for its password only")
     return 0
 
 

@@ -71,6 +71,7 @@ from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
+from appliance.services.second_factors import SecondFactors
 from appliance.services.synchronisation import (
     Below,
     Children,
@@ -180,9 +181,23 @@ async def set_active(settings: Appliance, username: str, *, is_active: bool) -> 
 async def _accounts_beside(stack: AsyncExitStack, settings: ToplevelSettings) -> Accounts:
     database = await _open_database(stack, settings.database, "toplevel", toplevel.MIGRATIONS)
     signer = TokenSigner(SigningKeys(settings.signing_key).signing, lifetime_s=1)
-    accounts = Accounts(database, signer, toplevel_trail(settings), session_lifetime=timedelta())
+    accounts = Accounts(database, signer, toplevel_trail(settings), _factors(settings), session_lifetime=timedelta())
     stack.push_async_callback(accounts.close)
     return accounts
+
+
+def _factors(settings: ToplevelSettings) -> SecondFactors:
+    return SecondFactors(settings.signing_key.with_name("second-factors.key"))
+
+
+async def remove_second_factor(settings: Appliance, username: str) -> None:
+    """Only the password of an account is asked for, beside a server that may be running."""
+    if settings.toplevel is None:
+        raise SettingsError("the settings name no toplevel, which keeps the accounts")
+    async with AsyncExitStack() as stack:
+        accounts = await _accounts_beside(stack, settings.toplevel)
+        by = at_the_shell("remove-second-factor")
+        await accounts.remove_second_factor(await accounts.account_named(username), by)
 
 
 def rotate_signing_key(settings: Appliance) -> None:
@@ -304,7 +319,9 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     trust.start()
     bench.stack.push_async_callback(trust.stop)
     lifetime = timedelta(days=settings.session_days)
-    accounts = Accounts(database, signer, toplevel_trail(settings), session_lifetime=lifetime, on_revoked=trust.look)
+    accounts = Accounts(
+        database, signer, toplevel_trail(settings), _factors(settings), session_lifetime=lifetime, on_revoked=trust.look
+    )
     bench.stack.push_async_callback(accounts.close)
     service = Toplevel(database, insurers=settings.insurers)
 

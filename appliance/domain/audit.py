@@ -51,6 +51,9 @@ class Action(StrEnum):
     DEACTIVATE_ACCOUNT = "deactivate-account"
     REACTIVATE_ACCOUNT = "reactivate-account"
     CHANGE_PASSWORD = "change-password"  # noqa: S105  # a name
+    TURN_ON_SECOND_FACTOR = "turn-on-second-factor"
+    TURN_OFF_SECOND_FACTOR = "turn-off-second-factor"
+    MAKE_RECOVERY_CODES = "make-recovery-codes"
     END_SESSION = "end-session"
     """By its owner, from the list of sessions."""
     ROTATE_SIGNING_KEY = "rotate-signing-key"

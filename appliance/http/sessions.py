@@ -25,6 +25,7 @@ _DEVICE_MAX_AGE_S = 180 * 24 * 3600
 class LogIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     username: str
     password: str
+    code: str | None = None
 
 
 class GrantAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,7 +45,7 @@ def sessions(accounts: Accounts, toplevel: Toplevel, access: Access, metrics: Me
     async def log_in() -> Response:
         wanted = await json_body(LogIn)
         try:
-            session = await accounts.log_in(wanted.username, wanted.password, whence())
+            session = await accounts.log_in(wanted.username, wanted.password, whence(), wanted.code)
         except ApplianceError as error:
             metrics.logins.labels(_OUTCOMES.get(type(error), "failed")).inc()
             raise

@@ -17,18 +17,22 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from appliance.domain.accounts import Account, Role
 from appliance.domain.audit import Action, Actor, Event, Outcome, Subject
 from appliance.domain.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound, TooManyAttempts
 from appliance.domain.identifiers import AccountId, InstitutionId
-from appliance.services.audit import AuditTrail, Recorded, somebody, somebody_unknown
+from appliance.services.audit import AuditTrail, somebody, somebody_unknown
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.passwords import Passwords
+from appliance.services.second_factors import FactorState, NewAuthenticator, SecondFactors
 from appliance.services.tokens import AccessToken, TokenSigner
 from appliance.storage import toplevel
 from appliance.storage.database import Transaction
+
+T = TypeVar("T")
 
 _FREE_ATTEMPTS = 5
 _FREE_ATTEMPTS_OF_AN_ADDRESS = 30
@@ -76,6 +80,7 @@ class Accounts:
         database: DatabaseThreads,
         signer: TokenSigner,
         trail: AuditTrail,
+        factors: SecondFactors,
         *,
         session_lifetime: timedelta,
         on_revoked: Callable[[], Awaitable[None]] = _nobody_to_tell,
@@ -85,6 +90,7 @@ class Accounts:
         self._trail = trail
         self._database = database
         self._signer = signer
+        self._factors = factors
         self._passwords = Passwords()
         self._on_revoked = on_revoked
 
@@ -100,9 +106,9 @@ class Accounts:
         await self._recorded(lambda tx: toplevel.create_account(tx, created, password_hash), event)
         return created
 
-    async def log_in(self, username: str, password: str, whence: Whence) -> Session:
+    async def log_in(self, username: str, password: str, whence: Whence, code: str | None = None) -> Session:
         """A new session; NotAuthenticated for wrong credentials, NotAllowed for an account that is shut out, TooManyAttempts
-        while slowed down."""
+        while slowed down. With a second factor on, ``code`` is one of its codes or a recovery code."""
         found, subjects = await self._counted(username, whence)
         if not await self._passwords.is_right(found.password_hash if found else None, password) or found is None:
             who = somebody(found.account, whence.address) if found else somebody_unknown(whence.address)
@@ -116,6 +122,7 @@ class Accounts:
             event = Event(who, Action.LOG_IN, _subject(account), Outcome.REFUSED, "account-deactivated")
             await self._recorded(lambda tx: None, event)
             raise NotAllowed("This account was deactivated", key="account-deactivated")
+        await self._ask_second_factor(found.account, code, who, subjects)
         newer_hash = await self._passwords.hash_again(password) if self._passwords.is_old(found.password_hash) else None
         secret, device_secret = _new_secret(), whence.device_secret or _new_secret()
         kept = _begun(account.id, whence)
@@ -131,6 +138,20 @@ class Accounts:
 
         await self._recorded(begin, Event(who, Action.LOG_IN, _subject(account)))
         return Session(kept.id, account, self._signer.sign(account, kept.id), secret, device_secret)
+
+    async def _ask_second_factor(
+        self, account: Account, code: str | None, who: Actor, subjects: tuple[str, ...]
+    ) -> None:
+        """Returns if ``code`` is right, or none is asked for."""
+        if not (await self.second_factor(account)).is_on:
+            return
+        if code is None:
+            await self._database.run(lambda tx: _take_back(tx, subjects))
+            raise NotAuthenticated("A code of the second factor is needed too", key="second-factor-needed")
+        if not await self._database.run(lambda tx: self._factors.is_right(tx, account.id, code)):
+            event = Event(who, Action.LOG_IN, _subject(account), Outcome.FAILED, "wrong-code")
+            await self._recorded(lambda tx: _stamp(tx, subjects), event)
+            raise NotAuthenticated("The code is wrong, or was used", key="wrong-code")
 
     async def renew(self, refresh_secret: str) -> Session:
         """The session goes on with a new secret; NotAuthenticated if it has ended or the secret was spent."""
@@ -185,28 +206,60 @@ class Accounts:
     ) -> None:
         """The password is another, and all sessions are over but ``kept_session``.
 
-        Refused as a login where ``old`` is wrong, BadRequest where ``new`` is weak.
+        NotAllowed where ``old`` is wrong, TooManyAttempts while slowed down, BadRequest where ``new`` is weak.
         """
-        found, subjects = await self._counted(account.username, whence)
-        who = somebody(account, whence.address)
-        if found is None or not await self._passwords.is_right(found.password_hash, old):
-            event = Event(who, Action.CHANGE_PASSWORD, _subject(account), Outcome.FAILED, "wrong-credentials")
-            await self._recorded(lambda tx: _stamp(tx, subjects), event)
-            raise NotAuthenticated("The password is wrong", key="wrong-credentials")
-        password_hash = await self._passwords.hash(new, _about(found.account))
+        await self._confirm(account, old, whence, Action.CHANGE_PASSWORD)
+        password_hash = await self._passwords.hash(new, _about(account))
 
         def change(tx: Transaction) -> None:
-            for subject in subjects:
-                toplevel.take_back_failure(tx, subject)
             toplevel.set_password_hash(tx, account.id, password_hash)
             for session in toplevel.sessions_of(tx, account.id):
                 if session.id != kept_session:
                     toplevel.end_session(tx, session)
 
-        await self._recorded(change, Event(who, Action.CHANGE_PASSWORD, _subject(account)))
+        by = somebody(account, whence.address)
+        await self._recorded(change, Event(by, Action.CHANGE_PASSWORD, _subject(account)))
         await self._on_revoked()
 
+    async def second_factor(self, account: Account) -> FactorState:
+        return await self._database.read(lambda tx: self._factors.state(tx, account.id))
+
+    async def begin_second_factor(self, account: Account, password: str, whence: Whence) -> NewAuthenticator:
+        """What an authenticator app is told; it counts from ``turn_on_second_factor`` on."""
+        await self._confirm(account, password, whence, Action.TURN_ON_SECOND_FACTOR)
+        return await self._database.run(lambda tx: self._factors.begin(tx, account.id, account.username))
+
+    async def turn_on_second_factor(self, account: Account, code: str, by: Actor) -> tuple[str, ...]:
+        """The recovery codes, shown once."""
+        event = Event(by, Action.TURN_ON_SECOND_FACTOR, _subject(account))
+        return await self._carried_out(lambda tx: self._factors.turn_on(tx, account.id, code), event)
+
+    async def make_recovery_codes(self, account: Account, password: str, whence: Whence) -> tuple[str, ...]:
+        """New ones, shown once; the old are worth nothing."""
+        await self._confirm(account, password, whence, Action.MAKE_RECOVERY_CODES)
+        event = Event(somebody(account, whence.address), Action.MAKE_RECOVERY_CODES, _subject(account))
+        return await self._carried_out(lambda tx: self._factors.make_recovery_codes(tx, account.id), event)
+
+    async def turn_off_second_factor(self, account: Account, password: str, whence: Whence) -> None:
+        await self._confirm(account, password, whence, Action.TURN_OFF_SECOND_FACTOR)
+        await self.remove_second_factor(account, somebody(account, whence.address))
+
+    async def _confirm(self, account: Account, password: str, whence: Whence, action: Action) -> None:
+        """Returns if who is logged in knows the password still; NotAllowed otherwise, counted and on record as a login is."""
+        found, subjects = await self._counted(account.username, whence)
+        if not await self._passwords.is_right(found.password_hash if found else None, password):
+            by = somebody(account, whence.address)
+            event = Event(by, action, _subject(account), Outcome.FAILED, "wrong-password")
+            await self._recorded(lambda tx: _stamp(tx, subjects), event)
+            raise NotAllowed("The password is wrong", key="wrong-password")
+        await self._database.run(lambda tx: _take_back(tx, subjects))
+
     # What an administrator does with another
+
+    async def remove_second_factor(self, account: Account, by: Actor) -> None:
+        """Only the password is asked for from now on: for whoever lost their app and their recovery codes."""
+        event = Event(by, Action.TURN_OFF_SECOND_FACTOR, _subject(account))
+        await self._recorded(lambda tx: self._factors.turn_off(tx, account.id), event)
 
     async def account(self, account_id: AccountId) -> Account:
         found = await self._database.read(lambda tx: toplevel.account(tx, account_id))
@@ -251,12 +304,11 @@ class Accounts:
 
     async def _recorded(self, work: Callable[[Transaction], None], event: Event) -> None:
         """``work`` is done and on record, or neither."""
+        await self._carried_out(work, event)
 
-        def both(tx: Transaction) -> Recorded:
-            work(tx)
-            return self._trail.record(tx, event)
-
-        await self._database.call(lambda database: self._trail.tell(database.run(both)))
+    async def _carried_out(self, work: Callable[[Transaction], T], event: Event) -> T:
+        """What ``work`` returned, which is on record."""
+        return await self._database.call(lambda database: self._trail.carry_out(database, lambda tx: (work(tx), event)))
 
 
 def account_to_create(
@@ -288,6 +340,11 @@ def _refuse_if_slowed(tx: Transaction, subjects: Iterable[str]) -> None:
             raise TooManyAttempts(
                 "Too many wrong passwords; wait before the next attempt", retry_after_s=math.ceil(wait_s)
             )
+
+
+def _take_back(tx: Transaction, subjects: Iterable[str]) -> None:
+    for subject in subjects:
+        toplevel.take_back_failure(tx, subject)
 
 
 def _stamp(tx: Transaction, subjects: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from appliance.domain.accounts import Account, Role
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
+from appliance.storage import second_factors
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.outbox import Deliveries, unite
 
@@ -192,6 +193,7 @@ MIGRATIONS = (
     Migration(2, "one outbox for all roles", lambda tx: unite(tx, DELIVERIES.role)),
     Migration(3, "who holds something of whom", _note_who_holds),
     Migration(4, "sessions that are listed, accounts that are shut out", _list_sessions),
+    Migration(5, "second factors", second_factors.create),
 )
 
 

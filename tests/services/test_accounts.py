@@ -19,6 +19,7 @@ from appliance.services import accounts as module
 from appliance.services.accounts import Accounts, Whence, account_to_create
 from appliance.services.audit import AuditTrail
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.second_factors import SecondFactors
 from appliance.services.tokens import TokenSigner, TokenVerifier
 from appliance.storage import audit, toplevel
 from appliance.storage.database import Database, migrate
@@ -46,7 +47,11 @@ async def accounts(tmp_path: Path, signer: TokenSigner) -> AsyncIterator[Account
     migrate(database, "audit", audit.MIGRATIONS)
     threads = DatabaseThreads(database)
     made = Accounts(
-        threads, signer, AuditTrail("toplevel", tmp_path / "audit-head"), session_lifetime=timedelta(days=7)
+        threads,
+        signer,
+        AuditTrail("toplevel", tmp_path / "audit-head"),
+        SecondFactors(tmp_path / "second-factors.key"),
+        session_lifetime=timedelta(days=7),
     )
     yield made
     await made.close()
@@ -295,7 +300,7 @@ async def test_another_password_ends_all_other_sessions(accounts: Accounts) -> N
 async def test_the_old_password_is_asked_for_and_counted(accounts: Accounts) -> None:
     created = await accounts.create(somebody(), PASSWORD, SOMEBODY)
     for _ in range(5):
-        with pytest.raises(NotAuthenticated):
+        with pytest.raises(NotAllowed):
             await accounts.change_password(created, "wrong password", "another horse battery", HERE, kept_session=None)
 
     with pytest.raises(TooManyAttempts):
