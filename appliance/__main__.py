@@ -102,6 +102,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     account.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
 
+    for name, run, text in (
+        ("deactivate-account", _deactivate, "Shut somebody out: they are logged out everywhere within a minute"),
+        ("reactivate-account", _reactivate, "Let somebody in again"),
+        ("remove-second-factor", _remove_second_factor, "For whoever lost their app and their recovery codes"),
+    ):
+        activity = command(name, run, text)
+        activity.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+        activity.add_argument("--username", required=True)
+
+    sign = command(
+        "rotate-signing-key", _rotate_signing_key, "Make a new key for the access tokens; nobody is logged out"
+    )
+    sign.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+
     invite = command("enrolment-token", _make_enrolment_token, "Make a token by which one appliance enrols at this one")
     invite.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
     invite.add_argument(
@@ -279,6 +293,34 @@ def _asked_password() -> str:
     if getpass.getpass("Once more: ") != password:
         raise BadRequest("The two passwords differ")
     return password
+
+
+def _deactivate(arguments: argparse.Namespace) -> int:
+    journal.set_up("warning")
+    asyncio.run(assembly.set_active(load(arguments.config), arguments.username, is_active=False))
+    print(f"account {arguments.username} is shut out")
+    return 0
+
+
+def _reactivate(arguments: argparse.Namespace) -> int:
+    journal.set_up("warning")
+    asyncio.run(assembly.set_active(load(arguments.config), arguments.username, is_active=True))
+    print(f"account {arguments.username} may log in again")
+    return 0
+
+
+def _remove_second_factor(arguments: argparse.Namespace) -> int:
+    journal.set_up("warning")
+    asyncio.run(assembly.remove_second_factor(load(arguments.config), arguments.username))
+    print(f"account {arguments.username} is asked for its password only")
+    return 0
+
+
+def _rotate_signing_key(arguments: argparse.Namespace) -> int:
+    journal.set_up("warning")
+    assembly.rotate_signing_key(load(arguments.config))
+    print("a new key signs the access tokens in a minute; those of the old one stay good")
+    return 0
 
 
 def _make_enrolment_token(arguments: argparse.Namespace) -> int:

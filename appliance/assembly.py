@@ -17,15 +17,17 @@ from quart import Blueprint
 from appliance.dimse import doors, peers
 from appliance.dimse.figures import Told
 from appliance.domain.accounts import Account
-from appliance.domain.audit import Actor
+from appliance.domain.audit import Action, Actor, Event, Subject
 from appliance.domain.changes import InstitutionHere, NodeHere
 from appliance.domain.enrolment import EnrolmentToken, Kind
 from appliance.domain.errors import ApplianceError, SettingsError
 from appliance.domain.identifiers import InstitutionId
 from appliance.http import certificates, listeners
 from appliance.http.access import Access
+from appliance.http.accounts import other_accounts, own_account
 from appliance.http.application import Root, Streamed, resources
 from appliance.http.asgi import Application
+from appliance.http.authorisation import refuse_unlisted
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
 from appliance.http.deliveries import deliveries
@@ -69,6 +71,7 @@ from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
+from appliance.services.second_factors import SecondFactors
 from appliance.services.synchronisation import (
     Below,
     Children,
@@ -88,6 +91,7 @@ from appliance.services.tokens import (
     load_private_key,
 )
 from appliance.services.toplevel import Toplevel
+from appliance.services.trust import SigningKeys, TrustKeeper, add_signing_key
 from appliance.services.volume_selection import VolumeSelection
 from appliance.settings import Appliance, Web
 from appliance.settings import Dimse as DimseSettings
@@ -160,11 +164,54 @@ async def create_account(settings: Appliance, account: Account, password: str) -
     if settings.toplevel is None:
         raise SettingsError("create-account: the settings name no toplevel, which keeps the accounts")
     async with AsyncExitStack() as stack:
-        database = await _open_database(stack, settings.toplevel.database, "toplevel", toplevel.MIGRATIONS)
-        signer = TokenSigner(load_or_make_private_key(settings.toplevel.signing_key), lifetime_s=1)
-        accounts = Accounts(database, signer, toplevel_trail(settings.toplevel), session_lifetime=timedelta())
-        stack.push_async_callback(accounts.close)
+        accounts = await _accounts_beside(stack, settings.toplevel)
         return await accounts.create(account, password, at_the_shell("create-account"))
+
+
+async def set_active(settings: Appliance, username: str, *, is_active: bool) -> None:
+    """Whether somebody may log in at the toplevel of these settings, beside a server that may be running."""
+    if settings.toplevel is None:
+        raise SettingsError("the settings name no toplevel, which keeps the accounts")
+    async with AsyncExitStack() as stack:
+        accounts = await _accounts_beside(stack, settings.toplevel)
+        by = at_the_shell("reactivate-account" if is_active else "deactivate-account")
+        await accounts.set_active(await accounts.account_named(username), by, is_active=is_active)
+
+
+async def _accounts_beside(stack: AsyncExitStack, settings: ToplevelSettings) -> Accounts:
+    database = await _open_database(stack, settings.database, "toplevel", toplevel.MIGRATIONS)
+    signer = TokenSigner(SigningKeys(settings.signing_key).signing, lifetime_s=1)
+    accounts = Accounts(database, signer, toplevel_trail(settings), _factors(settings), session_lifetime=timedelta())
+    stack.push_async_callback(accounts.close)
+    return accounts
+
+
+def _factors(settings: ToplevelSettings) -> SecondFactors:
+    return SecondFactors(settings.signing_key.with_name("second-factors.key"))
+
+
+async def remove_second_factor(settings: Appliance, username: str) -> None:
+    """Only the password of an account is asked for, beside a server that may be running."""
+    if settings.toplevel is None:
+        raise SettingsError("the settings name no toplevel, which keeps the accounts")
+    async with AsyncExitStack() as stack:
+        accounts = await _accounts_beside(stack, settings.toplevel)
+        by = at_the_shell("remove-second-factor")
+        await accounts.remove_second_factor(await accounts.account_named(username), by)
+
+
+def rotate_signing_key(settings: Appliance) -> None:
+    """A new key signs the access tokens a minute from now; a running toplevel tells it to everybody meanwhile."""
+    if settings.toplevel is None:
+        raise SettingsError("the settings name no toplevel, which signs the access tokens")
+    add_signing_key(settings.toplevel.signing_key)
+    database = Database(settings.toplevel.database)
+    try:
+        migrate(database, "audit", audit.MIGRATIONS)
+        event = Event(at_the_shell("rotate-signing-key"), Action.ROTATE_SIGNING_KEY, Subject("store"))
+        toplevel_trail(settings.toplevel).put(database, event)
+    finally:
+        database.close()
 
 
 async def make_enrolment_token(settings: Appliance, kind: Kind, child_id: UUID | None, by: Actor) -> EnrolmentToken:
@@ -220,7 +267,7 @@ class _Bench:
     streamed: list[Streamed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.children = Children(lambda: self.verifier.keys)
+        self.children = Children(lambda: self.verifier.trust)
 
     @property
     def access(self) -> Access:
@@ -246,8 +293,9 @@ async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
             entry(bench.access),
             health(bench.checks, bench.metrics, bench.access, bench.refresh),
         ]
-        quart = cast(Application, resources(bench.blueprints))  # the same words, typed more narrowly
-        root = Root(quart, page, uploads, bench.streamed)
+        quart = resources(bench.blueprints)
+        refuse_unlisted(quart)
+        root = Root(cast(Application, quart), page, uploads, bench.streamed)  # the same words, typed more narrowly
         yield Assembled(Measuring(Origins(root, settings.allowed_origins), bench.metrics))
 
 
@@ -264,10 +312,16 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     if settings is None:
         return None
     database = await _open_database(bench.stack, settings.database, "toplevel", toplevel.MIGRATIONS)
-    signer = TokenSigner(load_or_make_private_key(settings.signing_key), lifetime_s=settings.access_token_s)
-    bench.verifier.replace_keys((signer.public_key,))
+    keys = SigningKeys(settings.signing_key)
+    signer = TokenSigner(keys.signing, lifetime_s=settings.access_token_s)
+    trust = TrustKeeper(database, keys, signer, bench.verifier)
+    await trust.look()
+    trust.start()
+    bench.stack.push_async_callback(trust.stop)
     lifetime = timedelta(days=settings.session_days)
-    accounts = Accounts(database, signer, toplevel_trail(settings), session_lifetime=lifetime)
+    accounts = Accounts(
+        database, signer, toplevel_trail(settings), _factors(settings), session_lifetime=lifetime, on_revoked=trust.look
+    )
     bench.stack.push_async_callback(accounts.close)
     service = Toplevel(database, insurers=settings.insurers)
 
@@ -276,11 +330,13 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     bench.children.know(Below(institutions, service.take_delivery, service.answer))
     bench.blueprints += [
         sessions(accounts, service, bench.access, bench.metrics),
+        own_account(accounts, bench.access),
+        other_accounts(accounts, bench.access, auditing),
         patients(service, bench.access, auditing),
         enrolments(institutions, bench.access, auditing),
     ]
     bench.checks["toplevel database"] = _database_check(database)
-    return LocalToplevel(service.take_delivery, lambda: bench.verifier.keys, service.answer)
+    return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer)
 
 
 async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None) -> InstitutionParent | None:
@@ -308,7 +364,7 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
         enrolments(nodes, bench.access, auditing, institution_id),
     ]
     bench.checks["institution database"] = _database_check(database)
-    return LocalInstitution(service.take_delivery, lambda: bench.verifier.keys, service.releases)
+    return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases)
 
 
 async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) -> Uploads | None:

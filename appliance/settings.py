@@ -97,7 +97,7 @@ class Toplevel(Settings, frozen=True):
     signing_key: Path
     """Ed25519 private key of the access tokens, PEM; made at the first start."""
     access_token_s: Positive = 600
-    """How long an access token is good; revoking an account takes effect after that at the latest."""
+    """How long an access token is good; who is shut out is so within a minute, and after this where the line is down."""
     session_days: Positive = 7
     """How long a session is renewed without a password."""
     insurers: tuple[str, ...] = ()

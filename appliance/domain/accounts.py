@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from appliance.domain.errors import NotAllowed
 from appliance.domain.identifiers import AccountId, InstitutionId
@@ -33,16 +34,29 @@ class Right(StrEnum):
     """Remove DICOM, at one's own institution."""
     OPERATE = "operate"
     """See how the appliance is doing."""
-    ENROL = "enrol"
-    """Say which institutions the toplevel believes, and which nodes one's own institution."""
+    MANAGE_ACCOUNTS = "manage accounts"
+    """Let people of one's own institution in, or shut them out."""
+    ENROL_INSTITUTIONS = "enrol institutions"
+    """Say which institutions the toplevel believes."""
+    ENROL_NODES = "enrol nodes"
+    """Say which nodes one's own institution believes."""
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN}),
-    Role.ADMINISTRATOR: frozenset({Right.STORE, Right.DELETE, Right.OPERATE, Right.ENROL}),
+    Role.ADMINISTRATOR: frozenset(
+        {Right.STORE, Right.DELETE, Right.OPERATE, Right.MANAGE_ACCOUNTS, Right.ENROL_INSTITUTIONS, Right.ENROL_NODES}
+    ),
     Role.SUPERUSER: frozenset(Right),
 }
-_AT_HOME_ONLY = frozenset({Right.STORE, Right.REPORT, Right.ASSIGN, Right.DELETE, Right.ENROL})
+AT_HOME_ONLY = frozenset(
+    {Right.STORE, Right.REPORT, Right.ASSIGN, Right.DELETE, Right.MANAGE_ACCOUNTS, Right.ENROL_NODES}
+)
+"""Rights that nobody but a superuser has beyond their own institution."""
+
+
+NOWHERE = InstitutionId(UUID(int=0))
+"""Where those are whom no institution has: nobody works there, so it is nobody's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +82,7 @@ class Account:
         """Returns if this account has ``right``, for some rights only at its own institution; NotAllowed otherwise."""
         if not self.has(right):
             raise NotAllowed(f"This account may not {right.value}", key="missing-right", right=right.value)
-        if right in _AT_HOME_ONLY and at is not None and self.institution_id != at and Role.SUPERUSER not in self.roles:
+        if right in AT_HOME_ONLY and at is not None and self.institution_id != at and Role.SUPERUSER not in self.roles:
             raise NotAllowed(
                 f"This account may {right.value} only at its own institution",
                 key="other-institution",

@@ -48,6 +48,15 @@ class Action(StrEnum):
     ROTATE_KEY = "rotate-key"
     LOG_IN = "log-in"
     CREATE_ACCOUNT = "create-account"
+    DEACTIVATE_ACCOUNT = "deactivate-account"
+    REACTIVATE_ACCOUNT = "reactivate-account"
+    CHANGE_PASSWORD = "change-password"  # noqa: S105  # a name
+    TURN_ON_SECOND_FACTOR = "turn-on-second-factor"
+    TURN_OFF_SECOND_FACTOR = "turn-off-second-factor"
+    MAKE_RECOVERY_CODES = "make-recovery-codes"
+    END_SESSION = "end-session"
+    """By its owner, from the list of sessions."""
+    ROTATE_SIGNING_KEY = "rotate-signing-key"
     LIST_INBOX = "list-inbox"
     """The studies that wait, with their patients as the DICOM names them, for the first time in a while."""
     ASSIGN = "assign"
@@ -78,8 +87,8 @@ class Subject:
     """What it was done to."""
 
     kind: str
-    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``institution``, ``node``
-    or ``store``."""
+    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``session``,
+    ``institution``, ``node`` or ``store``."""
     uid: str = ""
     study_uid: str = ""
     """Of a series or an instance, or of what a patient or a report was named for."""

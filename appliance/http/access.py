@@ -8,6 +8,7 @@ cookie knows no ports. The cookie is good for GETs only: what changes something 
 from __future__ import annotations
 
 import time
+from uuid import UUID
 
 from quart import Request, Response, request
 
@@ -52,6 +53,10 @@ class Access:
     def actor(self, account: Account) -> Actor:
         """Who asks, and from where, for the audit trail."""
         return somebody(account, request.remote_addr or "")
+
+    def session_id(self) -> UUID | None:
+        """The session of the bearer token."""
+        return self._verifier.session_of(_bearer(request))
 
     def set_cookie(self, response: Response) -> None:
         """The answer carries the access cookie of the bearer token, which ends when the token does."""

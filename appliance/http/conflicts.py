@@ -39,7 +39,7 @@ def conflicts(service: Conflicts, access: Access, auditing: Auditing, institutio
 
     @blueprint.get("/api/conflicts")
     async def held_apart() -> Response:
-        access.reader().require(Right.OPERATE)
+        access.reader().require(Right.DELETE, at=institution_id)
         limit, offset = integer_parameter("limit", _USUAL), integer_parameter("offset", 0)
         if not 0 <= limit <= _MOST:
             raise BadRequest(f"limit is between 0 and {_MOST}", parameter="limit")

@@ -1,4 +1,4 @@
-"""What children bring and ask, and the keys that they fetch: ``/api/sync``. Every request and every answer is signed."""
+"""What children bring and ask, and which tokens are good: ``/api/sync``. Every request and every answer is signed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from appliance.services.enrolment import ENROLMENT_PATH
 from appliance.services.signatures import SignedRequest
 from appliance.services.synchronisation import (
     CHANGES_PATH,
-    KEYS_PATH,
     QUESTIONS_PATH,
     RELEASES_PATH,
+    TRUST_PATH,
     Children,
     SignedAnswer,
 )
@@ -37,9 +37,9 @@ def deliveries(children: Children) -> Blueprint:
     async def releases() -> Response:
         return _response(await children.releases(await _signed()))
 
-    @blueprint.get(KEYS_PATH)
-    async def public_keys() -> Response:
-        return _response(await children.token_keys(await _signed()))
+    @blueprint.get(TRUST_PATH)
+    async def trust() -> Response:
+        return _response(await children.trust(await _signed()))
 
     return blueprint
 

@@ -25,6 +25,7 @@ def enrolments(
 ) -> Blueprint:
     """``institution_id`` is whose nodes these are; None at a toplevel."""
     path = f"/api/enrolments/{service.kind}s"
+    right = Right.ENROL_INSTITUTIONS if service.kind == "institution" else Right.ENROL_NODES
     blueprint = Blueprint(f"{service.kind} enrolments", __name__)
 
     async def allowed(action: Action, child_id: UUID | None = None) -> Actor:
@@ -32,13 +33,13 @@ def enrolments(
         account = access.writer()
         by = access.actor(account)
         wanted = Event(by, action, Subject(service.kind, str(child_id or "")))
-        await auditing.require(account, Right.ENROL, institution_id, wanted)
+        await auditing.require(account, right, institution_id, wanted)
         return by
 
     @blueprint.get(path)
     async def children() -> Response:
         account = access.writer()
-        account.require(Right.ENROL, at=institution_id)
+        account.require(right, at=institution_id)
         return json_response({"children": await service.children()})
 
     @blueprint.post(f"{path}/tokens")

@@ -10,18 +10,22 @@ from appliance.domain.errors import ApplianceError, NotAuthenticated, TooManyAtt
 from appliance.http.access import Access
 from appliance.http.bodies import json_body, json_response
 from appliance.http.patients import Directory
-from appliance.services.accounts import Accounts, Session
+from appliance.services.accounts import Accounts, Session, Whence
 from appliance.services.metrics import Metrics
 from appliance.services.toplevel import Toplevel
 
 _REFRESH_COOKIE = "__Secure-refresh"
+_DEVICE_COOKIE = "__Secure-device"
 _PATH = "/api/session"
-"""The cookie goes nowhere else."""
+"""The refresh cookie goes nowhere else."""
+_DEVICE_PATH = "/api"
+_DEVICE_MAX_AGE_S = 180 * 24 * 3600
 
 
 class LogIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     username: str
     password: str
+    code: str | None = None
 
 
 class GrantAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,7 +45,7 @@ def sessions(accounts: Accounts, toplevel: Toplevel, access: Access, metrics: Me
     async def log_in() -> Response:
         wanted = await json_body(LogIn)
         try:
-            session = await accounts.log_in(wanted.username, wanted.password, request.remote_addr or "")
+            session = await accounts.log_in(wanted.username, wanted.password, whence(), wanted.code)
         except ApplianceError as error:
             metrics.logins.labels(_OUTCOMES.get(type(error), "failed")).inc()
             raise
@@ -64,15 +68,23 @@ def sessions(accounts: Accounts, toplevel: Toplevel, access: Access, metrics: Me
         account, token = session.account, session.access_token
         wants_directory = request.args.get("with") == "directory"
         directory = Directory(await toplevel.directory(account)) if wants_directory else None
-        response = json_response(GrantAnswer(token.text, token.expires_in_s, _account(account), directory))
+        response = json_response(GrantAnswer(token.text, token.expires_in_s, account_json(account), directory))
         _set_cookie(response, session.refresh_secret, max_age_s=int(accounts.session_lifetime.total_seconds()))
         access.give_cookie(response, token)
+        if session.device_secret is not None:
+            _give_device(response, session.device_secret)
         return response
 
     return blueprint
 
 
 _OUTCOMES: dict[type[ApplianceError], str] = {NotAuthenticated: "wrong-credentials", TooManyAttempts: "slowed-down"}
+
+
+def whence() -> Whence:
+    """Where the current request comes from."""
+    browser = request.headers.get("User-Agent", "")
+    return Whence(request.remote_addr or "", browser, request.cookies.get(_DEVICE_COOKIE))
 
 
 def _refresh_secret() -> str:
@@ -82,7 +94,8 @@ def _refresh_secret() -> str:
     return secret
 
 
-def _account(account: Account) -> dict[str, object]:
+def account_json(account: Account) -> dict[str, object]:
+    """An account as docs/api.md has it."""
     return {
         "id": account.id,
         "username": account.username,
@@ -96,4 +109,17 @@ def _account(account: Account) -> dict[str, object]:
 def _set_cookie(response: Response, value: str, *, max_age_s: int) -> None:
     response.set_cookie(
         _REFRESH_COOKIE, value, max_age=max_age_s, path=_PATH, secure=True, httponly=True, samesite="Strict"
+    )
+
+
+def _give_device(response: Response, secret: str) -> None:
+    """The browser is known from now on: guesses of others do not slow its owner down."""
+    response.set_cookie(
+        _DEVICE_COOKIE,
+        secret,
+        max_age=_DEVICE_MAX_AGE_S,
+        path=_DEVICE_PATH,
+        secure=True,
+        httponly=True,
+        samesite="Strict",
     )

@@ -1,4 +1,4 @@
-"""How what a child knows reaches the appliance above it, and how the keys of the tokens come down.
+"""How what a child knows reaches the appliance above it, and how it comes down which tokens are good.
 
 The child dials: node → institution → toplevel; nobody needs a way into a clinic's network. Changes wait in an outbox that is
 written in the same transaction as the rows that they speak of, and go up in order, in batches, until the parent
@@ -46,14 +46,14 @@ from appliance.services.signatures import (
     verify_answer,
     verify_request,
 )
-from appliance.services.tokens import PublicKey, TokenVerifier
+from appliance.services.tokens import TokenVerifier, Trust
 
 log = logging.getLogger(__name__)
 
 CHANGES_PATH = "/api/sync/changes"
 QUESTIONS_PATH = "/api/sync/questions"
 RELEASES_PATH = "/api/sync/releases"
-KEYS_PATH = "/api/sync/keys"
+TRUST_PATH = "/api/sync/trust"
 _BATCH = 500
 _PAUSE_S = 1.0
 """Between two looks into an outbox that nobody woke; another process (an import) may have written to it."""
@@ -61,7 +61,8 @@ _GATHER_S = 0.5
 """Changes that come while others are told go up together: each telling is two commits above and one here."""
 _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 60.0
-_KEYS_EVERY_S = 300.0
+_TRUST_EVERY_S = 10.0
+"""Two steps down and the five seconds of the toplevel's own look: who is shut out is so everywhere well within a minute."""
 _TIMEOUT_S = 30.0
 
 Take = Callable[[Delivery], Awaitable[Acknowledgement]]
@@ -91,8 +92,8 @@ class Parent(Protocol):
     async def deliver(self, delivery: Delivery) -> Acknowledgement:
         """The parent keeps the changes. Unavailable if it cannot be reached."""
 
-    async def token_keys(self) -> tuple[PublicKey, ...]:
-        """The keys that sign access tokens now."""
+    async def trust(self) -> Trust:
+        """Which access tokens are good now."""
 
 
 class ToplevelParent(Parent, Protocol):
@@ -112,22 +113,22 @@ class InstitutionParent(Parent, Protocol):
 class LocalParent:
     """A parent in the same process."""
 
-    def __init__(self, take: Take, keys: Callable[[], tuple[PublicKey, ...]]) -> None:
+    def __init__(self, take: Take, trust: Callable[[], Trust]) -> None:
         self._take = take
-        self._keys = keys
+        self._trust = trust
 
     async def deliver(self, delivery: Delivery) -> Acknowledgement:
         return await self._take(delivery)
 
-    async def token_keys(self) -> tuple[PublicKey, ...]:
-        return self._keys()
+    async def trust(self) -> Trust:
+        return self._trust()
 
 
 class LocalToplevel(LocalParent):
     """A toplevel in the same process."""
 
-    def __init__(self, take: Take, keys: Callable[[], tuple[PublicKey, ...]], answer: AnswerQuestions) -> None:
-        super().__init__(take, keys)
+    def __init__(self, take: Take, trust: Callable[[], Trust], answer: AnswerQuestions) -> None:
+        super().__init__(take, trust)
         self._answer = answer
 
     async def answer(self, questions: Questions) -> Answers:
@@ -137,8 +138,8 @@ class LocalToplevel(LocalParent):
 class LocalInstitution(LocalParent):
     """An institution in the same process."""
 
-    def __init__(self, take: Take, keys: Callable[[], tuple[PublicKey, ...]], tell: TellReleases) -> None:
-        super().__init__(take, keys)
+    def __init__(self, take: Take, trust: Callable[[], Trust], tell: TellReleases) -> None:
+        super().__init__(take, trust)
         self._tell = tell
 
     async def releases(self, wanted: ReleasesWanted) -> Releases:
@@ -171,8 +172,8 @@ class RemoteParent:
     async def releases(self, wanted: ReleasesWanted) -> Releases:
         return msgspec.json.decode(await self._told("POST", RELEASES_PATH, wanted), type=Releases)
 
-    async def token_keys(self) -> tuple[PublicKey, ...]:
-        return msgspec.json.decode(await self._told("GET", KEYS_PATH), type=tuple[PublicKey, ...])
+    async def trust(self) -> Trust:
+        return msgspec.json.decode(await self._told("GET", TRUST_PATH), type=Trust)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -221,9 +222,9 @@ class SignedAnswer:
 class Children:
     """The parent's side: who may call, and what answers."""
 
-    def __init__(self, keys: Callable[[], tuple[PublicKey, ...]]) -> None:
-        """``keys`` are those of the tokens, now."""
-        self._keys = keys
+    def __init__(self, trust: Callable[[], Trust]) -> None:
+        """``trust`` says which access tokens are good now."""
+        self._trust = trust
         self._below: list[Below] = []
 
     def know(self, below: Below) -> None:
@@ -232,6 +233,7 @@ class Children:
 
     async def enrol(self, request: SignedRequest, address: str) -> SignedAnswer:
         """Who redeems a token is a child; refused as ``Enrolments.redeem`` refuses."""
+        claim_of(request)  # who did not sign is told so before anything is read
         kind = read_enrolment(request.body).kind
         for below in self._below:
             if below.enrolments.kind == kind:
@@ -257,10 +259,10 @@ class Children:
             raise NotAllowed("This child holds no studies", key="no-node")
         return _signed(below, request, await below.tell(wanted))
 
-    async def token_keys(self, request: SignedRequest) -> SignedAnswer:
-        """The keys that sign access tokens now; refused as ``receive`` refuses."""
+    async def trust(self, request: SignedRequest) -> SignedAnswer:
+        """Which access tokens are good now; refused as ``receive`` refuses."""
         below, _ = await self._signer(request)
-        return _signed(below, request, self._keys())
+        return _signed(below, request, self._trust())
 
     async def _verified(self, request: SignedRequest, kind: type[Message]) -> tuple[Below, Message]:
         below, child_id = await self._signer(request)
@@ -322,7 +324,9 @@ class Uplink:
     def start(self) -> None:
         self._tasks = [
             asyncio.create_task(self._keep(self._carry_up, self._wake), name=f"{self._role} uplink"),
-            asyncio.create_task(self._keep(self._fetch_keys, asyncio.Event()), name=f"{self._role} token keys"),
+            asyncio.create_task(
+                self._keep(self._fetch_trust, asyncio.Event(), longest_s=_TRUST_EVERY_S), name=f"{self._role} trust"
+            ),
         ]
         if self._follow is not None:
             following = self._keep(self._follow, asyncio.Event())
@@ -339,7 +343,9 @@ class Uplink:
         """Something was put into the outbox."""
         self._wake.set()
 
-    async def _keep(self, step: Callable[[], Awaitable[float]], wake: asyncio.Event) -> None:
+    async def _keep(
+        self, step: Callable[[], Awaitable[float]], wake: asyncio.Event, *, longest_s: float = _LONGEST_DELAY_S
+    ) -> None:
         """Repeats ``step``, when it is woken or after the seconds that it says; slower while the parent is away."""
         delay_s = _FIRST_DELAY_S
         while True:
@@ -350,11 +356,11 @@ class Uplink:
             except ApplianceError as error:
                 self.last_error = error.message
                 log.warning("%s: %s; next attempt in %.0f s", self._role, error.message, delay_s)
-                pause_s, delay_s = delay_s, min(2 * delay_s, _LONGEST_DELAY_S)
+                pause_s, delay_s = delay_s, min(2 * delay_s, longest_s)
             except Exception as error:  # the edge of the task: a fault that nobody foresaw must not end synchronisation
                 self.last_error = repr(error)
                 log.exception("%s: synchronisation failed; next attempt in %.0f s", self._role, delay_s)
-                pause_s, delay_s = delay_s, min(2 * delay_s, _LONGEST_DELAY_S)
+                pause_s, delay_s = delay_s, min(2 * delay_s, longest_s)
             # Not wait_for: in Python 3.11 it may swallow a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
@@ -373,6 +379,6 @@ class Uplink:
             await self._then()
         return _PAUSE_S
 
-    async def _fetch_keys(self) -> float:
-        self._verifier.replace_keys(await self._parent.token_keys())
-        return _KEYS_EVERY_S
+    async def _fetch_trust(self) -> float:
+        self._verifier.replace(await self._parent.trust())
+        return _TRUST_EVERY_S

@@ -50,6 +50,23 @@ class PublicKey(msgspec.Struct, frozen=True):
         return Ed25519PublicKey.from_public_bytes(_from_base64url(self.x))
 
 
+class Revocation(msgspec.Struct, frozen=True):
+    """Tokens of an account or of a session that were made before a moment are no good."""
+
+    subject: UUID
+    """The id of the account or of the session."""
+    before: float
+    """Unix time, seconds."""
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """Which tokens are good."""
+
+    keys: tuple[PublicKey, ...] = ()
+    """Those that may have signed them."""
+    revoked: tuple[Revocation, ...] = ()
+
+
 def public_key_of(key: Ed25519PublicKey) -> PublicKey:
     x = _base64url(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
     # RFC 7638 §3.2: the required members in lexical order, no blanks.
@@ -66,15 +83,27 @@ def load_or_make_private_key(file: Path) -> Ed25519PrivateKey:
 
 def make_private_key(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.touch(mode=0o600, exist_ok=False)
-    file.write_bytes(pem)
+    file.write_bytes(new_private_pem())
+
+
+def new_private_pem() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def load_private_key(file: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(file.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
+        pem = file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{file}: is not a readable private key in PEM") from error
+    return private_key_of(pem, file)
+
+
+def private_key_of(pem: bytes, file: Path) -> Ed25519PrivateKey:
+    """The key in a block of PEM from ``file``."""
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
         raise SettingsError(f"{file}: is not a readable private key in PEM") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise SettingsError(f"{file}: is not an Ed25519 key")
@@ -105,17 +134,23 @@ class TokenSigner:
     """The toplevel's side: makes access tokens."""
 
     def __init__(self, key: Ed25519PrivateKey, *, lifetime_s: int) -> None:
+        self.lifetime_s = lifetime_s
+        self.use(key)
+
+    def use(self, key: Ed25519PrivateKey) -> None:
+        """Tokens are signed by this key from now on."""
         self._key = key
-        self._lifetime_s = lifetime_s
         self.public_key = public_key_of(key.public_key())
 
-    def sign(self, account: Account) -> AccessToken:
-        now = int(time.time())
+    def sign(self, account: Account, session_id: UUID | None = None) -> AccessToken:
+        """A token of a session, where there is one."""
+        now = time.time()  # with its fraction: what is revoked in the same second is told apart
         claims = {
             "sub": str(account.id),
             "aud": _AUDIENCE,
+            "sid": str(session_id) if session_id else None,
             "iat": now,
-            "exp": now + self._lifetime_s,
+            "exp": int(now) + self.lifetime_s,
             "username": account.username,
             "given_name": account.given_name,
             "family_name": account.family_name,
@@ -123,27 +158,31 @@ class TokenSigner:
             "institution": str(account.institution_id) if account.institution_id else None,
         }
         text = jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self.public_key.id})
-        return AccessToken(text, self._lifetime_s)
+        return AccessToken(text, self.lifetime_s)
 
 
 class TokenVerifier:
     """Everybody's side: reads access tokens with the keys that are known now.
 
-    Verified tokens are remembered (a check costs 0.1 ms of CPU, and every picture carries one); their expiry is checked
-    each time all the same.
+    Verified tokens are remembered (a check costs 0.1 ms of CPU, and every picture carries one) until something else is trusted;
+    their expiry is checked each time all the same.
     """
 
     def __init__(self, keys: tuple[PublicKey, ...] = ()) -> None:
-        self.keys: tuple[PublicKey, ...] = ()
-        """Those that are accepted now."""
+        self.trust = Trust()
+        """What is accepted now."""
         self._keys: dict[str, Ed25519PublicKey] = {}
+        self._revoked_before: dict[str, float] = {}
         self._remembered: dict[str, tuple[Account, int]] = {}
-        self.replace_keys(keys)
+        self.replace(Trust(keys))
 
-    def replace_keys(self, keys: tuple[PublicKey, ...]) -> None:
-        """Tokens of these keys are accepted from now on, and of no others."""
-        self.keys = keys
-        self._keys = {key.id: key.key for key in keys}
+    def replace(self, trust: Trust) -> None:
+        """Tokens of these keys are accepted from now on, and of no others, unless they are revoked."""
+        if trust == self.trust:
+            return
+        self.trust = trust
+        self._keys = {key.id: key.key for key in trust.keys}
+        self._revoked_before = {str(one.subject): one.before for one in trust.revoked}
         self._remembered.clear()
 
     def verify(self, text: str) -> tuple[Account, int]:
@@ -158,6 +197,12 @@ class TokenVerifier:
             raise NotAuthenticated("The access token has expired", key="token-expired")
         return remembered
 
+    def session_of(self, text: str) -> UUID | None:
+        """The session that a token is of; refused as ``verify`` refuses."""
+        self.verify(text)
+        session_id = jwt.decode(text, options={"verify_signature": False}).get("sid")
+        return UUID(session_id) if session_id else None
+
     def _read(self, text: str) -> tuple[Account, int]:
         try:
             key = self._keys[jwt.get_unverified_header(text).get("kid", "")]
@@ -169,6 +214,9 @@ class TokenVerifier:
                 leeway=_CLOCK_DIFFERENCE_S,
                 options={"require": ["sub", "exp", "iat", "aud"]},
             )
+            for subject in (claims["sub"], claims.get("sid")):
+                if float(claims["iat"]) < self._revoked_before.get(str(subject), 0.0):
+                    raise NotAuthenticated("The session was ended", key="token-revoked")
             return _account(claims), int(claims["exp"])
         except jwt.ExpiredSignatureError as error:
             raise NotAuthenticated("The access token has expired", key="token-expired") from error

@@ -18,10 +18,13 @@ from appliance.domain.accounts import Account, Role
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
+from appliance.storage import second_factors
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.outbox import Deliveries, unite
 
 DELIVERIES = Deliveries("toplevel")
+_LONGEST_TOKEN = timedelta(days=1)
+"""Tokens that were made longer ago have ended, whatever the settings say."""
 _LAST_CHARACTER = "\U0010ffff"
 """Greater than anything that follows a prefix."""
 
@@ -54,6 +57,8 @@ class AccountRow(Table):
     family_name = TextField()
     roles = TextField()
     institution_id = UUIDField(null=True)
+    deactivated_at = DateTimeField(null=True)
+    """Since when it may not log in; empty while it may."""
 
     class Meta:
         table_name = "account"
@@ -65,9 +70,38 @@ class SessionRow(Table):
     secret_sha256 = BlobField(primary_key=True)
     account_id = UUIDField(index=True)
     ends_at = DateTimeField()
+    id = UUIDField(null=True)
+    """The same through all renewals; empty in those that began before sessions were listed, until they are renewed."""
+    began_at = DateTimeField(null=True)
+    renewed_at = DateTimeField(null=True)
+    address = TextField(null=True)
+    browser = TextField(null=True)
+    """What it calls itself (User-Agent)."""
 
     class Meta:
         table_name = "session"
+
+
+class RevocationRow(Table):
+    """Tokens of an account or a session from before a moment are no good, though they have not ended."""
+
+    subject = UUIDField(primary_key=True)
+    before = DateTimeField()
+
+    class Meta:
+        table_name = "revocation"
+
+
+class KnownDeviceRow(Table):
+    """A browser in which somebody was logged in: others who guess their password do not slow them down there."""
+
+    secret_sha256 = BlobField()
+    account_id = UUIDField(index=True)
+    seen_at = DateTimeField()
+
+    class Meta:
+        table_name = "known_device"
+        primary_key = CompositeKey("secret_sha256", "account_id")
 
 
 class FailureRow(Table):
@@ -148,16 +182,32 @@ def _note_who_holds(tx: Transaction) -> None:
     tx.execute(PatientInstitutionRow.insert_from(numbered, columns))
 
 
+def _list_sessions(tx: Transaction) -> None:
+    tx.create_tables(RevocationRow, KnownDeviceRow)
+    tx.add_columns(AccountRow.deactivated_at)
+    tx.add_columns(SessionRow.id, SessionRow.began_at, SessionRow.renewed_at, SessionRow.address, SessionRow.browser)
+
+
 MIGRATIONS = (
     Migration(1, "accounts, sessions, patients, institutions", _create),
     Migration(2, "one outbox for all roles", lambda tx: unite(tx, DELIVERIES.role)),
     Migration(3, "who holds something of whom", _note_who_holds),
+    Migration(4, "sessions that are listed, accounts that are shut out", _list_sessions),
+    Migration(5, "second factors", second_factors.create),
 )
 
 
 # Times are kept in UTC without a zone, which every engine stores alike.
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _plain(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(tzinfo=None)
+
+
+def _zoned(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC)
 
 
 # Accounts
@@ -167,6 +217,7 @@ def _now() -> datetime:
 class Credentials:
     account: Account
     password_hash: str
+    is_active: bool
 
 
 def create_account(tx: Transaction, account: Account, password_hash: str) -> None:
@@ -186,8 +237,20 @@ def create_account(tx: Transaction, account: Account, password_hash: str) -> Non
 
 
 def credentials(tx: Transaction, username: str) -> Credentials | None:
-    row = tx.first(AccountRow.select().where(AccountRow.username == username.casefold()))
-    return Credentials(_account(row), row.password_hash) if row else None
+    return _credentials(tx.first(AccountRow.select().where(AccountRow.username == username.casefold())))
+
+
+def _credentials(row: Any) -> Credentials | None:
+    return Credentials(_account(row), row.password_hash, row.deactivated_at is None) if row else None
+
+
+def set_password_hash(tx: Transaction, account_id: AccountId, password_hash: str) -> None:
+    tx.execute(AccountRow.update(password_hash=password_hash).where(AccountRow.id == account_id))
+
+
+def set_active(tx: Transaction, account_id: AccountId, *, is_active: bool) -> None:
+    deactivated_at = None if is_active else _now()
+    tx.execute(AccountRow.update(deactivated_at=deactivated_at).where(AccountRow.id == account_id))
 
 
 def account(tx: Transaction, account_id: AccountId) -> Account | None:
@@ -209,17 +272,107 @@ def _account(row: Any) -> Account:
 # Sessions
 
 
-def begin_session(tx: Transaction, secret_sha256: bytes, account_id: AccountId, lifetime: timedelta) -> None:
+@dataclass(frozen=True, slots=True)
+class KeptSession:
+    id: UUID
+    account_id: AccountId
+    began_at: datetime
+    renewed_at: datetime
+    address: str
+    browser: str
+
+
+def begin_session(tx: Transaction, secret_sha256: bytes, session: KeptSession, lifetime: timedelta) -> None:
     tx.execute(SessionRow.delete().where(SessionRow.ends_at < _now()))
-    tx.insert(SessionRow, secret_sha256=secret_sha256, account_id=account_id, ends_at=_now() + lifetime)
+    tx.insert(
+        SessionRow,
+        secret_sha256=secret_sha256,
+        account_id=session.account_id,
+        ends_at=_now() + lifetime,
+        id=session.id,
+        began_at=_plain(session.began_at),
+        renewed_at=_plain(session.renewed_at),
+        address=session.address,
+        browser=session.browser,
+    )
 
 
-def spend_session(tx: Transaction, secret_sha256: bytes) -> AccountId | None:
-    """The account of a session that had not ended, which is over now; None if there is no such session."""
+def spend_session(tx: Transaction, secret_sha256: bytes) -> KeptSession | None:
+    """A session that had not ended, which is over now under this secret; None if there is no such session."""
     this = SessionRow.secret_sha256 == secret_sha256
     row = tx.first(SessionRow.select().where(this & (SessionRow.ends_at >= _now())))
     tx.execute(SessionRow.delete().where(this))
-    return AccountId(row.account_id) if row else None
+    return _session(row) if row else None
+
+
+def sessions_of(tx: Transaction, account_id: AccountId) -> tuple[KeptSession, ...]:
+    """Those that have not ended, the newest first."""
+    of_account = (SessionRow.account_id == account_id) & (SessionRow.ends_at >= _now())
+    found = [_session(row) for row in tx.rows(SessionRow.select().where(of_account))]
+    return tuple(sorted(found, key=lambda session: session.renewed_at, reverse=True))
+
+
+def end_session(tx: Transaction, session: KeptSession) -> None:
+    """It is not renewed again, and its tokens are no good."""
+    tx.execute(SessionRow.delete().where(SessionRow.id == session.id))
+    revoke(tx, session.id)
+
+
+def end_sessions(tx: Transaction, account_id: AccountId) -> None:
+    """The same for all sessions of an account."""
+    tx.execute(SessionRow.delete().where(SessionRow.account_id == account_id))
+    revoke(tx, account_id)
+
+
+def _session(row: Any) -> KeptSession:
+    # One that began before sessions were listed has none of it; it gets an id when it is renewed.
+    began_at = _zoned(row.began_at or row.ends_at)
+    return KeptSession(
+        id=row.id or uuid4(),
+        account_id=AccountId(row.account_id),
+        began_at=began_at,
+        renewed_at=_zoned(row.renewed_at) if row.renewed_at else began_at,
+        address=row.address or "",
+        browser=row.browser or "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    subject: UUID
+    before: datetime
+
+
+def revoke(tx: Transaction, subject: UUID) -> None:
+    """Tokens of this account or session that were made until now are no good."""
+    is_old = RevocationRow.before < _now() - _LONGEST_TOKEN
+    tx.execute(RevocationRow.delete().where((RevocationRow.subject == subject) | is_old))
+    tx.insert(RevocationRow, subject=subject, before=_now())
+
+
+def revocations(tx: Transaction, since: datetime) -> tuple[Revoked, ...]:
+    """Those since a moment; older ones speak of tokens that have ended."""
+    rows = tx.rows(RevocationRow.select().where(RevocationRow.before >= _plain(since)).order_by(RevocationRow.subject))
+    return tuple(Revoked(row.subject, _zoned(row.before)) for row in rows)
+
+
+def know_device(tx: Transaction, secret_sha256: bytes, account_id: AccountId, *, forget_after: timedelta) -> None:
+    """Somebody is logged in there now."""
+    tx.execute(KnownDeviceRow.delete().where(KnownDeviceRow.seen_at < _now() - forget_after))
+    tx.execute(KnownDeviceRow.delete().where(_is_device(secret_sha256, account_id)))
+    tx.insert(KnownDeviceRow, secret_sha256=secret_sha256, account_id=account_id, seen_at=_now())
+
+
+def is_known_device(tx: Transaction, secret_sha256: bytes, account_id: AccountId) -> bool:
+    return tx.exists(KnownDeviceRow.select(KnownDeviceRow.seen_at).where(_is_device(secret_sha256, account_id)))
+
+
+def forget_devices(tx: Transaction, account_id: AccountId) -> None:
+    tx.execute(KnownDeviceRow.delete().where(KnownDeviceRow.account_id == account_id))
+
+
+def _is_device(secret_sha256: bytes, account_id: AccountId) -> Any:
+    return (KnownDeviceRow.secret_sha256 == secret_sha256) & (KnownDeviceRow.account_id == account_id)
 
 
 # Failed attempts
@@ -242,6 +395,17 @@ def count_failure(tx: Transaction, subject: str, *, forget_after: timedelta) -> 
     this = FailureRow.subject == subject
     if not tx.execute(FailureRow.update(count=FailureRow.count + 1, last_at=_now()).where(this)):
         tx.insert(FailureRow, subject=subject, count=1, last_at=_now())
+
+
+def stamp_failure(tx: Transaction, subject: str) -> None:
+    """What was counted beforehand has failed now."""
+    tx.execute(FailureRow.update(last_at=_now()).where(FailureRow.subject == subject))
+
+
+def take_back_failure(tx: Transaction, subject: str) -> None:
+    """What was counted beforehand was none."""
+    this = FailureRow.subject == subject
+    tx.execute(FailureRow.update(count=FailureRow.count - 1).where(this & (FailureRow.count > 0)))
 
 
 def forget_failures(tx: Transaction, subject: str) -> None:

@@ -65,8 +65,7 @@ async def node_doors(
     folder: Path, settings: IngestSettings | None = None, *, database_url: str = ""
 ) -> AsyncIterator[NodeDoors]:
     signer = TokenSigner(Ed25519PrivateKey.generate(), lifetime_s=600)
-    verifier = TokenVerifier()
-    verifier.replace_keys((signer.public_key,))
+    verifier = TokenVerifier((signer.public_key,))
     access = Access(verifier)
     async with node_parts(folder, settings, database_url=database_url) as parts:
         stow = StoreInstances(

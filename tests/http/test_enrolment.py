@@ -19,7 +19,7 @@ from appliance.domain.enrolment import Enrolment
 from appliance.domain.errors import Unavailable
 from appliance.services.enrolment import ENROLMENT_PATH
 from appliance.services.signatures import sign_request
-from appliance.services.synchronisation import CHANGES_PATH, KEYS_PATH
+from appliance.services.synchronisation import CHANGES_PATH, TRUST_PATH
 from appliance.services.tokens import load_private_key, make_private_key, public_key_of
 from tests.http.central import NODE, client_of, node_of, settings_in, token_of
 
@@ -196,9 +196,9 @@ async def test_a_request_is_taken_once_also_after_a_restart(folder: Path) -> Non
 
 
 async def test_the_keys_of_the_tokens_are_told_to_children_only(client: httpx.AsyncClient, node_key: Path) -> None:
-    assert (await client.get(KEYS_PATH)).status_code == 401
+    assert (await client.get(TRUST_PATH)).status_code == 401
 
-    assert len(await node_of(client, node_key).token_keys()) == 1
+    assert len((await node_of(client, node_key).trust()).keys) == 1
 
 
 async def test_a_child_does_not_believe_who_is_not_its_parent(client: httpx.AsyncClient, node_key: Path) -> None:
@@ -206,7 +206,7 @@ async def test_a_child_does_not_believe_who_is_not_its_parent(client: httpx.Asyn
     node._parent_key = Ed25519PrivateKey.generate().public_key()
 
     with pytest.raises(Unavailable) as refused:
-        await node.token_keys()
+        await node.trust()
 
     assert refused.value.key == "parent-not-believed"
 
@@ -225,7 +225,7 @@ async def test_a_delivery_signed_by_a_stranger_is_refused(
 async def test_a_child_that_was_sent_away_is_refused_from_its_next_call_on(
     client: httpx.AsyncClient, node_key: Path, folder: Path
 ) -> None:
-    await node_of(client, node_key).token_keys()
+    await node_of(client, node_key).trust()
     headers = await token_of(client, "adam")
     (listed,) = (await client.get(NODES, headers=headers)).json()["children"]
     assert (listed["id"], listed["name"]) == (str(NODE), "Node")
@@ -234,7 +234,7 @@ async def test_a_child_that_was_sent_away_is_refused_from_its_next_call_on(
     assert (await client.delete(f"{NODES}/{NODE}", headers=headers)).status_code == 204
 
     with pytest.raises(Unavailable):
-        await node_of(client, node_key).token_keys()
+        await node_of(client, node_key).trust()
     assert (await client.delete(f"{NODES}/{NODE}", headers=headers)).json()["type"] == "not-enrolled"
     assert audited(folder, "institution") == [("end-enrolment", "done", "adam", str(NODE))]
 

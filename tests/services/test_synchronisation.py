@@ -13,7 +13,7 @@ from appliance.domain.errors import Unavailable
 from appliance.services import synchronisation
 from appliance.services.metrics import Metrics
 from appliance.services.synchronisation import Uplink
-from appliance.services.tokens import PublicKey, TokenVerifier, public_key_of
+from appliance.services.tokens import TokenVerifier, Trust, public_key_of
 
 CHILD = UUID(int=5)
 KEY = public_key_of(Ed25519PrivateKey.generate().public_key())
@@ -50,8 +50,8 @@ class Above:
         self.heard += [change.sequence for change in delivery.changes]
         return Acknowledgement(self.heard[-1])
 
-    async def token_keys(self) -> tuple[PublicKey, ...]:
-        return (KEY,)
+    async def trust(self) -> Trust:
+        return Trust((KEY,))
 
 
 async def carry(outbox: Memory, above: Above) -> TokenVerifier:
@@ -114,7 +114,7 @@ async def test_a_fault_that_nobody_foresaw_does_not_end_synchronisation() -> Non
     assert above.heard == [1, 2, 3]
 
 
-async def test_the_keys_of_the_tokens_come_down() -> None:
+async def test_which_tokens_are_good_comes_down() -> None:
     verifier = await carry(Memory(1), Above())
 
-    assert verifier.keys == (KEY,)
+    assert verifier.trust == Trust((KEY,))

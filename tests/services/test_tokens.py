@@ -16,6 +16,7 @@ from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.services.tokens import (
     TokenSigner,
     TokenVerifier,
+    Trust,
     load_or_make_private_key,
     load_private_key,
     public_key_of,
@@ -93,7 +94,7 @@ def test_replacing_the_keys_ends_the_tokens_of_the_old_ones(key: Ed25519PrivateK
     text = signer.sign(ANA).text
     verifier.verify(text)
 
-    verifier.replace_keys((public_key_of(Ed25519PrivateKey.generate().public_key()),))
+    verifier.replace(Trust((public_key_of(Ed25519PrivateKey.generate().public_key()),)))
 
     with pytest.raises(NotAuthenticated):
         verifier.verify(text)

@@ -1,0 +1,132 @@
+"""What somebody does with their own account, ``/api/account``, and an administrator with another, ``/api/accounts``."""
+
+from __future__ import annotations
+
+import msgspec
+from quart import Blueprint, Response
+
+from appliance.domain.accounts import NOWHERE, Account, Right, Role
+from appliance.domain.audit import Action, Actor, Event, Subject
+from appliance.domain.errors import NotAllowed
+from appliance.domain.identifiers import AccountId
+from appliance.http.access import Access
+from appliance.http.bodies import json_body, json_response, uuid_in_path
+from appliance.http.sessions import account_json, whence
+from appliance.services.accounts import Accounts
+from appliance.services.audit import Auditing
+
+
+class PasswordToSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    old: str
+    new: str
+
+
+class Password(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    password: str
+
+
+class Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    code: str
+
+
+class Activity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    is_active: bool
+
+
+def own_account(accounts: Accounts, access: Access) -> Blueprint:
+    blueprint = Blueprint("own account", __name__)
+
+    @blueprint.get("/api/account")
+    async def mine() -> Response:
+        return json_response(account_json(access.writer()))
+
+    @blueprint.put("/api/account/password")
+    async def change_password() -> Response:
+        account, wanted = access.writer(), await json_body(PasswordToSet)
+        kept = access.session_id()
+        await accounts.change_password(account, wanted.old, wanted.new, whence(), kept_session=kept)
+        return Response("", 204)
+
+    @blueprint.get("/api/account/sessions")
+    async def sessions() -> Response:
+        account, this = access.writer(), access.session_id()
+        found = [
+            {
+                "id": session.id,
+                "began_at": session.began_at,
+                "renewed_at": session.renewed_at,
+                "address": session.address,
+                "browser": session.browser,
+                "is_this": session.id == this,
+            }
+            for session in await accounts.sessions(account)
+        ]
+        return json_response({"sessions": found})
+
+    @blueprint.delete("/api/account/sessions/<session_id>")
+    async def end_session(session_id: str) -> Response:
+        account = access.writer()
+        await accounts.end_session(account, uuid_in_path(session_id, "session_id"), access.actor(account))
+        return Response("", 204)
+
+    @blueprint.get("/api/account/second-factor")
+    async def second_factor() -> Response:
+        return json_response(await accounts.second_factor(access.writer()))
+
+    @blueprint.post("/api/account/second-factor")
+    async def begin_second_factor() -> Response:
+        account, wanted = access.writer(), await json_body(Password)
+        return json_response(await accounts.begin_second_factor(account, wanted.password, whence()), 201)
+
+    @blueprint.put("/api/account/second-factor")
+    async def turn_on_second_factor() -> Response:
+        account, wanted = access.writer(), await json_body(Code)
+        codes = await accounts.turn_on_second_factor(account, wanted.code, access.actor(account))
+        return json_response({"recovery_codes": codes})
+
+    @blueprint.post("/api/account/second-factor/recovery-codes")
+    async def make_recovery_codes() -> Response:
+        account, wanted = access.writer(), await json_body(Password)
+        codes = await accounts.make_recovery_codes(account, wanted.password, whence())
+        return json_response({"recovery_codes": codes}, 201)
+
+    @blueprint.post("/api/account/second-factor/removal")
+    async def turn_off_second_factor() -> Response:
+        account, wanted = access.writer(), await json_body(Password)
+        await accounts.turn_off_second_factor(account, wanted.password, whence())
+        return Response("", 204)
+
+    return blueprint
+
+
+def other_accounts(accounts: Accounts, access: Access, auditing: Auditing) -> Blueprint:
+    blueprint = Blueprint("other accounts", __name__)
+
+    async def allowed(account_id: str, action: Action) -> tuple[Account, Actor]:
+        """Whom it is about, and who asks, if they may."""
+        account = access.writer()
+        account.require(Right.MANAGE_ACCOUNTS)  # whoever has no such right does not learn which accounts there are
+        other = await accounts.account(AccountId(uuid_in_path(account_id, "account_id")))
+        by = access.actor(account)
+        event = Event(by, action, Subject("account", str(other.id)))
+        await auditing.require(account, Right.MANAGE_ACCOUNTS, other.institution_id or NOWHERE, event)
+        if Role.SUPERUSER in other.roles and Role.SUPERUSER not in account.roles:
+            raise NotAllowed("Superusers are managed by superusers", key="missing-right")
+        return other, by
+
+    @blueprint.put("/api/accounts/<account_id>/activity")
+    async def set_active(account_id: str) -> Response:
+        access.writer()
+        wanted = await json_body(Activity)
+        action = Action.REACTIVATE_ACCOUNT if wanted.is_active else Action.DEACTIVATE_ACCOUNT
+        other, by = await allowed(account_id, action)
+        await accounts.set_active(other, by, is_active=wanted.is_active)
+        return Response("", 204)
+
+    @blueprint.delete("/api/accounts/<account_id>/second-factor")
+    async def remove_second_factor(account_id: str) -> Response:
+        other, by = await allowed(account_id, Action.TURN_OFF_SECOND_FACTOR)
+        await accounts.remove_second_factor(other, by)
+        return Response("", 204)
+
+    return blueprint

@@ -1,0 +1,137 @@
+"""One's own account, and being shut out of it: at the toplevel, and at what hears from it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+
+from appliance.services.tokens import TokenVerifier, load_private_key, public_key_of
+from appliance.services.trust import add_signing_key
+from tests.http.central import PASSWORD, client_of, node_of, settings_in, token_of
+
+NEW_PASSWORD = "another horse battery"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, prepared: Path) -> Path:
+    return Path(shutil.copytree(prepared, tmp_path / "appliance"))
+
+
+@pytest.fixture
+async def client(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(settings_in(folder)) as opened:
+        yield opened
+
+
+async def id_of(client: httpx.AsyncClient, headers: dict[str, str]) -> str:
+    return str((await client.get("/api/account", headers=headers)).json()["id"])
+
+
+async def set_active(client: httpx.AsyncClient, account_id: str, by: str, *, is_active: bool = False) -> httpx.Response:
+    headers = await token_of(client, by)
+    path = f"/api/accounts/{account_id}/activity"
+    return await client.put(path, json={"is_active": is_active}, headers=headers)
+
+
+async def test_sessions_are_listed_and_one_of_them_is_this_one(client: httpx.AsyncClient) -> None:
+    await token_of(client)
+    headers = await token_of(client)
+
+    sessions = (await client.get("/api/account/sessions", headers=headers)).json()["sessions"]
+
+    assert [session["is_this"] for session in sessions] == [True, False]
+    assert {session["address"] for session in sessions} == {"192.0.2.7"}
+    assert sessions[0]["browser"].startswith("python-httpx")
+
+
+async def test_a_session_that_was_ended_is_over_at_once(client: httpx.AsyncClient) -> None:
+    elsewhere, here = await token_of(client), await token_of(client)
+    (other,) = [
+        session
+        for session in (await client.get("/api/account/sessions", headers=here)).json()["sessions"]
+        if not session["is_this"]
+    ]
+
+    assert (await client.delete(f"/api/account/sessions/{other['id']}", headers=here)).status_code == 204
+
+    refused = await client.get("/api/patients", headers=elsewhere)
+    assert (refused.status_code, refused.json()["type"]) == (401, "token-revoked")
+    assert (await client.get("/api/patients", headers=here)).status_code == 200
+    again = await client.delete(f"/api/account/sessions/{other['id']}", headers=here)
+    assert again.json()["type"] == "no-such-session"
+
+
+async def test_a_new_password_leaves_this_session_and_ends_the_others(client: httpx.AsyncClient) -> None:
+    elsewhere, here = await token_of(client), await token_of(client)
+    path = "/api/account/password"
+
+    weak = await client.put(path, json={"old": PASSWORD, "new": "passwordpassword"}, headers=here)
+    changed = await client.put(path, json={"old": PASSWORD, "new": NEW_PASSWORD}, headers=here)
+
+    assert (weak.status_code, weak.json()["type"]) == (400, "password-guessable")
+    assert changed.status_code == 204
+    assert (await client.get("/api/patients", headers=here)).status_code == 200
+    assert (await client.get("/api/patients", headers=elsewhere)).status_code == 401
+
+
+async def test_after_logging_out_the_token_is_no_good_either(client: httpx.AsyncClient) -> None:
+    headers = await token_of(client)
+
+    await client.delete("/api/session")
+
+    assert (await client.get("/api/patients", headers=headers)).json()["type"] == "token-revoked"
+
+
+async def test_who_is_shut_out_is_out_at_once_here_and_told_below(client: httpx.AsyncClient, node_key: Path) -> None:
+    headers = await token_of(client)
+    account_id = await id_of(client, headers)
+
+    assert (await set_active(client, account_id, "adam")).status_code == 204
+
+    assert (await client.get("/api/patients", headers=headers)).json()["type"] == "token-revoked"
+    below = TokenVerifier()
+    below.replace(await node_of(client, node_key).trust())
+    assert [str(revoked.subject) for revoked in below.trust.revoked] == [account_id]
+    refused = await client.post("/api/session", json={"username": "ana", "password": PASSWORD})
+    assert (refused.status_code, refused.json()["type"]) == (403, "account-deactivated")
+
+
+async def test_only_an_administrator_of_the_institution_shuts_somebody_out(
+    client: httpx.AsyncClient, folder: Path
+) -> None:
+    ana, ivo = [await id_of(client, await token_of(client, name)) for name in ("ana", "ivo")]
+
+    by_a_physician = await set_active(client, ana, "ana")
+    of_another = await set_active(client, ivo, "adam")
+
+    assert (by_a_physician.status_code, by_a_physician.json()["type"]) == (403, "missing-right")
+    assert (of_another.status_code, of_another.json()["type"]) == (403, "other-institution")
+    with sqlite3.connect(folder / "toplevel.sqlite") as database:
+        (row,) = database.execute(
+            "SELECT outcome, subject_uid FROM audit WHERE action = 'deactivate-account'"
+        ).fetchall()
+    assert row == ("refused", ivo)
+
+
+async def test_a_new_signing_key_logs_nobody_out(client: httpx.AsyncClient, folder: Path) -> None:
+    headers = await token_of(client)
+    add_signing_key(folder / "tokens.pem")
+    newest = public_key_of(load_private_key(folder / "tokens.pem").public_key())
+
+    async with asyncio.timeout(20):
+        while newest.id not in {key.id for key in (await node_of(client, folder / "node.pem").trust()).keys}:
+            await asyncio.sleep(0.2)
+
+    assert (await client.get("/api/patients", headers=headers)).status_code == 200
+    assert (await client.post("/api/session/renewal")).status_code == 200
+
+
+async def test_nobody_is_shut_out_who_is_not_there(client: httpx.AsyncClient) -> None:
+    assert (await set_active(client, str(UUID(int=99)), "adam")).json()["type"] == "no-such-account"
