@@ -32,7 +32,7 @@ def encoded_values(stored: NDArray[Any]) -> tuple[bytes, StoredValues]:
 
 
 def remaining_values(stored: NDArray[Any], grey: NDArray[np.uint8]) -> tuple[bytes, StoredValues]:
-    """What ``grey``, the lossless picture of ``stored``, does not tell of its values; both are (rows, columns), of at most 16 bits.
+    """What ``grey``, the lossless picture of ``stored``, does not tell of its values: (rows, columns), of 16 bits at most.
 
     First 256 numbers of 16 bits, little endian: where the values of each grey are, as unsigned planes have them. Then, as
     JPEG-LS, how far each value is from there, raised by half the range and modulo the range. Picture and remainder together
