@@ -43,6 +43,7 @@ class Encoding:
         "image/png",
         "image/webp",
         "image/jxl",
+        "image/jls",
         "image/avif",
         "image/gif",
         "video/mp4",
@@ -90,6 +91,8 @@ class SliceView:
     layers: bool = True
     """With the overlays and the shutter that the file lays over its pixels."""
     annotation: Annotation | None = None
+    without_picture: bool = False
+    """Of stored values: only what the lossless picture through the same window does not tell of them."""
     presentation: str | None = None
     """The key of the presentation state by which the image was described (``domain.presentations``)."""
     voi: VoiChoice | None = None
@@ -220,6 +223,8 @@ class StoredValues:
     """1, or 3: red, green and blue."""
     sha256: str
     """In hexadecimal, of the values (row, column, sample), little endian."""
+    is_without_picture: bool = False
+    """The body is what a picture of the values does not tell of them."""
 
 
 @dataclass(frozen=True, slots=True)

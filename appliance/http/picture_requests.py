@@ -108,6 +108,7 @@ def slice_view(image: ImageDescription, frame_number: int, asked: Asked, form: F
         invert=flag(query, "invert"),
         layers="layers" not in query or flag(query, "layers"),
         voi=voi_of(query),
+        without_picture=_is_without_picture(query) if encoding.media_type == STORED_VALUES else False,
     )
 
 
@@ -132,7 +133,7 @@ def encoding_of(media_type: str, query: Query) -> Encoding:
             raise BadRequest("quality is not between 1 and 100", parameter="quality")
         if media_type != "image/jpeg" and quality == 100:
             quality = None
-    if media_type == "image/png":
+    if media_type in ("image/png", "image/jls"):
         quality = None
     return Encoding(media_type, quality, has_profile=_profile(query, media_type))  # type: ignore[arg-type]  # one of those made
 
@@ -148,10 +149,22 @@ def _profile(query: Query, media_type: str) -> bool:
 
 
 def _without_rendering(query: Query) -> None:
-    """Stored values are given as they are: what would change them is refused, not passed over."""
+    """Stored values are given as they are: what would change them is refused, not passed over.
+
+    What a picture does not tell of them depends on how its grey was made.
+    """
+    of_their_picture = {"window", "voi", "invert"} if _is_without_picture(query) else set()
     for name in _OF_PICTURES:
-        if name in query:
+        if name in query and name not in of_their_picture:
             raise BadRequest("Stored values are given as they are, all of them", parameter=name)
+
+
+def _is_without_picture(query: Query) -> bool:
+    if query.get("without", "picture") != "picture":
+        raise BadRequest(
+            "Stored values can be asked for without picture, and without nothing else", parameter="without"
+        )
+    return "without" in query
 
 
 def window_of(query: Query, parameter: str = "window") -> Window | None:

@@ -253,5 +253,7 @@ def _about(picture: Picture, frame: StoredFrame) -> dict[str, str]:
             described |= {"padding-first": min(form.padding), "padding-last": max(form.padding)}
         if image.presentation_lut is None and not has_mask(image, frame.frame_index):
             described["plain"] = 1
+    if values.is_without_picture:
+        described["without"] = "picture"
     described["sha-256"] = values.sha256
     return {"Stored-Values": ", ".join(f"{name}={value}" for name, value in described.items())}

@@ -52,7 +52,7 @@ from appliance.rendering.films import film_types, opened_film
 from appliance.rendering.fusion import fused
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.slices import LARGEST_SIDE, Pixels, drawn_plainly, is_plain, planned
-from appliance.rendering.stored_values import encoded_values
+from appliance.rendering.stored_values import encoded_values, has_remainder, remaining_values
 from appliance.rendering.transfer_functions import transfer_function_of
 from appliance.services import journal
 from appliance.services.children import Request, serve_requests
@@ -360,8 +360,12 @@ class RenderProcess:
 
     def _stored_values(self, request: Request, ask: DrawSlice, watch: Stopwatch) -> None:
         stored = self._frames.stored_values(ask.image, 0, watch)
+        picture = self._frame(ask.image, 0, ask.view, watch)[0] if ask.view.without_picture else None
         started = time.perf_counter()
-        body, values = encoded_values(stored)
+        if picture is not None and has_remainder(stored, picture):
+            body, values = remaining_values(stored, picture)
+        else:
+            body, values = encoded_values(stored)
         watch.add("encode", started)
         size = (stored.shape[1], stored.shape[0])
         head = PictureHead(STORED_VALUES, size, watch.stages(), 1.0, False, stored_values=values)

@@ -15,6 +15,8 @@ from tests.end_to_end.physician import Physician, fitted
 from tests.end_to_end.running import RunningAppliance, all_in_one
 
 CENTRAL, CLINIC = "health.test", "clinic.test"
+_PERMISSION = "loopback-network"
+"""Of Local Network Access, for servers on the browser's own machine."""
 
 
 class Boxes:
@@ -114,3 +116,28 @@ def test_a_stranger_cannot_deliver(boxes: Boxes) -> None:
         answer = client.post("/api/sync/changes", content=b"{}", headers={"Authorization": "Bearer x.y.z"})
 
     assert answer.status_code == 401
+
+
+async def test_a_browser_that_keeps_the_page_from_its_own_network_is_named_and_told_how(
+    boxes: Boxes, tmp_path: Path
+) -> None:
+    """Local Network Access: the central box is taken for one of the open net, the clinic's is of the browser's own."""
+    trust(tmp_path, boxes.clinic.authority)
+    public = f"--ip-address-space-overrides=127.0.0.1:{boxes.central.port}=public"
+    async with open_browser(
+        tmp_path,
+        authority=boxes.central.authority,
+        hosts={CENTRAL: "127.0.0.1", CLINIC: "127.0.0.1"},
+        arguments=[public],
+    ) as context:
+        physician = await Physician.at(context, boxes.central)
+        session = await context.new_cdp_session(physician.page)
+        await session.send("Browser.setPermission", {"permission": {"name": _PERMISSION}, "setting": "denied"})
+        await physician.log_in()
+        await physician.open_patient("phantom")
+        await expect(physician.find("place-state").first).to_contain_text("allow “Local network access”")
+
+        await session.send("Browser.setPermission", {"permission": {"name": _PERMISSION}, "setting": "granted"})
+        await physician.find("place-state").first.get_by_role("button").click()
+
+        await expect(physician.find("study-row")).to_have_count(1)

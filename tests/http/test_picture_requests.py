@@ -161,6 +161,22 @@ def test_stored_values_are_not_changed_by_any_parameter(parameter: str) -> None:
     assert caught.value.fields["parameter"] == parameter
 
 
+def test_what_a_picture_does_not_tell_depends_on_its_window() -> None:
+    view = slice_of(STORED_VALUES, without="picture", window="40,400", invert="1")
+
+    assert (view.without_picture, view.window, view.invert) == (True, Window(40, 400), True)
+    assert not slice_of(STORED_VALUES).without_picture
+    assert not slice_of("image/png", without="picture").without_picture
+
+
+@pytest.mark.parametrize(("parameter", "value"), [("viewport", "1,1"), ("quality", "5"), ("without", "colour")])
+def test_what_a_picture_does_not_tell_depends_on_nothing_else(parameter: str, value: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        slice_of(STORED_VALUES, **{"without": "picture", parameter: value})
+
+    assert caught.value.fields["parameter"] == parameter
+
+
 @pytest.mark.parametrize(("profile", "expected"), [("no", False), ("yes", True), ("srgb", True)])
 def test_a_profile_is_put_in_when_it_is_asked_for(profile: str, expected: bool) -> None:
     assert slice_of("image/png", iccprofile=profile).encoding.has_profile is expected

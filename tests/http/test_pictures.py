@@ -331,6 +331,35 @@ async def test_stored_values_are_given_with_all_that_proves_and_windows_them(
         assert np.array_equal(lines[: len(stored)], stored[..., 1])
 
 
+@pytest.mark.parametrize(
+    "look", [{}, {"window": "40,400"}, {"window": "0,90", "invert": "1"}], ids=["file's", "40", "inv"]
+)
+@pytest.mark.parametrize("file", [CT, SIGNED_CT, EIGHT_BITS, OVERLAID], ids=["CT", "signed CT", "8 bits", "overlay"])
+async def test_a_picture_and_what_it_does_not_tell_are_all_bits(
+    doors: PictureDoors, dicom_dir: Path, file: str, look: dict[str, str]
+) -> None:
+    stored = stored_values(dicom_dir / file)
+    path = f"{await doors.take_in(dicom_dir / file)}/frames/1/rendered"
+
+    picture = imagecodecs.jpegls_decode((await doors.get(path, "image/jls", **look)).content)
+    rest = await doors.get(path, STORED_VALUES, without="picture", **look)
+
+    assert told(rest.headers["stored-values"])["without"] == "picture"
+    range_ = 1 << (8 * stored.itemsize)
+    starts = np.frombuffer(rest.content, "<u2", 256).astype(np.int64)
+    raised = (starts[picture] + np.asarray(imagecodecs.jpegls_decode(rest.content[512:])) - range_ // 2) % range_
+    assert np.array_equal(raised - (range_ // 2 if stored.dtype.kind == "i" else 0), stored)
+
+
+async def test_colours_come_whole_whatever_was_asked_for(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = f"{await doors.take_in(dicom_dir / ULTRASOUND)}/frames/1/rendered"
+
+    answer = await doors.get(path, STORED_VALUES, without="picture")
+
+    assert "without" not in told(answer.headers["stored-values"])
+    assert answer.content == (await doors.get(path, STORED_VALUES)).content
+
+
 async def test_stored_values_tell_how_they_become_those_that_are_measured(doors: PictureDoors, dicom_dir: Path) -> None:
     answer = await doors.get(f"{await doors.take_in(dicom_dir / CT)}/frames/1/rendered", STORED_VALUES)
 

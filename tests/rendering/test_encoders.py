@@ -18,6 +18,7 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
     "image/webp": imagecodecs.webp_decode,
     "image/jxl": imagecodecs.jpegxl_decode,
     "image/avif": imagecodecs.avif_decode,
+    "image/jls": imagecodecs.jpegls_decode,
 }
 
 
@@ -33,7 +34,7 @@ def decoded(body: bytes, media_type: str, like: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("is_colour", [False, True])
-@pytest.mark.parametrize("media_type", ["image/png", "image/webp", "image/jxl", "image/avif"])
+@pytest.mark.parametrize("media_type", ["image/png", "image/webp", "image/jxl", "image/avif", "image/jls"])
 def test_without_a_quality_nothing_is_lost(media_type: Any, is_colour: bool) -> None:
     pixels = picture(is_colour=is_colour)
 
@@ -54,7 +55,7 @@ def test_quality_trades_bytes_for_likeness(media_type: Any, is_colour: bool) -> 
 
 
 @pytest.mark.parametrize("quality", [None, 80])
-@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/jxl", "image/avif"])
+@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/jxl", "image/avif", "image/jls"])
 def test_grey_stays_one_channel(media_type: Any, quality: int | None) -> None:
     body = encode(picture(is_colour=False), Encoding(media_type, quality))
 
@@ -62,4 +63,4 @@ def test_grey_stays_one_channel(media_type: Any, quality: int | None) -> None:
 
 
 def test_the_libraries_that_come_with_the_appliance_make_all_formats() -> None:
-    assert media_types() == ("image/jpeg", "image/png", "image/webp", "image/avif", "image/jxl")
+    assert media_types() == ("image/jpeg", "image/png", "image/webp", "image/avif", "image/jxl", "image/jls")

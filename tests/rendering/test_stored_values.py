@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from appliance.domain.errors import NotDrawable
-from appliance.rendering.stored_values import encoded_values, planes
+from appliance.rendering.stored_values import encoded_values, planes, remaining_values
 from appliance.storage.decoding import decode_frame
 from appliance.storage.parsing import parse
 from appliance.storage.stream import InMemory
@@ -108,3 +108,51 @@ def test_what_no_image_has_is_refused(stored: np.ndarray) -> None:
 
 def test_colours_become_planes_of_differences() -> None:
     assert planes(np.array([[[9, 10, 12]]], np.uint8)).tolist() == [[10], [255], [2]]
+
+
+GREY = {name: REAL[name] for name in ("CT of 12 bits", "CT, signed", "MR", "PET", "CR of 10 bits", "8 bits")}
+
+
+def greys(stored: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.asarray(np.rint(np.clip((stored.astype(float) - low) / (high - low), 0, 1) * 255), np.uint8)
+
+
+def given_back(body: bytes, grey: np.ndarray, type_: str) -> np.ndarray:
+    """The contract of docs/api.md in its own words: the number of the grey, plus the sample less half the range."""
+    size = np.dtype(type_).itemsize
+    distances = np.asarray(imagecodecs.jpegls_decode(body[512:])).astype(np.int64) - (1 << (8 * size - 1))
+    raised = (np.frombuffer(body, "<u2", 256).astype(np.int64)[grey] + distances) % (1 << (8 * size))
+    return undone(raised.astype(f"u{size}"), type_, 1)
+
+
+@pytest.mark.parametrize(("file", "type_"), GREY.values(), ids=GREY)
+@pytest.mark.parametrize(("low", "high"), [(2, 60), (40, 60), (100, 0)], ids=["wide", "narrow", "turned over"])
+def test_a_picture_and_what_it_does_not_tell_are_all_bits(
+    dicom_dir: Path, file: str, type_: str, low: int, high: int
+) -> None:
+    stored = stored_values(dicom_dir / file)
+    first, last = np.percentile(stored, (low, high))
+    grey = greys(stored, first, last + 1e-3)
+
+    body, about = remaining_values(stored, grey)
+
+    assert np.array_equal(given_back(body, grey, type_), stored)
+    assert about.is_without_picture and about.sha256 == hashlib.sha256(stored.tobytes()).hexdigest()
+
+
+def test_what_a_picture_does_not_tell_is_much_less_than_all(dicom_dir: Path) -> None:
+    stored = stored_values(dicom_dir / REAL["CT of 12 bits"][0])
+    grey = greys(stored, -450 - 1000 + 1000, -450 + 1000 + 1000)  # the window of the file, for lung
+
+    rest, whole = remaining_values(stored, grey)[0], encoded_values(stored)[0]
+
+    assert len(rest) < 0.62 * len(whole)
+
+
+@pytest.mark.parametrize("type_", ["int8", "uint8", "int16", "uint16"])
+def test_extremes_come_back_from_any_picture(type_: str) -> None:
+    limits = np.iinfo(type_)
+    stored = np.array([[limits.min, limits.max, 0], [limits.max, limits.min, 1]], type_)
+
+    for grey in (np.zeros((2, 3), np.uint8), np.array([[0, 255, 7], [7, 255, 0]], np.uint8)):
+        assert np.array_equal(given_back(remaining_values(stored, grey)[0], grey, type_), stored)

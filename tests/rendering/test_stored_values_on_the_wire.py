@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.rendering.stored_values import encoded_values
+from appliance.domain.views import StoredValues
+from appliance.rendering.stored_values import encoded_values, remaining_values
 
 WIRE = Path(__file__).resolve().parents[1] / "wire" / "stored_values.json"
 ROWS, COLUMNS = 24, 40
@@ -48,13 +49,29 @@ def frames() -> dict[str, np.ndarray]:
 def wire() -> list[dict[str, object]]:
     found = []
     for name, values in frames().items():
-        body, about = encoded_values(values)
-        header = (
-            f"rows={values.shape[0]}, columns={values.shape[1]}, samples={about.samples}, type={about.type}, "
-            f"bits={8 * values.itemsize}, photometric=MONOCHROME2, inverted=0, sha-256={about.sha256}"
-        )
-        found.append({"name": name, "header": header, "body": base64.b64encode(body).decode()})
+        found.append(message(name, values, *encoded_values(values), None))
+        if values.ndim == 2 and values.itemsize <= 2:
+            grey = picture(values)
+            found.append(message(f"{name}, beside its picture", values, *remaining_values(values, grey), grey))
     return found
+
+
+def picture(values: np.ndarray) -> np.ndarray:
+    """The middle third of the values in a window, low values white."""
+    low, high = np.percentile(values, (33, 67)).astype(float)
+    return np.asarray(np.rint((1 - np.clip((values - low) / max(high - low, 1), 0, 1)) * 255), np.uint8)
+
+
+def message(
+    name: str, values: np.ndarray, body: bytes, about: StoredValues, picture: np.ndarray | None
+) -> dict[str, object]:
+    header = (
+        f"rows={values.shape[0]}, columns={values.shape[1]}, samples={about.samples}, type={about.type}, "
+        f"bits={8 * values.itemsize}, photometric=MONOCHROME2, inverted=0, "
+        f"{'without=picture, ' if about.is_without_picture else ''}sha-256={about.sha256}"
+    )
+    shown = None if picture is None else base64.b64encode(picture.tobytes()).decode()
+    return {"name": name, "header": header, "body": base64.b64encode(body).decode(), "picture": shown}
 
 
 def test_the_page_is_tested_with_what_the_encoder_makes() -> None:

@@ -13,6 +13,8 @@ export type Failure =
   | { kind: 'aborted' }
   /** No answer: no line, no server, or none in time. */
   | { kind: 'unreachable' }
+  /** No answer, and the browser may be why: it keeps the page from servers of the network that it is in. */
+  | { kind: 'kept-from-network' }
   /** An answer that says no. */
   | { kind: 'refused'; problem: Problem; retryAfterS: number | null }
 

@@ -19,9 +19,30 @@ export async function ask(url: string, demand: Demand = {}, fetchWith: typeof fe
     const response = await fetchWith(url, { ...init, signal: either })
     return response.ok ? succeeded(response) : failed(await refusalOf(response))
   } catch (error) {
-    return failed(failureOf(error, signal))
+    const failure = failureOf(error, signal)
+    const isKept = failure.kind === 'unreachable' && (await isKeptFromNetwork(url))
+    return failed(isKept ? { kind: 'kept-from-network' } : failure)
   }
 }
+
+/** Of Local Network Access (WICG): its name now, and the one before, of which browsers may know neither. */
+const NETWORK_PERMISSIONS = ['local-network', 'loopback-network', 'local-network-access']
+
+/**
+ * Whether the page may not ask servers of the local network at all. A browser asks its user once, where a page of a public
+ * address asks for the first server of a private one, and from then on refuses without a word.
+ */
+async function isKeptFromNetwork(url: string): Promise<boolean> {
+  if (!globalThis.navigator?.permissions || new URL(url, location.href).origin === location.origin) return false
+  const states = await Promise.all(NETWORK_PERMISSIONS.map(stateOfPermission))
+  return states.includes('denied')
+}
+
+const stateOfPermission = (name: string): Promise<PermissionState | null> =>
+  navigator.permissions.query({ name: name as PermissionName }).then(
+    ({ state }) => state,
+    () => null,
+  )
 
 /** The body of an answer as JSON; an answer without a body is `undefined`. */
 export async function askJson<T>(url: string, demand: Demand = {}, fetchWith: typeof fetch = fetch): Promise<Outcome<T>> {

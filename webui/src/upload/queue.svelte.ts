@@ -104,4 +104,4 @@ export function progressAfter(outcome: Outcome<UploadAnswer>): Progress {
 const ENDING_STATUS = new Set([401, 403, 429, 502, 503, 507])
 
 const endsTheQueue = (failure: Failure): boolean =>
-  failure.kind === 'unreachable' || (failure.kind === 'refused' && ENDING_STATUS.has(failure.problem.status))
+  failure.kind === 'unreachable' || failure.kind === 'kept-from-network' || (failure.kind === 'refused' && ENDING_STATUS.has(failure.problem.status))

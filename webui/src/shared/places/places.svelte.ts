@@ -22,6 +22,11 @@ export class Places<T> {
     for (const institution of this.#institutions) void this.loadFrom(institution)
   }
 
+  /** Asks those again that did not answer. */
+  loadFailed(): void {
+    for (const institution of this.#institutions) if (this.answers[institution.id]?.kind === 'failed') void this.loadFrom(institution)
+  }
+
   async loadFrom(institution: InstitutionEntry): Promise<void> {
     this.#note(institution, { kind: 'loading' })
     const outcome = await this.#ask(institution, this.#controller.signal)

@@ -39,8 +39,17 @@ export const en = {
     close: 'Close',
   },
 
+  line: {
+    lost: 'The line is lost. What you wrote is kept; the page goes on by itself when the line is back.',
+    measured: 'What the line carries, and how long it takes to answer, as measured from the pictures that came',
+    hold: 'Lossless only',
+    holdHint: 'No previews: every picture comes without loss, also while you move. On a slow line it comes later.',
+  },
+
   failure: {
     unreachable: 'No answer. The line or the server is down.',
+    'kept-from-network':
+      'No answer. This browser keeps the page from servers of your own network: allow “Local network access” for this page (left of its address), then try again.',
     aborted: 'Stopped.',
     byType: {
       'not-allowed': 'Your account may not see this.',

@@ -58,7 +58,7 @@ describe('a frame', () => {
     const final = pictureRequest(view(scene), CT, 'final')
 
     expect([draft.accept, draft.isLossy, query(draft.path).quality]).toEqual(['image/webp', true, '60'])
-    expect([final.accept, final.isLossy, query(final.path).quality]).toEqual(['image/png', false, undefined])
+    expect([final.accept, final.isLossy, query(final.path).quality]).toEqual(['image/jls, image/png;q=0.9', false, undefined])
   })
 
   it('is the same picture for every zoom, as it holds all pixels already', () => {

@@ -46,31 +46,54 @@ const EYE_DISTANCE_MM = 1000
 
 const STORED_VALUES = 'application/vnd.appliance.stored-values'
 
+/** JPEG-LS of one component: the smallest lossless grey, which the page decodes itself. */
+export const GREY = 'image/jls'
+/** Larger ones would hold up the page too long; the browser's own decoder is a thread of its own. */
+const LARGEST_GREY_PIXELS = 1024 * 1024
+
 /** Of all bits behind a frame. */
 export interface ValuesRequest {
   readonly key: string
   readonly nodeUrl: string
   readonly path: string
+  /** Of what the final picture does not tell of them; null where that has not the frame's own pixels. */
+  readonly besidePath: string | null
   readonly accept: string
 }
 
 /** null for what is no frame: its values are of the server's making. */
-export function valuesRequest({ scene }: View, subject: Subject): ValuesRequest | null {
-  const slice = scene.kind === 'frame' ? subject.series.slices[scene.index] : undefined
+export function valuesRequest(view: View, subject: Subject): ValuesRequest | null {
+  const slice = view.scene.kind === 'frame' ? subject.series.slices[view.scene.index] : undefined
   if (!slice) return null
-  const path = `${framePath(subject, slice)}?rules=${subject.series.rules}`
-  return { key: `values ${subject.nodeUrl} ${path}`, nodeUrl: subject.nodeUrl, path, accept: STORED_VALUES }
+  const path = framePath(subject, slice)
+  const query = lookQuery(view, subject)
+  query.set('without', 'picture')
+  const hasPicture = !subject.series.is_colour && slice.rows * slice.columns <= WHOLE_FRAME_PIXELS && pixelAspect(slice) === 1
+  return {
+    key: `values ${subject.nodeUrl} ${path}`,
+    nodeUrl: subject.nodeUrl,
+    path: `${path}?rules=${subject.series.rules}`,
+    besidePath: hasPicture ? `${path}?${written(query)}` : null,
+    accept: STORED_VALUES,
+  }
 }
 
-/** `fineness` is of a draft of a frame or a plane. */
-export function pictureRequest(view: View, subject: Subject, grade: Grade, fineness: Fineness = FINEST): PictureRequest {
-  const { path, query, footprint } = parts(view, subject, grade, fineness)
-  const { accept, quality, isLossy } = encodingOf(view.scene, subject, grade, fineness)
+/** Through which window or table, whether turned over, and by which rules of the server. */
+function lookQuery(view: View, subject: Subject): URLSearchParams {
+  const query = new URLSearchParams()
   const voi = voiQuery(view, subject)
   if (voi) query.set('voi', voi)
   else if (view.window && view.scene.kind !== 'volume') query.set('window', windowQuery(view.window))
   if (view.invert) query.set('invert', '1')
   query.set('rules', subject.series.rules)
+  return query
+}
+
+/** `fineness` is of a draft of a frame or a plane. */
+export function pictureRequest(view: View, subject: Subject, grade: Grade, fineness: Fineness = FINEST): PictureRequest {
+  const { path, query, footprint, size } = parts(view, subject, grade, fineness)
+  const { accept, quality, isLossy } = encodingOf(view.scene, subject, grade, fineness, size)
+  for (const [name, value] of lookQuery(view, subject)) query.set(name, value)
   const address = `${path}?${written(query)}${quality ? `&quality=${quality}` : ''}`
   return {
     key: grade === 'draft' ? draftKey(subject.nodeUrl, path, query, footprint) : `${subject.nodeUrl} ${address} ${accept}`,
@@ -104,6 +127,8 @@ interface Parts {
   path: string
   query: URLSearchParams
   footprint: Rect
+  /** Of the picture, pixels. */
+  size: Size
 }
 
 function parts(view: View, subject: Subject, grade: Grade, { side }: Fineness): Parts {
@@ -125,12 +150,13 @@ interface Encoding {
   isLossy: boolean
 }
 
-function encodingOf(scene: Scene, { series }: Subject, grade: Grade, fineness: Fineness): Encoding {
+function encodingOf(scene: Scene, { series }: Subject, grade: Grade, fineness: Fineness, { width, height }: Size): Encoding {
   const isSpace = scene.kind === 'volume' || scene.kind === 'mip'
   if (grade === 'draft') return { accept: 'image/webp', quality: isSpace ? VOLUME_DRAFT_QUALITY : fineness.quality, isLossy: true }
   if (scene.kind === 'volume') return { accept: 'image/webp', quality: VOLUME_QUALITY, isLossy: true }
   if (series.is_colour) return { accept: 'image/webp', quality: 100, isLossy: false }
-  return { accept: 'image/png', quality: null, isLossy: false }
+  const isGreyHere = width * height <= LARGEST_GREY_PIXELS
+  return { accept: isGreyHere ? `${GREY}, image/png;q=0.9` : 'image/png', quality: null, isLossy: false }
 }
 
 function frameParts(view: View, index: number, subject: Subject, draftSide: number | null): Parts {
@@ -139,13 +165,14 @@ function frameParts(view: View, index: number, subject: Subject, draftSide: numb
   const extent = extentOf(view.scene, subject)
   const footprint = draftSide ? extent : seenOfFrame(view, slice, extent)
   const scale = draftSide ? draftScale(extent, view.pane, draftSide) : finalScale(view, extent, footprint)
-  const { width, height } = pixels(footprint, scale)
+  const size = pixels(footprint, scale)
   const aspect = pixelAspect(slice)
   const region = footprint === extent ? [] : [footprint.x, footprint.y / aspect, footprint.width, footprint.height / aspect]
   return {
     path: framePath(subject, slice),
-    query: new URLSearchParams({ viewport: [width, height, ...region.map(number)].join(',') }),
+    query: new URLSearchParams({ viewport: [size.width, size.height, ...region.map(number)].join(',') }),
     footprint,
+    size,
   }
 }
 
@@ -185,7 +212,7 @@ function planeParts(view: View, scene: Extract<Scene, { kind: 'plane' }>, subjec
     query.set('mprslab', number(scene.slab.mm))
     query.set('renderingmethod', scene.slab.method)
   }
-  return { path: `${seriesPath(subject)}/renderedmpr`, query, footprint }
+  return { path: `${seriesPath(subject)}/renderedmpr`, query, footprint, size }
 }
 
 function volumeParts(view: View, scene: Extract<Scene, { turn: unknown }>, subject: Subject, grade: Grade): Parts {
@@ -199,7 +226,7 @@ function volumeParts(view: View, scene: Extract<Scene, { turn: unknown }>, subje
   query.set('renderingmethod', scene.kind === 'mip' ? 'maximum_ip' : 'volume_rendered')
   if (scene.kind === 'volume') query.set('preset', scene.material)
   if (grade === 'draft') query.set('interactive', '1')
-  return { path: `${seriesPath(subject)}/rendered3d`, query, footprint }
+  return { path: `${seriesPath(subject)}/rendered3d`, query, footprint, size }
 }
 
 function wholeVolume({ series }: Subject) {

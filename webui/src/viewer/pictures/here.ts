@@ -9,6 +9,7 @@
 import { functionFor } from '../window'
 import type { View, WindowSetting } from '../view'
 import type { PictureRequest } from './address'
+import { bitmapOf, opaqueGrey } from './bitmap'
 import type { Picture, ProvenFrame } from './load'
 import type { StoredFrame } from './stored-values'
 
@@ -19,12 +20,8 @@ const LARGEST_PIXELS = 2048 * 2048
 export function drawHere({ frame }: ProvenFrame, { window, invert }: View, request: PictureRequest): Picture | null {
   if (!window || functionFor(window) === 'sigmoid' || !canDraw(frame)) return null
   const { rows, columns } = frame
-  const canvas = new OffscreenCanvas(columns, rows)
-  const context = canvas.getContext('2d')
-  if (!context) return null
-  context.putImageData(new ImageData(pixelsOf(frame, greyTable(frame, window, invert)), columns, rows), 0, 0)
-  const bitmap = canvas.transferToImageBitmap()
-  return { request, bitmap, sizeBytes: rows * columns * 4, bodyBytes: 0, completeness: 1, window }
+  const bitmap = bitmapOf(pixelsOf(frame, greyTable(frame, window, invert)), rows, columns)
+  return bitmap && { request, bitmap, sizeBytes: rows * columns * 4, bodyBytes: 0, completeness: 1, window }
 }
 
 /** Very large frames are asked of the server in the part and size that is seen. */
@@ -63,10 +60,8 @@ function halfToEven(value: number): number {
   return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below
 }
 
-function pixelsOf({ values }: StoredFrame, table: Uint8Array): Uint8ClampedArray<ArrayBuffer> {
+function pixelsOf({ values }: StoredFrame, table: Uint8Array): Uint32Array<ArrayBuffer> {
   const pixels = new Uint32Array(values.length)
-  for (let at = 0; at < values.length; at += 1) {
-    pixels[at] = 0xff000000 | (table[values[at]! & (PLACES - 1)]! * 0x010101)
-  }
-  return new Uint8ClampedArray(pixels.buffer)
+  for (let at = 0; at < values.length; at += 1) pixels[at] = opaqueGrey(table[values[at]! & (PLACES - 1)]!)
+  return pixels
 }

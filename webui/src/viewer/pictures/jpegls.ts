@@ -162,7 +162,10 @@ class Bits {
   golomb(k: number, limit: number, bits: number): number {
     const longest = limit - bits - 1
     const zeroes = this.zeroes(longest)
-    return zeroes < longest ? (zeroes << k) + this.read(k) : this.read(bits) + 1
+    const number = zeroes < longest ? (zeroes << k) + this.read(k) : this.read(bits) + 1
+    // No error is so large. Taken as one it would spoil its context, whose code would have no order any more.
+    if (number > 2 ** bits) throw new StreamBroken('a difference is larger than any sample')
+    return number
   }
 }
 

@@ -1,6 +1,6 @@
 import { failed, failureOf, succeeded, type Entrances, type Outcome, type WindowFunction } from '../../api'
 import type { WindowSetting } from '../view'
-import type { PictureRequest, ValuesRequest } from './address'
+import { GREY, type PictureRequest, type ValuesRequest } from './address'
 import type { Wish } from './requests'
 import type { StoredFrame } from './stored-values'
 
@@ -23,9 +23,19 @@ export type Load = (request: PictureRequest, purpose: Wish['purpose'], signal: A
 export interface ProvenFrame {
   readonly frame: StoredFrame
   readonly sizeBytes: number
+  /** As it came over the line. */
+  readonly bodyBytes: number
 }
 
-export type LoadValues = (request: ValuesRequest, signal: AbortSignal) => Promise<Outcome<ProvenFrame>>
+/**
+ * `picture` gives the final picture that `request` was asked beside, or null where it will not come. The outcome is null
+ * where picture and answer do not belong together: then the values have to come whole.
+ */
+export type LoadValues = (
+  request: ValuesRequest,
+  picture: () => Promise<Picture | null>,
+  signal: AbortSignal,
+) => Promise<Outcome<ProvenFrame | null>>
 
 /** Becomes the urgency of RFC 9218 on HTTP/2 and HTTP/3: a picture that is looked at passes those for later. */
 const PRIORITY = { draft: 'high', final: 'auto', values: 'low', ahead: 'low' } as const satisfies Record<Wish['purpose'], RequestPriority>
@@ -38,6 +48,7 @@ const BYTES_PER_PIXEL = 4
 export function loadThrough(entrances: Entrances): Load {
   return async (request, purpose, signal) => {
     const demand = { headers: { Accept: request.accept }, priority: PRIORITY[purpose], signal, timeoutMs: TIMEOUT_MS }
+    if (request.accept.startsWith(GREY)) void loadedDecoder()
     const outcome = await entrances.get(request.nodeUrl, request.path, demand)
     if (!outcome.ok) return outcome
     try {
@@ -48,27 +59,38 @@ export function loadThrough(entrances: Entrances): Load {
   }
 }
 
-/** The decoder is fetched with the first of them. */
+/** Fetched with the first of them; null where it cannot be. */
+const loadedDecoder = () => import('./stored-values').catch(() => null)
+
 export function valuesThrough(entrances: Entrances): LoadValues {
-  return async ({ nodeUrl, path, accept }, signal) => {
+  return async ({ nodeUrl, path, accept }, picture, signal) => {
     const demand = { headers: { Accept: accept }, priority: PRIORITY.values, signal, timeoutMs: TIMEOUT_MS }
-    const [outcome, decoder] = await Promise.all([entrances.get(nodeUrl, path, demand), import('./stored-values').catch(() => null)])
+    const [outcome, decoder] = await Promise.all([entrances.get(nodeUrl, path, demand), loadedDecoder()])
     if (!outcome.ok) return outcome
     if (!decoder) return failed({ kind: 'unreachable' })
     try {
-      const frame = await decoder.storedFrame(outcome.value)
+      const arrived = await decoder.arrivedValues(outcome.value)
+      const { isWithoutPicture } = arrived.about
+      const beside = isWithoutPicture ? await picture() : null
+      if (isWithoutPicture && !beside) return succeeded(null)
+      const frame = decoder.storedFrame(arrived, beside && decoder.greysOf(beside.bitmap))
       // Values that are not the server's are none, whatever the reason.
-      return (await decoder.isProven(frame)) ? succeeded({ frame, sizeBytes: frame.values.byteLength }) : failed({ kind: 'unreachable' })
+      if (await decoder.isProven(frame)) {
+        return succeeded({ frame, sizeBytes: frame.values.byteLength, bodyBytes: arrived.body.byteLength })
+      }
+      return isWithoutPicture ? succeeded(null) : failed({ kind: 'unreachable' })
     } catch (error) {
-      return error instanceof RangeError || error instanceof decoder.StreamBroken ? failed({ kind: 'unreachable' }) : failed(failureOf(error, signal))
+      return isOfStream(error, decoder) ? failed({ kind: 'unreachable' }) : failed(failureOf(error, signal))
     }
   }
 }
 
+const isOfStream = (error: unknown, decoder: { StreamBroken: new (message: string) => Error }): boolean =>
+  error instanceof RangeError || error instanceof decoder.StreamBroken
+
 async function decoded(response: Response, request: PictureRequest): Promise<Picture> {
-  // The grey of a pixel is a value: no colour profile may change it.
   const body = await response.blob()
-  const bitmap = await createImageBitmap(body, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' })
+  const bitmap = await bitmapOf(body, response.headers.get('Content-Type') ?? '')
   return {
     request,
     bitmap,
@@ -77,6 +99,20 @@ async function decoded(response: Response, request: PictureRequest): Promise<Pic
     completeness: completenessIn(response.headers),
     window: windowIn(response.headers),
   }
+}
+
+/** Browsers do not know JPEG-LS. The grey of a pixel is a value: no colour profile may change it. */
+async function bitmapOf(body: Blob, type: string): Promise<ImageBitmap> {
+  if (type !== GREY) return createImageBitmap(body, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' })
+  const [bytes, decoder] = await Promise.all([body.arrayBuffer(), loadedDecoder()])
+  if (!decoder) throw new TypeError('the decoder did not come')
+  try {
+    const bitmap = decoder.greyBitmap(new Uint8Array(bytes))
+    if (bitmap) return bitmap
+  } catch (error) {
+    throw error instanceof decoder.StreamBroken ? new SyntaxError(error.message) : error
+  }
+  throw new TypeError('there is no canvas for the picture')
 }
 
 const FUNCTIONS: WindowFunction[] = ['linear', 'linear-exact', 'sigmoid']

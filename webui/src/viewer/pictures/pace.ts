@@ -44,6 +44,12 @@ const HAND_MS = 600
 const PATIENT_SLICES = 4
 const LIMITS = { fewest: 4, most: 12 } as const
 
+/** What the answers of the last while say of the line. */
+export interface Measured {
+  readonly bytesPerS: number
+  readonly latencyMs: number
+}
+
 interface Mark {
   readonly atMs: number
   readonly deliveredBytes: number
@@ -86,6 +92,11 @@ export class Pace {
   stepped(): void {
     const now = this.#now()
     this.#steps = [...this.#steps.filter((at) => now - at < HAND_MS), now]
+  }
+
+  /** null while nothing has come. */
+  get measured(): Measured | null {
+    return this.#samples.length ? { bytesPerS: this.bytesPerS, latencyMs: this.latencyMs } : null
   }
 
   get bytesPerS(): number {

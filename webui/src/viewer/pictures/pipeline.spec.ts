@@ -4,6 +4,7 @@ import { fitted } from '../geometry/framing'
 import { extentOf, subjectOf, type Scene, type View } from '../view'
 import { pictureRequest, type PictureRequest } from './address'
 import type { Picture, ProvenFrame } from './load'
+import { Pace } from './pace'
 import { PicturePipeline, type PipelineState } from './pipeline'
 import { ROOM } from './requests'
 import type { StoredFrame } from './stored-values'
@@ -35,19 +36,28 @@ class Scenery {
   readonly asked: { name: string; request: PictureRequest; signal: AbortSignal; answer: (outcome: Outcome<Picture>) => void }[] = []
   readonly closed: string[] = []
   state: PipelineState = { shown: null, progress: { kind: 'loading' }, isProven: false }
-  readonly valuesAsked: { path: string; signal: AbortSignal; answer: (outcome: Outcome<ProvenFrame>) => void }[] = []
+  readonly valuesAsked: {
+    path: string
+    picture: () => Promise<Picture | null>
+    signal: AbortSignal
+    answer: (outcome: Outcome<ProvenFrame | null>) => void
+  }[] = []
+  isLosslessOnly = false
   readonly pipeline = new PicturePipeline(
     {
+      pace: new Pace(),
+      isLosslessOnly: () => this.isLosslessOnly,
       load: (request, _purpose, signal) =>
         new Promise((resolve) => this.asked.push({ name: nameOf(request), request, signal, answer: resolve })),
-      loadValues: ({ path }, signal) => new Promise((resolve) => this.valuesAsked.push({ path, signal, answer: resolve })),
+      loadValues: ({ path }, picture, signal) =>
+        new Promise((resolve) => this.valuesAsked.push({ path, picture, signal, answer: resolve })),
       drawHere: (_values, { window }, request) => (window ? this.picture(request, 1) : null),
       nextFrame: (happen) => setTimeout(happen, FRAME_MS),
     },
     (state) => (this.state = state),
   )
 
-  async answerValues(outcome: Outcome<ProvenFrame> = succeeded({ frame: {} as StoredFrame, sizeBytes: 1000 })): Promise<void> {
+  async answerValues(outcome: Outcome<ProvenFrame | null> = succeeded({ frame: {} as StoredFrame, sizeBytes: 1000, bodyBytes: 500 })): Promise<void> {
     const one = this.valuesAsked.pop()
     if (!one) throw new Error('no values were asked for')
     one.answer(outcome)
@@ -287,15 +297,49 @@ describe('a hand that turns a volume without a rest', () => {
   })
 })
 
+describe('who wants nothing but pictures without loss', () => {
+  beforeEach(() => (scenery.isLosslessOnly = true))
+
+  it('gets no drafts, and all that the hand passed in its order', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    await scenery.answer('final 0')
+    for (const index of [1, 2, 3]) scenery.pipeline.want(frame(index), SUBJECT, [])
+    expect(scenery.names()).toEqual(['final 1', 'final 2', 'final 3'])
+
+    for (const index of [3, 1, 2]) await scenery.answer(`final ${index}`)
+    const seen: (string | null)[] = []
+    for (let turn = 0; turn < 3; turn += 1) {
+      await vi.advanceTimersByTimeAsync(FRAME_MS)
+      seen.push(scenery.shown())
+    }
+
+    expect(seen).toEqual(['final 1', 'final 2', 'final 3'])
+    expect(scenery.state.progress.kind).toBe('settled')
+  })
+})
+
+describe('a line that is back', () => {
+  it('is asked again for what was under way', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    const [lost] = scenery.asked
+
+    scenery.pipeline.askAgain()
+
+    expect(lost?.signal.aborted).toBe(true)
+    expect(scenery.asked.filter(({ signal }) => !signal.aborted).map(({ name }) => name)).toEqual(['draft 0', 'final 0'])
+  })
+})
+
 describe('all bits', () => {
   beforeEach(async () => {
     scenery.pipeline.want(frame(0), SUBJECT, [frame(1)])
-    await scenery.answer('draft 0')
     expect(scenery.valuesAsked).toEqual([])
+    await scenery.answer('draft 0')
+    expect([scenery.valuesAsked.length, scenery.names()]).toEqual([1, ['final 0']])
     await scenery.answer('final 0')
   })
 
-  it('are asked for by themselves once the picture is settled, before any neighbour', async () => {
+  it('are asked for by themselves behind the final picture, and before any neighbour', async () => {
     expect([scenery.valuesAsked.length, scenery.names()]).toEqual([1, []])
     expect(scenery.state.isProven).toBe(false)
 
@@ -303,6 +347,28 @@ describe('all bits', () => {
 
     expect(scenery.state.isProven).toBe(true)
     expect(scenery.names()).toEqual(['draft 1'])
+  })
+
+  it('are asked for as what their picture does not tell, which waits for the picture', async () => {
+    scenery.pipeline.want(frame(3), SUBJECT, [])
+    await scenery.answer('draft 3')
+    await vi.advanceTimersByTimeAsync(200)
+    const asked = scenery.valuesAsked.at(-1)!
+    expect(asked.path).toMatch(/instances\/1\.3\/frames\/1\/rendered\?.*without=picture$/)
+
+    const picture = asked.picture()
+    await scenery.answer('final 3')
+
+    expect(nameOf((await picture)!.request)).toBe('final 3')
+  })
+
+  it('come whole where they do not go with their picture', async () => {
+    await scenery.answerValues(succeeded(null))
+
+    expect(scenery.state.isProven).toBe(false)
+    expect(scenery.valuesAsked.map(({ path }) => path)).toEqual([expect.not.stringContaining('without')])
+    await scenery.answerValues()
+    expect(scenery.state.isProven).toBe(true)
   })
 
   it('are taken back when the hand goes on, and the mark goes with the slice', async () => {

@@ -13,7 +13,7 @@ import type { Failure } from '../../api'
 import { pictureRequest, valuesRequest, type PictureRequest, type ValuesRequest } from './address'
 import { PictureCache } from './cache'
 import type { Load, LoadValues, Picture, ProvenFrame } from './load'
-import { Pace } from './pace'
+import type { Fineness, Pace } from './pace'
 import { isOnTheWay, passedBetween } from './passage'
 import { NOTHING_WANTED, ROOM, step, type RequestEvent, type Wish } from './requests'
 import { subsequentDelayMs } from './retry'
@@ -43,6 +43,9 @@ export interface PipelineState {
 
 /** What the pipeline needs of the world. */
 export interface Means {
+  /** Of the line, whichever series came over it. */
+  readonly pace: Pace
+  readonly isLosslessOnly: () => boolean
   readonly load: Load
   readonly loadValues: LoadValues
   /** The final picture of values that are here; null where only the server can draw it. */
@@ -93,9 +96,12 @@ export class PicturePipeline {
   readonly #values = new PictureCache<ProvenFrame>(VALUES_BYTES)
   /** Keys of all values that came, also of those that were forgotten since. */
   readonly #proven = new Set<string>()
+  /** Keys of values that do not go with their picture, and have to come whole. */
+  readonly #whole = new Set<string>()
+  #finalAwaited: { key: string; resolve: (picture: Picture) => void } | null = null
   readonly #sent = new Map<string, Sent>()
   readonly #failures = new Map<string, Failed>()
-  readonly #pace = new Pace()
+  readonly #pace: Pace
   #requests = NOTHING_WANTED
   #target: Target | null = null
   /** What the hand passed and the screen has not shown yet; the last is the target. */
@@ -111,6 +117,7 @@ export class PicturePipeline {
 
   constructor(means: Means, onChange: (state: PipelineState) => void) {
     this.#means = means
+    this.#pace = means.pace
     this.#onChange = onChange
   }
 
@@ -118,11 +125,11 @@ export class PicturePipeline {
   want(view: View, subject: Subject, ahead: readonly View[]): void {
     const before = this.#target
     const fineness = this.#pace.fineness(this.#passage.length)
-    const draft = pictureRequest(view, subject, 'draft', fineness)
+    const draft = this.#draftOf(view, subject, fineness)
     const final = pictureRequest(view, subject, 'final')
     const isSame = before !== null && before.final.key === final.key && before.draft.key === draft.key
     const turn = isSame ? before.turn : (before?.turn ?? 0) + 1
-    this.#target = { view, subject, draft, final, turn, early: null, values: valuesRequest(view, subject), ahead: ahead.map((next) => pictureRequest(next, subject, 'draft', fineness)) }
+    this.#target = { view, subject, draft, final, turn, early: null, values: valuesRequest(view, subject), ahead: ahead.map((next) => this.#draftOf(next, subject, fineness)) }
     // The first picture is wanted at its best at once: nobody moves yet.
     if (!isSame && before) this.#startMoving()
     if (!isSame) {
@@ -136,6 +143,12 @@ export class PicturePipeline {
     this.#plan()
   }
 
+  /** While the hand moves; without loss where nothing else is wanted, and there is such a picture. */
+  #draftOf(view: View, subject: Subject, fineness?: Fineness): PictureRequest {
+    const isFlat = view.scene.kind === 'frame' || view.scene.kind === 'plane'
+    return isFlat && this.#means.isLosslessOnly() ? pictureRequest(view, subject, 'final') : pictureRequest(view, subject, 'draft', fineness)
+  }
+
   /** The way from one target to the next, if the hand went there slice by slice; else it jumped, and nothing was passed. */
   #pass(before: Target | null, target: Target): void {
     if (!before || before.subject !== target.subject || !isOnTheWay(before.view.scene, target.view.scene)) {
@@ -146,7 +159,7 @@ export class PicturePipeline {
     for (const scene of passedBetween(before.view.scene, target.view.scene)) {
       this.#pace.stepped()
       const view = { ...target.view, scene }
-      const draft = pictureRequest(view, target.subject, 'draft')
+      const draft = this.#draftOf(view, target.subject)
       const final = pictureRequest(view, target.subject, 'final')
       this.#passage.push({ view, subject: target.subject, draft, final, turn: target.turn, early: null })
     }
@@ -182,6 +195,15 @@ export class PicturePipeline {
     this.#missed = null
     for (const failed of this.#failures.values()) failed.isResting = false
     this.#plan()
+  }
+
+  /** The line was lost and is back: what was under way may never come. */
+  askAgain(): void {
+    for (const key of [...this.#sent.keys()]) {
+      this.#takeBack(key)
+      this.#happen({ kind: 'ended', key })
+    }
+    this.retry()
   }
 
   close(): void {
@@ -247,15 +269,22 @@ export class PicturePipeline {
     for (const { draft, final, early } of this.#passage) {
       if (!early && !this.#cache.has(final.key)) wishes.push({ key: draft.key, purpose: 'draft' })
     }
-    if (!this.#isMoving && !this.#isBuilding) wishes.push({ key: target.final.key, purpose: 'final' })
+    const isWished = wishes.some(({ key }) => key === target.final.key)
+    if (!this.#isMoving && !this.#isBuilding && !isWished) wishes.push({ key: target.final.key, purpose: 'final' })
+    // They come behind it without a round trip between, as the server sends what is more urgent first.
+    if (!this.#isMoving && isDrafted) wishes.push(...this.#wishForValues(target))
     return wishes.filter(({ key }) => this.#mayAsk(key))
   }
 
   /** All bits, then the neighbours. */
-  #wishesAtRest({ values, ahead }: Target): Wish[] {
-    const wishes: Wish[] = ahead.map(({ key }) => ({ key, purpose: 'ahead' }))
-    if (values && !this.#isMoving && !this.#proven.has(values.key)) wishes.unshift({ key: values.key, purpose: 'values' })
-    return wishes.filter(({ key }) => this.#mayAsk(key))
+  #wishesAtRest(target: Target): Wish[] {
+    const ahead: Wish[] = target.ahead.map(({ key }) => ({ key, purpose: 'ahead' }))
+    const values = this.#isMoving ? [] : this.#wishForValues(target)
+    return [...values, ...ahead].filter(({ key }) => this.#mayAsk(key))
+  }
+
+  #wishForValues({ values }: Target): Wish[] {
+    return values && !this.#proven.has(values.key) ? [{ key: values.key, purpose: 'values' }] : []
   }
 
   #mayAsk(key: string): boolean {
@@ -316,15 +345,31 @@ export class PicturePipeline {
   }
 
   async #sendForValues(key: string, { controller }: Sent, isWanted: () => boolean): Promise<Failure | null> {
-    const values = this.#target?.values
-    if (values?.key !== key) return null
-    const outcome = await this.#means.loadValues(values, controller.signal)
+    const target = this.#target
+    const values = target?.values
+    if (!target || values?.key !== key) return null
+    const { signal } = controller
+    const path = this.#whole.has(key) ? values.path : (values.besidePath ?? values.path)
+    const mark = this.#pace.sent()
+    const outcome = await this.#means.loadValues({ ...values, path }, () => this.#finalThere(target.final.key, signal), signal)
     if (!outcome.ok) return outcome.failure
-    if (isWanted()) {
+    if (outcome.value) this.#pace.delivered(mark, outcome.value.bodyBytes)
+    if (!isWanted()) return null
+    if (outcome.value) {
       this.#values.put(key, outcome.value)
       this.#proven.add(key)
-    }
+    } else this.#whole.add(key)
     return null
+  }
+
+  /** The final picture, as soon as it is here; null if nobody waits for it any more. */
+  #finalThere(key: string, signal: AbortSignal): Promise<Picture | null> {
+    const there = this.#shown?.picture.request.key === key ? this.#shown.picture : this.#cache.get(key)
+    if (there) return Promise.resolve(there)
+    return new Promise((resolve) => {
+      this.#finalAwaited = { key, resolve }
+      signal.addEventListener('abort', () => resolve(null), { once: true })
+    })
   }
 
   #requestOf(key: string): [Passed, PictureRequest] | null {
@@ -332,13 +377,17 @@ export class PicturePipeline {
     if (!target) return null
     const passed = this.#passage.find(({ draft }) => draft.key === key)
     // As fine as the line has room for now, not when the hand was there.
-    if (passed) return [passed, pictureRequest(passed.view, passed.subject, 'draft', this.#pace.fineness(this.#passage.length))]
+    if (passed?.draft.grade === 'draft') {
+      return [passed, pictureRequest(passed.view, passed.subject, 'draft', this.#pace.fineness(this.#passage.length))]
+    }
+    if (passed) return [passed, passed.draft]
     const request = [target.draft, target.final, ...target.ahead].find((one) => one.key === key)
     return request ? [target, request] : null
   }
 
   #arrive(target: Passed, request: PictureRequest, picture: Picture): void {
     this.#failures.delete(request.key)
+    if (this.#finalAwaited?.key === request.key) this.#finalAwaited.resolve(picture)
     const isKept = picture.completeness === 1 && this.#keep(request, picture)
     const current = this.#target
     const passed = this.#passage.find(({ draft }) => draft.key === request.key)

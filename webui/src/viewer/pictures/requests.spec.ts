@@ -65,9 +65,9 @@ describe('what is wanted no more', () => {
 describe('stored values', () => {
   const values = (key: string): Wish => ({ key, purpose: 'values' })
 
-  it('come alone, before the pictures for later', () => {
-    expect(after(wanted(final('A'), values('v'), ahead('x'))).start).toEqual(['A'])
-    expect(after(wanted(final('A'), values('v'), ahead('x')), ended('A')).start).toEqual(['v'])
+  it('come with their picture, and before the pictures for later', () => {
+    expect(after(wanted(final('A'), values('v'), ahead('x'))).start).toEqual(['A', 'v'])
+    expect(after(wanted(final('A'), values('v'), ahead('x')), ended('A')).start).toEqual([])
     expect(after(wanted(values('v'), ahead('x')), ended('v')).start).toEqual(['x'])
   })
 

@@ -4,8 +4,8 @@
  * The hand is faster than the line. So what is wanted goes in its order, only so many are under way at once, and what
  * nobody waits for any more is taken back. Where pictures replace each other, as of a turning volume, a draft is let
  * finish until a newer one has come: it takes longer to draw than the hand to go on, the server draws the newest first, and
- * one that were taken back as soon as the hand went on would be drawn for nobody. All bits of a picture, and then pictures
- * for later, are asked for only while nothing else is.
+ * one that were taken back as soon as the hand went on would be drawn for nobody. Pictures for later are asked for only
+ * while nothing else is.
  */
 
 import type { Grade } from './address'
@@ -54,7 +54,7 @@ export function step(state: RequestState, event: RequestEvent): Step {
   return event.kind === 'wanted' ? replace(state, event.wishes, { ...ROOM, ...event }) : end(state, event.key)
 }
 
-const isIdleWork = ({ purpose }: Wish): boolean => purpose === 'ahead' || purpose === 'values'
+const isIdleWork = ({ purpose }: Wish): boolean => purpose === 'ahead'
 
 function replace(state: RequestState, wishes: readonly Wish[], { limit, letFinish }: Room): Step {
   const wanted = new Set(wishes.map(({ key }) => key))
@@ -88,10 +88,5 @@ function filled(state: RequestState, stale: readonly Wish[]): Step {
   }
 }
 
-/** The values alone; then some pictures at once. */
-function forLater(waiting: readonly Wish[], underWay: readonly Wish[]): readonly Wish[] {
-  if (underWay.some(({ purpose }) => purpose === 'values')) return []
-  const values = waiting.filter(({ purpose }) => purpose === 'values').slice(0, 1)
-  if (values.length) return underWay.length ? [] : values
-  return waiting.filter(({ purpose }) => purpose === 'ahead').slice(0, Math.max(0, AHEAD_LIMIT - underWay.length))
-}
+const forLater = (waiting: readonly Wish[], underWay: readonly Wish[]): readonly Wish[] =>
+  waiting.filter(isIdleWork).slice(0, Math.max(0, AHEAD_LIMIT - underWay.length))

@@ -6,6 +6,7 @@
 
 import { decodedJpegLs, type Plane } from './jpegls'
 
+export { greyBitmap, greysOf } from './grey'
 export { StreamBroken } from './jpegls'
 
 const ARRAYS = {
@@ -39,6 +40,8 @@ export interface StoredAbout {
   readonly padding: readonly [number, number] | null
   /** Whether a window and `isInverted` are all that lies between rescaled values and their picture. */
   readonly isPlain: boolean
+  /** What came is only what the lossless picture does not tell. */
+  readonly isWithoutPicture: boolean
   /** Of the values, little endian, in hexadecimal. */
   readonly sha256: string
 }
@@ -48,10 +51,34 @@ export interface StoredFrame extends StoredAbout {
   readonly values: Values
 }
 
-/** The values in an answer. Throws StreamBroken, and RangeError for a header that does not fit. */
-export async function storedFrame(response: Response): Promise<StoredFrame> {
+export interface Arrived {
+  readonly about: StoredAbout
+  readonly body: Uint8Array<ArrayBuffer>
+}
+
+/** An answer that has come whole. Throws RangeError for a header that does not fit. */
+export async function arrivedValues(response: Response): Promise<Arrived> {
   const about = aboutOf(response.headers.get('Stored-Values') ?? '')
-  return { ...about, values: valuesOf(decodedJpegLs(new Uint8Array(await response.arrayBuffer())), about) }
+  return { about, body: new Uint8Array(await response.arrayBuffer()) }
+}
+
+/** `greys` are those of the picture that is meant, row by row. Throws StreamBroken, and RangeError for what does not fit. */
+export function storedFrame({ about, body }: Arrived, greys: Uint8Array | null = null): StoredFrame {
+  return { ...about, values: valuesOf(about.isWithoutPicture ? planeBeside(body, greys, about) : decodedJpegLs(body), about) }
+}
+
+const GREYS = 256
+
+/** The picture's greys and what it did not tell, put together. */
+function planeBeside(body: Uint8Array<ArrayBuffer>, greys: Uint8Array | null, { type }: StoredAbout): Plane {
+  const plane = decodedJpegLs(body.subarray(2 * GREYS))
+  if (greys?.length !== plane.samples.length) throw new RangeError('the picture of these values is not here')
+  const range = type.endsWith('8') ? 0x100 : 0x10000
+  const numbers = new DataView(body.buffer, body.byteOffset, 2 * GREYS)
+  // Half the range is added and taken away again: to add it twice is to add the range.
+  const starts = Array.from({ length: GREYS }, (_, grey) => numbers.getUint16(2 * grey, true) + range / 2)
+  for (let at = 0; at < greys.length; at++) plane.samples[at] = (starts[greys[at]!]! + plane.samples[at]!) & (range - 1)
+  return plane
 }
 
 /** Whether the values are those that the server read, by their SHA-256. */
@@ -82,6 +109,7 @@ export function aboutOf(header: string): StoredAbout {
     rescale: told.has('slope') ? { slope: number('slope'), intercept: number('intercept') } : null,
     padding: told.has('padding-first') ? [number('padding-first'), number('padding-last')] : null,
     isPlain: told.get('plain') === '1',
+    isWithoutPicture: told.get('without') === 'picture',
     sha256: told.get('sha-256') ?? '',
   }
 }
