@@ -24,7 +24,9 @@ from appliance.rendering.volume_textures import (
 )
 
 _FIRST_SLICES = 24
-"""At least so many make a first picture."""
+"""At least so many make a first picture, where there are twice as many."""
+_FEWEST = 16
+"""Of so many half make one; fewer come at once."""
 _NEXT_PASS = 4
 """Times as many slices as the pass before."""
 _MOST_VOXELS = 10 * 1000**2
@@ -44,7 +46,7 @@ class Pass:
 
 def passes(count: int) -> tuple[Pass, ...]:
     """In which ``count`` slices come, the last of which is all of them."""
-    stride = 1
+    stride = 2 if count >= _FEWEST else 1
     while count >= 2 * stride * _FIRST_SLICES:
         stride *= 2
     # The slice in the middle of those that it stands for: so the coarse volume ends where the volume does.

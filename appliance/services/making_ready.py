@@ -182,7 +182,8 @@ def _kept_bytes(stored: StoredSeries) -> int:
     voxels = sum(image.description.pixel_format.rows * image.description.pixel_format.columns for image in frames)
     if not may_be_kept(len(frames), voxels) or any(is_video(image.description.transfer_syntax_uid) for image in frames):
         return 0
-    return int(sum(map(_frame_bytes, frames)) * _PART_KEPT)
+    # Frames that are dear to decode are kept themselves too, when they are decoded for it.
+    return int(sum(_frame_bytes(image) * (_PART_KEPT + is_dear(image)) for image in frames))
 
 
 def _is_made_ready(image: StoredImage) -> bool:
