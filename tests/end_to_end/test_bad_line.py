@@ -14,7 +14,8 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.end_to_end.physician import Physician
 from tests.end_to_end.running import RunningAppliance
 
-_SAID_WITHIN_S = 3.0
+_SAID_WITHIN_S = 6.0
+"""Three seconds, and as many for a machine that is busy; ``line.spec.ts`` tests the three by a clock of its own."""
 _SECOND_VISIT_BYTES = 16_000
 """The document's 304, the session, the study's description and what the inbox says; no part of the page, no picture."""
 

@@ -109,5 +109,7 @@ async def test_two_requests_follow_each_other_from_the_list_of_studies_to_the_fi
     await row.click()
     await physician.settle()
 
-    assert waterfall.until_first("picture") == [["study"], ["picture"]]
+    first, *then = waterfall.until_first("picture")
+    assert "study" in first  # the search of the page before may be beside it
+    assert then == [["picture"]]
     await physician.page.unroute_all(behavior="wait")
