@@ -44,6 +44,9 @@ _KEEP_ALIVE_TIMEOUT_S = 75.0
 _ENDLESS = 10**9
 """Requests on a connection. At its default of 1000 hypercorn sends a GOAWAY that loses requests of Chromium."""
 _CERTIFICATE_POLL_S = 10.0
+_UNSENT_BYTES = 16 << 10
+"""What the kernel takes of a connection over TCP before it can be sent: the urgent picture waits behind it, and what was given
+up is sent all the same. Linux would take 85 kB and more, a second of a bad line."""
 _PORT_ATTEMPTS = 20
 """To find a port that is free for both TCP and UDP."""
 
@@ -342,6 +345,7 @@ def _bind_one(family: socket.AddressFamily, kind: socket.SocketKind, host: str, 
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # asyncio sets this only on sockets that name their protocol; without it an answer in two writes takes 40 ms
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
     if family is socket.AF_INET6:
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # "::" means IPv4 as well
     try:

@@ -250,6 +250,25 @@ async def test_small_answers_over_tcp_do_not_wait_for_acknowledgements(certifica
     assert time.monotonic() - started < 1  # 2 s at 40 ms each
 
 
+async def test_a_client_over_tcp_that_takes_nothing_fills_no_buffers(certificate: CertificateFiles) -> None:
+    application = ScriptedApplication()
+
+    def ask(address: Address) -> ssl.SSLSocket:
+        line = socket.socket()
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 10)
+        line.connect((address.host, address.port))
+        client = trusting(certificate, "http/1.1").wrap_socket(line, server_hostname="localhost")
+        client.sendall(b"GET /stream?1000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return client
+
+    async with serving(application, certificate) as (address, _):
+        with await asyncio.to_thread(ask, address):
+            await asyncio.sleep(1)
+            taken_bytes = application.sent_bytes
+
+    assert 0 < taken_bytes < 1 << 20  # 3.9 MB where the kernel takes what it likes
+
+
 async def test_a_request_that_is_given_up_over_http_2_hurts_no_other(certificate: CertificateFiles) -> None:
     application = ScriptedApplication()
     async with serving(application, certificate) as (address, _), over_h2(address, certificate) as client:
