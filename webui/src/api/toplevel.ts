@@ -9,8 +9,9 @@ const SESSION = '/api/session'
 /** Where institutions and nodes are comes with the first grant: one round trip less before anything of them is asked. */
 const WITH_DIRECTORY = '?with=directory'
 
-export const logIn = (username: string, password: string): Promise<Outcome<SessionGrant>> =>
-  askJson(`${SESSION}${WITH_DIRECTORY}`, jsonBody('POST', { username, password }))
+/** `code` is of the second factor, where the toplevel has asked for one. */
+export const logIn = (username: string, password: string, code: string | null): Promise<Outcome<SessionGrant>> =>
+  askJson(`${SESSION}${WITH_DIRECTORY}`, jsonBody('POST', { username, password, code }))
 
 /** The first renewal of the page, with the directory; index.html has asked for it already, if it could. */
 export function resumeSession(): Promise<Outcome<SessionGrant>> {

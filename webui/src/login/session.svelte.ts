@@ -51,8 +51,8 @@ export class Session implements TokenSource {
   }
 
   /** null, or why not. */
-  async enter(username: string, password: string): Promise<Failure | null> {
-    const outcome = await logIn(username, password)
+  async enter(username: string, password: string, code: string | null = null): Promise<Failure | null> {
+    const outcome = await logIn(username, password, code)
     if (!outcome.ok) return outcome.failure
     setLeaving(false)
     this.#take(outcome.value)
