@@ -39,6 +39,15 @@ def _lacks_browser() -> bool:
     return find_browser() is None
 
 
+def _lacks_firefox() -> bool:
+    """On Debian: Ubuntu has it only as a snap, and the test says so."""
+    return find_firefox() is None and not _is_ubuntu()
+
+
+def _is_ubuntu() -> bool:
+    return platform.freedesktop_os_release().get("ID") == "ubuntu"
+
+
 @dataclass(frozen=True)
 class Package:
     """A Debian package, why it is needed, and, where another thing may do its work, whether that is absent."""
@@ -62,7 +71,8 @@ PACKAGES = (
 )
 TEST_PACKAGES = (
     Package("chromium", "the browser of the end-to-end tests", _lacks_browser),
-    Package("libnss3-tools", "certutil: lets that browser trust the test's own certificate"),
+    Package("firefox-esr", "another browser of those tests", _lacks_firefox),
+    Package("libnss3-tools", "certutil: lets those browsers trust the tests' own certificate"),
     Package("dcmtk", "a stranger's senders and receivers, for the DIMSE tests"),
     Package("orthanc", "a stranger's archive, as a peer both ways"),
     Package("orthanc-dicomweb", "lets that archive speak DICOMweb"),
@@ -79,6 +89,11 @@ def find_browser() -> str | None:
     if chosen:
         return shutil.which(chosen)
     return next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+
+
+def find_firefox() -> str | None:
+    """Path of Firefox, or None."""
+    return next((path for name in ("firefox-esr", "firefox") if (path := shutil.which(name))), None)
 
 
 def provide(packages: tuple[Package, ...], log: Path) -> None:
@@ -122,8 +137,7 @@ def find_missing(packages: tuple[Package, ...]) -> list[Package]:
 
 def _refuse_snap(missing: list[Package]) -> None:
     """Ubuntu's own browser package only fetches a snap, which cannot read our folders nor trust our certificate."""
-    is_ubuntu = platform.freedesktop_os_release().get("ID") == "ubuntu"
-    if is_ubuntu and any(package.name == "chromium" for package in missing):
+    if _is_ubuntu() and any(package.name == "chromium" for package in missing):
         raise Refusal(
             "Ubuntu has Chromium only as a snap, which the end-to-end tests cannot drive",
             f"install Google Chrome's own package, or set {BROWSER_VARIABLE} to the path of a Chromium that is no snap",

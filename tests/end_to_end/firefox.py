@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from provisioning.debian import find_firefox
 from tests.end_to_end.browser import BrowserMissing
 from tests.end_to_end.running import free_port
 
@@ -85,8 +86,8 @@ class Firefox:
 _TEXT = "return document.body.innerText.slice(0, 500)"
 
 
-def firefox_path() -> str:
-    found = shutil.which("firefox-esr") or shutil.which("firefox")
+def _path() -> str:
+    found = find_firefox()
     if found is None:
         raise BrowserMissing("there is no Firefox: install Debian's package firefox-esr")
     return found
@@ -112,7 +113,7 @@ def open_firefox(folder: Path, *, authority: Path, host: str) -> Iterator[Firefo
     }
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in preferences.items()]
     (profile / "user.js").write_text("\n".join(lines))
-    command = [firefox_path(), "--headless", "--marionette", "--no-remote", "--profile", str(profile)]
+    command = [_path(), "--headless", "--marionette", "--no-remote", "--profile", str(profile)]
     log = folder / "firefox.log"
     with log.open("wb") as output:
         environment = {**os.environ, "HOME": str(folder), "MOZ_HEADLESS": "1"}
