@@ -277,6 +277,7 @@ class _Keeper:
                 keep_only_of_stored(self._cache, self._store, key)
             except Exception:  # the edge of the thread: one frame is not kept, the next may be
                 log.exception("a frame could not be kept")
+            del work  # and with it the frame, whose memory would be in use until the next one comes
             with self._lock:
                 self._waiting_bytes -= size_bytes
 
