@@ -127,28 +127,19 @@ class MakingReady:
 
     async def _make_volume_ready(self, series: ReceivedSeries, left_bytes: int) -> int:
         """The bytes, at most, of what was asked for."""
-        name = series.study_uid, series.series_uid
-        try:
-            stored = await self._catalogue.stored_series(*name)
-        except NotFound:
+        stored = await self._not_yet_ready(series)
+        size_bytes = _kept_bytes(stored) if stored else 0
+        if stored is None or not 0 < size_bytes <= left_bytes:
             return 0
-        size_bytes = _kept_bytes(stored)
-        if self._done.get(name) == stored.version or not 0 < size_bytes <= left_bytes:
-            return 0
-        with contextlib.suppress(
-            NotDrawable, NotFound, Damaged
-        ):  # no volume, or deleted since; whoever asks for it is told
+        # No volume, or deleted since: whoever asks for it is told.
+        with contextlib.suppress(NotDrawable, NotFound, Damaged):
             await self._drawing.make_volume_ready(stored)
         return size_bytes
 
     async def _make_frames_ready(self, series: ReceivedSeries, left_bytes: int) -> int:
         """The bytes, decoded, of the frames that were asked for."""
-        name = series.study_uid, series.series_uid
-        try:
-            stored = await self._catalogue.stored_series(*name)
-        except NotFound:
-            return 0
-        if self._done.get(name) == stored.version:
+        stored = await self._not_yet_ready(series)
+        if stored is None:
             return 0
         used_bytes = 0
         for image in filter(_is_made_ready, stored.images):
@@ -158,10 +149,19 @@ class MakingReady:
                     return used_bytes
                 used_bytes += frame_bytes
                 await self._make_frame_ready(image, frame_index)
-        self._done[name] = stored.version
+        self._done[series.study_uid, series.series_uid] = stored.version
         while len(self._done) > _MOST_SERIES:
             self._done.popitem(last=False)
         return used_bytes
+
+    async def _not_yet_ready(self, series: ReceivedSeries) -> StoredSeries | None:
+        """None where it is ready as it is now, and where it is gone."""
+        name = series.study_uid, series.series_uid
+        try:
+            stored = await self._catalogue.stored_series(*name)
+        except NotFound:
+            return None
+        return None if self._done.get(name) == stored.version else stored
 
     async def _make_frame_ready(self, image: StoredImage, frame_index: int) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,11 +16,6 @@ from appliance.services.trust import add_signing_key
 from tests.http.central import PASSWORD, client_of, node_of, settings_in, token_of
 
 NEW_PASSWORD = "another horse battery"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, prepared: Path) -> Path:
-    return Path(shutil.copytree(prepared, tmp_path / "appliance"))
 
 
 @pytest.fixture

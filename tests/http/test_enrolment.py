@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -25,11 +24,6 @@ from tests.http.central import NODE, client_of, node_of, settings_in, token_of
 
 NEW = UUID(int=77)
 INSTITUTIONS, NODES = "/api/enrolments/institutions", "/api/enrolments/nodes"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, prepared: Path) -> Path:
-    return Path(shutil.copytree(prepared, tmp_path / "appliance"))
 
 
 @pytest.fixture
