@@ -40,9 +40,9 @@ REAL = {
 }
 
 _DECODE = """async ([address, accept]) => {
-  const { storedFrame, isProven } = await import('/decoder/stored-values.js')
+  const { arrivedValues, isProven, storedFrame } = await import('/decoder/stored-values.js')
   const answer = await fetch(address, { headers: { Accept: accept } })
-  const frame = await storedFrame(answer)
+  const frame = storedFrame(await arrivedValues(answer))
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', frame.values))
   return {
     digest: Array.from(digest, byte => byte.toString(16).padStart(2, '0')).join(''),
