@@ -38,6 +38,7 @@ from appliance.http.inbox import inbox
 from appliance.http.measuring import Measuring
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
+from appliance.http.passkeys import own_passkeys
 from appliance.http.patients import patients
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.picture_requests import Asked, thumbnail_view
@@ -51,7 +52,7 @@ from appliance.http.studies import studies
 from appliance.http.uploads import UploadLimits, Uploads
 from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
-from appliance.services.accounts import Accounts
+from appliance.services.accounts import Accounts, nobody_to_tell
 from appliance.services.archive import Archive
 from appliance.services.audit import INSTITUTION, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
 from appliance.services.catalogue import Catalogue
@@ -68,6 +69,7 @@ from appliance.services.matching import Matching
 from appliance.services.metrics import Metrics
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
+from appliance.services.passkeys import Passkeys, relying_party
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
@@ -181,13 +183,31 @@ async def set_active(settings: Appliance, username: str, *, is_active: bool) -> 
 async def _accounts_beside(stack: AsyncExitStack, settings: ToplevelSettings) -> Accounts:
     database = await _open_database(stack, settings.database, "toplevel", toplevel.MIGRATIONS)
     signer = TokenSigner(SigningKeys(settings.signing_key).signing, lifetime_s=1)
-    accounts = Accounts(database, signer, toplevel_trail(settings), _factors(settings), session_lifetime=timedelta())
+    accounts = _accounts(settings, database, signer, session_lifetime=timedelta())
     stack.push_async_callback(accounts.close)
     return accounts
 
 
-def _factors(settings: ToplevelSettings) -> SecondFactors:
-    return SecondFactors(settings.signing_key.with_name("second-factors.key"))
+def _accounts(
+    settings: ToplevelSettings,
+    database: DatabaseThreads,
+    signer: TokenSigner,
+    *,
+    session_lifetime: timedelta,
+    on_revoked: Callable[[], Awaitable[None]] = nobody_to_tell,
+) -> Accounts:
+    key_file = settings.signing_key.with_name("second-factors.key")
+    factors = SecondFactors(key_file)
+    passkeys = Passkeys(key_file, relying_party(settings.base_url, settings.passkey_domain))
+    return Accounts(
+        database,
+        signer,
+        toplevel_trail(settings),
+        factors,
+        passkeys,
+        session_lifetime=session_lifetime,
+        on_revoked=on_revoked,
+    )
 
 
 async def remove_second_factor(settings: Appliance, username: str) -> None:
@@ -319,9 +339,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     trust.start()
     bench.stack.push_async_callback(trust.stop)
     lifetime = timedelta(days=settings.session_days)
-    accounts = Accounts(
-        database, signer, toplevel_trail(settings), _factors(settings), session_lifetime=lifetime, on_revoked=trust.look
-    )
+    accounts = _accounts(settings, database, signer, session_lifetime=lifetime, on_revoked=trust.look)
     bench.stack.push_async_callback(accounts.close)
     service = Toplevel(database, insurers=settings.insurers)
 
@@ -331,6 +349,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     bench.blueprints += [
         sessions(accounts, service, bench.access, bench.metrics),
         own_account(accounts, bench.access),
+        own_passkeys(accounts, bench.access),
         other_accounts(accounts, bench.access, auditing),
         patients(service, bench.access, auditing),
         enrolments(institutions, bench.access, auditing),

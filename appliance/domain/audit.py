@@ -50,10 +50,16 @@ class Action(StrEnum):
     CREATE_ACCOUNT = "create-account"
     DEACTIVATE_ACCOUNT = "deactivate-account"
     REACTIVATE_ACCOUNT = "reactivate-account"
+    CHANGE_CONTACT = "change-contact"
+    """How somebody is reached, by themselves."""
     CHANGE_PASSWORD = "change-password"  # noqa: S105  # a name
     TURN_ON_SECOND_FACTOR = "turn-on-second-factor"
     TURN_OFF_SECOND_FACTOR = "turn-off-second-factor"
     MAKE_RECOVERY_CODES = "make-recovery-codes"
+    ADD_PASSKEY = "add-passkey"
+    RENAME_PASSKEY = "rename-passkey"
+    REMOVE_PASSKEY = "remove-passkey"
+    """One, or all of an account."""
     END_SESSION = "end-session"
     """By its owner, from the list of sessions."""
     ROTATE_SIGNING_KEY = "rotate-signing-key"
@@ -87,8 +93,8 @@ class Subject:
     """What it was done to."""
 
     kind: str
-    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``session``,
-    ``institution``, ``node`` or ``store``."""
+    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``passkey``,
+    ``session``, ``institution``, ``node`` or ``store``."""
     uid: str = ""
     study_uid: str = ""
     """Of a series or an instance, or of what a patient or a report was named for."""
@@ -117,7 +123,7 @@ class Event:
     subject: Subject
     outcome: Outcome = Outcome.DONE
     reason: str = ""
-    """The key of the refusal, or the AE title that objects went to."""
+    """The key of the refusal, the AE title that objects went to, or by what somebody logged in: ``passkey``, else a password."""
     instances: int = 0
     """How many it was done to."""
     size_bytes: int = 0

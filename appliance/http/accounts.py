@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from quart import Blueprint, Response
 
-from appliance.domain.accounts import NOWHERE, Account, Right, Role
+from appliance.domain.accounts import NOWHERE, Account, Contact, Right, Role
 from appliance.domain.audit import Action, Actor, Event, Subject
 from appliance.domain.errors import NotAllowed
 from appliance.domain.identifiers import AccountId
@@ -14,6 +14,12 @@ from appliance.http.bodies import json_body, json_response, uuid_in_path
 from appliance.http.sessions import account_json, whence
 from appliance.services.accounts import Accounts
 from appliance.services.audit import Auditing
+
+
+class ContactToSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    email: str
+    phone: str
+    address: str
 
 
 class PasswordToSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +45,17 @@ def own_account(accounts: Accounts, access: Access) -> Blueprint:
     @blueprint.get("/api/account")
     async def mine() -> Response:
         return json_response(account_json(access.writer()))
+
+    @blueprint.get("/api/account/contact")
+    async def contact() -> Response:
+        return json_response(await accounts.contact(access.writer()))
+
+    @blueprint.put("/api/account/contact")
+    async def set_contact() -> Response:
+        account, wanted = access.writer(), await json_body(ContactToSet)
+        given = Contact(wanted.email.strip(), wanted.phone.strip(), wanted.address.strip())
+        await accounts.set_contact(account, given, access.actor(account))
+        return Response("", 204)
 
     @blueprint.put("/api/account/password")
     async def change_password() -> Response:
@@ -127,6 +144,12 @@ def other_accounts(accounts: Accounts, access: Access, auditing: Auditing) -> Bl
     async def remove_second_factor(account_id: str) -> Response:
         other, by = await allowed(account_id, Action.TURN_OFF_SECOND_FACTOR)
         await accounts.remove_second_factor(other, by)
+        return Response("", 204)
+
+    @blueprint.delete("/api/accounts/<account_id>/passkeys")
+    async def remove_passkeys(account_id: str) -> Response:
+        other, by = await allowed(account_id, Action.REMOVE_PASSKEY)
+        await accounts.remove_passkeys(other, by)
         return Response("", 204)
 
     return blueprint

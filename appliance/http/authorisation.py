@@ -25,7 +25,7 @@ class Need(StrEnum):
     """What is asked where it is no right of an account."""
 
     NOTHING = "nothing"
-    SECRET = "the secret that it is about: a password, a refresh cookie, a token for enrolment"  # noqa: S105  # words
+    SECRET = "the secret that it is about: a password, a passkey, a refresh cookie, a token for enrolment"  # noqa: S105  # words
     SIGNATURE = "the signature of an appliance that is enrolled here"
     ACCOUNT = "any account, for itself"
 
@@ -70,19 +70,27 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/readyz", Need.NOTHING),
     Route("GET", "/metrics", Right.OPERATE, local=True),
     Route("POST", "/api/session", Need.SECRET),
+    Route("POST", "/api/session/passkey-request", Need.NOTHING),
+    Route("POST", "/api/session/passkey", Need.SECRET),
     Route("POST", "/api/session/renewal", Need.SECRET),
     Route("DELETE", "/api/session", Need.SECRET),
     Route("POST", "/api/access", Need.ACCOUNT),
     Route("DELETE", "/api/access", Need.NOTHING),
     Route("GET", "/api/account", Need.ACCOUNT),
+    *(Route(method, "/api/account/contact", Need.ACCOUNT) for method in ("GET", "PUT")),
     Route("PUT", "/api/account/password", Need.ACCOUNT),
     Route("GET", "/api/account/sessions", Need.ACCOUNT),
     Route("DELETE", "/api/account/sessions/<session_id>", Need.ACCOUNT),
     *(Route(method, "/api/account/second-factor", Need.ACCOUNT) for method in ("GET", "POST", "PUT")),
     Route("POST", "/api/account/second-factor/recovery-codes", Need.ACCOUNT),
     Route("POST", "/api/account/second-factor/removal", Need.ACCOUNT),
+    Route("GET", "/api/account/passkeys", Need.ACCOUNT),
+    Route("POST", "/api/account/passkeys/request", Need.ACCOUNT),
+    Route("POST", "/api/account/passkeys", Need.ACCOUNT),
+    *(Route(method, "/api/account/passkeys/<passkey_id>", Need.ACCOUNT) for method in ("PUT", "DELETE")),
     Route("PUT", "/api/accounts/<account_id>/activity", Right.MANAGE_ACCOUNTS),
     Route("DELETE", "/api/accounts/<account_id>/second-factor", Right.MANAGE_ACCOUNTS),
+    Route("DELETE", "/api/accounts/<account_id>/passkeys", Right.MANAGE_ACCOUNTS),
     Route("GET", "/api/directory", Need.ACCOUNT),
     Route("GET", "/api/patients", Right.VIEW),
     Route("GET", "/api/patients/<patient_id>", Right.VIEW),

@@ -45,6 +45,18 @@ def code_at(secret: bytes, step: int, digits: int = _DIGITS) -> str:
     return str(number % 10**digits).zfill(digits)
 
 
+def kept_key(file: Path) -> bytes:
+    """The key in ``file``, which is made where there is none. SettingsError if it is of another length."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.touch(mode=0o600, exist_ok=False)
+        file.write_bytes(secrets.token_bytes(_KEY_BYTES))
+    key = file.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise SettingsError(f"{file}: is not a key of {_KEY_BYTES} bytes")
+    return key
+
+
 @dataclass(frozen=True, slots=True)
 class NewAuthenticator:
     """What an app is told, once."""
@@ -67,13 +79,7 @@ class SecondFactors:
 
     def __init__(self, key_file: Path) -> None:
         """The key is made where there is none."""
-        if not key_file.exists():
-            key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            key_file.touch(mode=0o600, exist_ok=False)
-            key_file.write_bytes(secrets.token_bytes(_KEY_BYTES))
-        self._key = key_file.read_bytes()
-        if len(self._key) != _KEY_BYTES:
-            raise SettingsError(f"{key_file}: is not a key of {_KEY_BYTES} bytes")
+        self._key = kept_key(key_file)
 
     def state(self, tx: Transaction, account_id: AccountId) -> FactorState:
         kept = storage.authenticator(tx, account_id)

@@ -14,11 +14,11 @@ from uuid import UUID, uuid4
 
 from peewee import BlobField, CharField, CompositeKey, DateField, DateTimeField, IntegerField, TextField, UUIDField, fn
 
-from appliance.domain.accounts import Account, Role
+from appliance.domain.accounts import Account, Contact, Role
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
-from appliance.storage import second_factors
+from appliance.storage import passkeys, second_factors
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.outbox import Deliveries, unite
 
@@ -59,6 +59,9 @@ class AccountRow(Table):
     institution_id = UUIDField(null=True)
     deactivated_at = DateTimeField(null=True)
     """Since when it may not log in; empty while it may."""
+    email = TextField(null=True)
+    phone = TextField(null=True)
+    address = TextField(null=True)
 
     class Meta:
         table_name = "account"
@@ -188,12 +191,18 @@ def _list_sessions(tx: Transaction) -> None:
     tx.add_columns(SessionRow.id, SessionRow.began_at, SessionRow.renewed_at, SessionRow.address, SessionRow.browser)
 
 
+def _keep_contacts(tx: Transaction) -> None:
+    tx.add_columns(AccountRow.email, AccountRow.phone, AccountRow.address)
+
+
 MIGRATIONS = (
     Migration(1, "accounts, sessions, patients, institutions", _create),
     Migration(2, "one outbox for all roles", lambda tx: unite(tx, DELIVERIES.role)),
     Migration(3, "who holds something of whom", _note_who_holds),
     Migration(4, "sessions that are listed, accounts that are shut out", _list_sessions),
     Migration(5, "second factors", second_factors.create),
+    Migration(6, "passkeys", passkeys.create),
+    Migration(7, "how people are reached", _keep_contacts),
 )
 
 
@@ -240,6 +249,10 @@ def credentials(tx: Transaction, username: str) -> Credentials | None:
     return _credentials(tx.first(AccountRow.select().where(AccountRow.username == username.casefold())))
 
 
+def credentials_of(tx: Transaction, account_id: AccountId) -> Credentials | None:
+    return _credentials(tx.first(AccountRow.select().where(AccountRow.id == account_id)))
+
+
 def _credentials(row: Any) -> Credentials | None:
     return Credentials(_account(row), row.password_hash, row.deactivated_at is None) if row else None
 
@@ -251,6 +264,18 @@ def set_password_hash(tx: Transaction, account_id: AccountId, password_hash: str
 def set_active(tx: Transaction, account_id: AccountId, *, is_active: bool) -> None:
     deactivated_at = None if is_active else _now()
     tx.execute(AccountRow.update(deactivated_at=deactivated_at).where(AccountRow.id == account_id))
+
+
+def contact(tx: Transaction, account_id: AccountId) -> Contact | None:
+    """How somebody is reached; None if there is no such account."""
+    row = tx.first(AccountRow.select().where(AccountRow.id == account_id))
+    return Contact(row.email or "", row.phone or "", row.address or "") if row else None
+
+
+def set_contact(tx: Transaction, account_id: AccountId, contact: Contact) -> bool:
+    """Whether there is such an account."""
+    values = {"email": contact.email, "phone": contact.phone, "address": contact.address}
+    return tx.execute(AccountRow.update(**values).where(AccountRow.id == account_id)) > 0
 
 
 def account(tx: Transaction, account_id: AccountId) -> Account | None:

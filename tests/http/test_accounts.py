@@ -127,5 +127,47 @@ async def test_a_new_signing_key_logs_nobody_out(client: httpx.AsyncClient, fold
     assert (await client.post("/api/session/renewal")).status_code == 200
 
 
+async def test_everybody_says_themselves_how_they_are_reached(client: httpx.AsyncClient, folder: Path) -> None:
+    headers = await token_of(client)
+    path, mine = (
+        "/api/account/contact",
+        {"email": "ana@clinic.example", "phone": "+385 1 234 567", "address": "Ilica 1\nZagreb"},
+    )
+    assert (await client.get(path, headers=headers)).json() == {"email": "", "phone": "", "address": ""}
+
+    spaced = {name: f" {value} " for name, value in mine.items()}
+    assert (await client.put(path, json=spaced, headers=headers)).status_code == 204
+
+    assert (await client.get(path, headers=headers)).json() == mine
+    assert (await client.get(path, headers=await token_of(client, "ivo"))).json()["email"] == ""
+    with sqlite3.connect(folder / "toplevel.sqlite") as database:
+        rows = database.execute("SELECT outcome FROM audit WHERE action = 'change-contact'").fetchall()
+    assert rows == [("done",)]
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("email", "ana"),
+        ("email", "a b@c"),
+        ("email", f"{'x' * 250}@b.hr"),
+        ("phone", "call me"),
+        ("phone", "1" * 41),
+        ("address", "x" * 301),
+        ("address", "a\x00b"),
+    ],
+)
+async def test_what_nobody_can_be_reached_by_is_refused_and_named(
+    client: httpx.AsyncClient, member: str, value: str
+) -> None:
+    headers = await token_of(client)
+    wanted = {"email": "", "phone": "", "address": "", member: value}
+
+    refused = await client.put("/api/account/contact", json=wanted, headers=headers)
+
+    assert (refused.status_code, refused.json()["type"]) == (400, f"wrong-{member}")
+    assert refused.json()["parameter"] == member
+
+
 async def test_nobody_is_shut_out_who_is_not_there(client: httpx.AsyncClient) -> None:
     assert (await set_active(client, str(UUID(int=99)), "adam")).json()["type"] == "no-such-account"

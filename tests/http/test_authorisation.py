@@ -33,10 +33,17 @@ STREAMED = {("POST", "/api/uploads"), ("POST", "/dicom-web/studies"), ("POST", "
 IN_PATHS = {
     "study": "9.9.9", "study_uid": "9.9.9", "series": "9.9.9.1", "instance": "9.9.9.1.1", "frames": "1",
     "path": "7FE00010", "refused_key": "0" * 64, "patient_id": NOT_THERE, "session_id": NOT_THERE, "child_id": NOT_THERE,
+    "passkey_id": NOT_THERE,
 }  # fmt: skip
 BODIES: dict[str, dict] = {  # type: ignore[type-arg]
     "/api/accounts/<account_id>/activity": {"is_active": True},
     "/api/account/password": {"old": "x", "new": "y"},
+    "/api/session/passkey": {
+        "credential": {
+            "rawId": "AAAA",
+            "response": {"clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA"},
+        }
+    },
     "/api/inbox/<study_uid>/patient": {
         "PUT": {"patient_id": None, "seen_patient_id": None, "with_number": False},
         "POST": {

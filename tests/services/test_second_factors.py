@@ -17,6 +17,7 @@ from appliance.services import second_factors
 from appliance.services.accounts import Accounts, Session, Whence, account_to_create
 from appliance.services.audit import AuditTrail
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.passkeys import Passkeys
 from appliance.services.second_factors import SecondFactors, code_at
 from appliance.services.tokens import TokenSigner
 from appliance.storage import audit, toplevel
@@ -82,6 +83,7 @@ async def ana(tmp_path: Path, clock: list[float]) -> AsyncIterator[Somebody]:
         TokenSigner(Ed25519PrivateKey.generate(), lifetime_s=600),
         AuditTrail("toplevel", tmp_path / "audit-head"),
         SecondFactors(tmp_path / "second-factors.key"),
+        Passkeys(tmp_path / "second-factors.key", None),
         session_lifetime=timedelta(days=7),
     )
     wanted = account_to_create("ana", given_name="", family_name="", roles=[Role.PHYSICIAN], institution_id=None)
