@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import segno
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -65,6 +66,8 @@ class NewAuthenticator:
     """Base32."""
     uri: str
     """otpauth://, as apps read it from a QR code."""
+    qr_code: tuple[str, ...]
+    """Of ``uri`` (ISO/IEC 18004), row by row from the top, without the light zone around it; 1 is a dark module, 0 a light one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,9 @@ class SecondFactors:
         storage.keep_authenticator(tx, account_id, Authenticator(self._sealed(secret, account_id), False, 0))
         text = base64.b32encode(secret).decode("ascii")
         label = quote(f"{_ISSUER}:{username}")
-        return NewAuthenticator(text, f"otpauth://totp/{label}?secret={text}&issuer={_ISSUER}")
+        uri = f"otpauth://totp/{label}?secret={text}&issuer={_ISSUER}"
+        modules = segno.make_qr(uri).matrix
+        return NewAuthenticator(text, uri, tuple("".join(str(module) for module in row) for row in modules))
 
     def turn_on(self, tx: Transaction, account_id: AccountId, code: str) -> tuple[str, ...]:
         """Recovery codes, shown once: from now on a login asks for a code. BadRequest if this is none of the app's."""

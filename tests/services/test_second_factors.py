@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zxingcpp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.domain.accounts import Account, Role
@@ -103,6 +105,16 @@ async def test_a_login_asks_for_a_code_and_takes_the_one_of_the_app(ana: Somebod
     assert asked.value.key == "second-factor-needed"
 
     await ana.log_in(ana.code())
+
+
+async def test_the_qr_code_says_what_the_app_is_told(ana: Somebody) -> None:
+    await ana.accounts.turn_off_second_factor(ana.account, PASSWORD, HERE)
+    told = await ana.accounts.begin_second_factor(ana.account, PASSWORD, HERE)
+    dark = np.array([[module == "1" for module in row] for row in told.qr_code])
+
+    (read,) = zxingcpp.read_barcodes(np.where(np.pad(dark, 4).repeat(4, 0).repeat(4, 1), 0, 255).astype(np.uint8))
+
+    assert read.text == told.uri
 
 
 @pytest.mark.parametrize("steps_later", [-2, 2, 100])
