@@ -7,6 +7,7 @@ const NODE = '7c1de0a2-1111-4222-8333-944455556666'
 const ROUTES: Route[] = [
   { at: 'patients' },
   { at: 'upload' },
+  { at: 'account' },
   { at: 'inbox', studyUid: null },
   { at: 'inbox', studyUid: '1.2.3' },
   { at: 'viewer', patientId: null, nodeId: NODE, studyUid: '1.2.3', seriesUid: '1.2.3.4' },

@@ -7,6 +7,7 @@ export type Route =
   | { at: 'viewer'; patientId: string | null; nodeId: string; studyUid: string; seriesUid: string | null }
   | { at: 'inbox'; studyUid: string | null }
   | { at: 'upload' }
+  | { at: 'account' }
   | { at: 'nowhere' }
 
 const UUID = '([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
@@ -15,6 +16,7 @@ const UID = '([0-9.]{1,64})'
 const PATTERNS: [RegExp, (parts: string[]) => Route][] = [
   [/^\/$/, () => ({ at: 'patients' })],
   [/^\/upload$/, () => ({ at: 'upload' })],
+  [/^\/account$/, () => ({ at: 'account' })],
   [new RegExp(`^/inbox(?:/studies/${UID})?$`), ([studyUid]) => ({ at: 'inbox', studyUid: studyUid ?? null })],
   [new RegExp(`^/patients/${UUID}$`), ([patientId]) => ({ at: 'patient', patientId: patientId! })],
   [
@@ -40,7 +42,8 @@ export function routeAt(path: string): Route {
 export function addressOf(route: Route): string {
   switch (route.at) {
     case 'upload':
-      return '/upload'
+    case 'account':
+      return `/${route.at}`
     case 'inbox':
       return route.studyUid ? `/inbox/studies/${route.studyUid}` : '/inbox'
     case 'patient':
