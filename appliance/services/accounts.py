@@ -142,12 +142,12 @@ class Accounts:
     async def log_in_with_passkey(self, proof: PasskeyProof, whence: Whence) -> Session:
         """A new session: a passkey is both factors. NotAuthenticated for one that is unknown or proves nothing, NotAllowed for an
         account that is shut out, TooManyAttempts while slowed down, Conflict where there are no passkeys."""
-        passkey, found, subjects = await self._counted_passkey(proof, whence)
+        found, subjects = await self._counted_passkey(proof, whence)
         who = somebody(found.account, whence.address) if found else somebody_unknown(whence.address)
         try:
-            if passkey is None or found is None:
+            if found is None:
                 raise NotAuthenticated("This passkey is not known here, or not any more", key="unknown-passkey")
-            settle = functools.partial(self._settle_passkey, passkey, proof, subjects, is_active=found.is_active)
+            settle = functools.partial(self._settle_passkey, proof, subjects, is_active=found.is_active)
             return await self._enter(found.account, who, whence, settle, by_what="passkey")
         except (NotAuthenticated, NotAllowed) as error:
             outcome = Outcome.REFUSED if isinstance(error, NotAllowed) else Outcome.FAILED
@@ -156,9 +156,9 @@ class Accounts:
             raise
 
     def _settle_passkey(
-        self, passkey: KeptPasskey, proof: PasskeyProof, subjects: tuple[str, ...], tx: Transaction, *, is_active: bool
+        self, proof: PasskeyProof, subjects: tuple[str, ...], tx: Transaction, *, is_active: bool
     ) -> None:
-        self._passkeys.prove(tx, passkey, proof)
+        self._passkeys.prove(tx, proof)
         if not is_active:
             raise _deactivated()
         _take_back(tx, subjects)
@@ -391,27 +391,23 @@ class Accounts:
         def count(tx: Transaction) -> tuple[toplevel.Credentials | None, tuple[str, ...]]:
             found = toplevel.credentials(tx, username)
             subjects = _counted_by(tx, username, found, whence)
-            _refuse_if_slowed(tx, subjects)
-            for subject in subjects:
-                toplevel.count_failure(tx, subject, forget_after=_FORGET_FAILURES_AFTER)
+            _count(tx, subjects)
             return found, subjects
 
         return await self._database.run(count)
 
     async def _counted_passkey(
         self, proof: PasskeyProof, whence: Whence
-    ) -> tuple[KeptPasskey | None, toplevel.Credentials | None, tuple[str, ...]]:
+    ) -> tuple[toplevel.Credentials | None, tuple[str, ...]]:
         """The same for a passkey. It is counted by device or address only: it cannot be guessed, and who shows it to us
         without being able to use it shall not keep its owner out."""
 
-        def count(tx: Transaction) -> tuple[KeptPasskey | None, toplevel.Credentials | None, tuple[str, ...]]:
-            passkey = self._passkeys.named_by(tx, proof)
-            found = toplevel.credentials_of(tx, passkey.account_id) if passkey else None
+        def count(tx: Transaction) -> tuple[toplevel.Credentials | None, tuple[str, ...]]:
+            owner = self._passkeys.claimed_owner(tx, proof)
+            found = toplevel.credentials_of(tx, owner) if owner else None
             subjects = _counted_by(tx, "", found, whence)[-1:]
-            _refuse_if_slowed(tx, subjects)
-            for subject in subjects:
-                toplevel.count_failure(tx, subject, forget_after=_FORGET_FAILURES_AFTER)
-            return passkey, found, subjects
+            _count(tx, subjects)
+            return found, subjects
 
         return await self._database.run(count)
 
@@ -442,6 +438,13 @@ def _counted_by(tx: Transaction, username: str, found: toplevel.Credentials | No
         if toplevel.is_known_device(tx, device_sha256, found.account.id):
             return (f"device {device_sha256.hex()} {found.account.id}",)
     return (f"account {username.casefold()[:64]}", f"address {whence.address}")
+
+
+def _count(tx: Transaction, subjects: tuple[str, ...]) -> None:
+    """As failures, until it is known better; TooManyAttempts where one of them has to wait."""
+    _refuse_if_slowed(tx, subjects)
+    for subject in subjects:
+        toplevel.count_failure(tx, subject, forget_after=_FORGET_FAILURES_AFTER)
 
 
 def _refuse_if_slowed(tx: Transaction, subjects: Iterable[str]) -> None:

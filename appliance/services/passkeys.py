@@ -207,12 +207,17 @@ class Passkeys:
         )
         return dict(options.public_key)
 
-    def named_by(self, tx: Transaction, proof: PasskeyProof) -> KeptPasskey | None:
-        """Whose it would be, if the proof is one."""
-        return storage.of_credential(tx, proof.credential_id)
+    def claimed_owner(self, tx: Transaction, proof: PasskeyProof) -> AccountId | None:
+        """Whose passkey it would be, if the proof is one; None of one that is not known. Conflict where there can be none."""
+        self._required_party()
+        passkey = storage.of_credential(tx, proof.credential_id)
+        return passkey.account_id if passkey else None
 
-    def prove(self, tx: Transaction, passkey: KeptPasskey, proof: PasskeyProof) -> None:
-        """Returns if the owner of ``passkey`` is before it now; NotAuthenticated otherwise, as for the same proof again."""
+    def prove(self, tx: Transaction, proof: PasskeyProof) -> None:
+        """Returns if the owner of the passkey is before it now; NotAuthenticated otherwise, as for the same proof again."""
+        passkey = storage.of_credential(tx, proof.credential_id)
+        if passkey is None:
+            raise NotAuthenticated("This passkey is not known here, or not any more", key="unknown-passkey")
         try:
             data = self._proven_by(tx, passkey, proof)
         except _Unproven as error:
@@ -250,13 +255,16 @@ class Passkeys:
     def remove_all(self, tx: Transaction, account_id: AccountId) -> None:
         storage.forget_all(tx, account_id)
 
-    def _server(self) -> Fido2Server:
+    def _required_party(self) -> RelyingParty:
         """Conflict where there can be no passkeys."""
-        party = self.party
-        if party is None:
+        if self.party is None:
             raise Conflict(
                 "Passkeys belong to a host name, and this appliance is known by an address", key="no-host-name"
             )
+        return self.party
+
+    def _server(self) -> Fido2Server:
+        party = self._required_party()
         server = Fido2Server(
             PublicKeyCredentialRpEntity(name=_NAME, id=party.id), verify_origin=lambda origin: origin == party.origin
         )
@@ -268,9 +276,8 @@ class Passkeys:
         return server
 
     def _refuse_other_client(self, client: CollectedClientData) -> None:
-        party = self.party
-        if party is None or client.origin != party.origin or client.cross_origin:
-            expected = party.origin if party else ""
+        expected = self._required_party().origin
+        if client.origin != expected or client.cross_origin:
             raise _Unproven(
                 "other-origin", f"The passkey was used in a page of another address than {expected}", expected=expected
             )

@@ -67,7 +67,7 @@ class NewAuthenticator:
     uri: str
     """otpauth://, as apps read it from a QR code."""
     qr_code: tuple[str, ...]
-    """Of ``uri`` (ISO/IEC 18004), row by row from the top, without the light zone around it; 1 is a dark module, 0 a light one."""
+    """Of ``uri`` (ISO/IEC 18004): its rows from the top, without the light zone around it; 1 is a dark module, 0 a light one."""
 
 
 @dataclass(frozen=True, slots=True)
