@@ -83,7 +83,7 @@ export const accountTexts = {
     since: (date: string) => `since ${date}`,
     seen: (date: string) => `last seen ${date}`,
     end: 'Log out there',
-    endOf: (browser: string) => `Log out ${browser}`,
+    endOf: (browser: string) => `Log out there: ${browser}`,
   },
 
   gestures: {
