@@ -2,7 +2,7 @@
 
 export type Gesture =
   /** What the toplevel is told, as `PublicKeyCredential.toJSON` has it. */
-  | { kind: 'done'; credential: unknown }
+  | { kind: 'done'; credential: { id: string } }
   /** They did not want to, were not recognised, or let the time pass: browsers do not say which. */
   | { kind: 'given-up' }
   /** This authenticator holds a passkey of the account already. */
@@ -26,6 +26,11 @@ export const makePasskey = (options: PublicKeyCredentialCreationOptionsJSON): Pr
 
 export const usePasskey = (options: PublicKeyCredentialRequestOptionsJSON): Promise<Gesture> =>
   gesture(() => navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) }))
+
+/** Whatever keeps the passkeys hears that this one is not known any more and offers it no longer, where the browser can say so. */
+export async function forgetPasskey(rpId: string, credentialId: string): Promise<void> {
+  if ('signalUnknownCredential' in PublicKeyCredential) await PublicKeyCredential.signalUnknownCredential({ rpId, credentialId })
+}
 
 async function gesture(ask: () => Promise<Credential | null>): Promise<Gesture> {
   // Older browsers know passkeys and not their JSON (WebAuthn Level 3 §5.1.8).

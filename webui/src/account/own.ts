@@ -24,9 +24,9 @@ export class OwnAccount {
   readonly #fetch: typeof fetch
 
   /** `fetchWith` is there for tests. */
-  constructor(tokens: TokenSource, fetchWith: typeof fetch = fetch) {
+  constructor(tokens: TokenSource, fetchWith: typeof fetch = (...parameters) => fetch(...parameters)) {
     this.#tokens = tokens
-    this.#fetch = (...request) => fetchWith(...request)
+    this.#fetch = fetchWith
   }
 
   contact = (): Promise<Outcome<Contact>> => this.#ask('GET', '/contact')

@@ -16,7 +16,8 @@ class Entering {
 }
 
 function passkey(act: () => Promise<unknown>): void {
-  vi.stubGlobal('PublicKeyCredential', { parseRequestOptionsFromJSON: (options: unknown) => options })
+  const signalUnknownCredential = vi.fn(() => Promise.resolve())
+  vi.stubGlobal('PublicKeyCredential', { parseRequestOptionsFromJSON: (options: unknown) => options, signalUnknownCredential })
   vi.stubGlobal('navigator', { credentials: { get: act } })
 }
 
@@ -50,13 +51,14 @@ it('says why the appliance has none', async () => {
   expect(await logInWithPasskey(new Entering(), toplevel)).toMatch(/by an address and not by a name/)
 })
 
-it('says that the passkey was removed here', async () => {
+it('says that the passkey was removed here, also to what keeps it', async () => {
   passkey(async () => ({ toJSON: () => ({ id: 'x' }) }))
   const problem = { type: 'unknown-passkey', title: '', status: 401 }
   const toplevel = answering({
-    '/api/session/passkey-request': () => Response.json({ challenge: 'AAAA' }),
+    '/api/session/passkey-request': () => Response.json({ challenge: 'AAAA', rpId: 'box.example' }),
     '/api/session/passkey?with=directory': () => Response.json(problem, { status: 401 }),
   })
 
   expect(await logInWithPasskey(new Entering(), toplevel)).toMatch(/not known here/)
+  expect(PublicKeyCredential.signalUnknownCredential).toHaveBeenCalledWith({ rpId: 'box.example', credentialId: 'x' })
 })

@@ -1,7 +1,7 @@
 /** Logging in with a passkey. It is fetched when somebody wants to. */
 
-import { askJson, jsonBody, type Failure, type Outcome, type SessionGrant } from '../api'
-import { usePasskey } from './authenticator'
+import { askJson, isRefusedAs, jsonBody, type Failure, type Outcome, type SessionGrant } from '../api'
+import { forgetPasskey, usePasskey } from './authenticator'
 import { sentenceOf } from './sentences'
 import { accountTexts } from './texts'
 
@@ -18,5 +18,7 @@ export async function logInWithPasskey(session: Entered, fetchWith: typeof fetch
   if (shown.kind !== 'done') return accountTexts.gestures[shown.kind]
   const demand = jsonBody('POST', { credential: shown.credential })
   const failure = session.enterBy(await askJson<SessionGrant>('/api/session/passkey?with=directory', demand, fetchWith))
-  return failure ? sentenceOf(failure) : ''
+  if (!failure) return ''
+  if (isRefusedAs(failure, 'unknown-passkey')) await forgetPasskey(asked.value.rpId ?? '', shown.credential.id)
+  return sentenceOf(failure)
 }
