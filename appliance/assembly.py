@@ -72,6 +72,7 @@ from appliance.services.reconciliation import Reconciliation
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
 from appliance.services.second_factors import SecondFactors
+from appliance.services.staff import Staff
 from appliance.services.synchronisation import (
     Below,
     Children,
@@ -326,12 +327,13 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     service = Toplevel(database, insurers=settings.insurers)
 
     auditing = Auditing(toplevel_trail(settings), database)
+    staff = Staff(database, auditing, accounts, on_revoked=trust.look)
     institutions = _enrolments_of_toplevel(settings, database)
     bench.children.know(Below(institutions, service.take_delivery, service.answer))
     bench.blueprints += [
         sessions(accounts, service, bench.access, bench.metrics),
         own_account(accounts, bench.access),
-        other_accounts(accounts, bench.access, auditing),
+        other_accounts(accounts, staff, bench.access, auditing),
         patients(service, bench.access, auditing),
         enrolments(institutions, bench.access, auditing),
     ]

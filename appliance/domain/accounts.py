@@ -35,7 +35,7 @@ class Right(StrEnum):
     OPERATE = "operate"
     """See how the appliance is doing."""
     MANAGE_ACCOUNTS = "manage accounts"
-    """Let people of one's own institution in, or shut them out."""
+    """See, make and change the accounts of one's own institution, let its people in, or shut them out."""
     ENROL_INSTITUTIONS = "enrol institutions"
     """Say which institutions the toplevel believes."""
     ENROL_NODES = "enrol nodes"
@@ -88,3 +88,24 @@ class Account:
                 key="other-institution",
                 right=right.value,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Particulars:
+    """What is kept of a person beside their account; it is in no token."""
+
+    email: str = ""
+    phone: str = ""
+    address: str = ""
+    is_doctor: bool = False
+    """Of medicine."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEntry:
+    """An account as administrators see it."""
+
+    account: Account
+    particulars: Particulars
+    is_active: bool
+    """Whether it may log in."""

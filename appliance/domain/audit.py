@@ -48,6 +48,8 @@ class Action(StrEnum):
     ROTATE_KEY = "rotate-key"
     LOG_IN = "log-in"
     CREATE_ACCOUNT = "create-account"
+    CHANGE_ACCOUNT = "change-account"
+    """Its names, roles, institution, or what is kept beside it."""
     DEACTIVATE_ACCOUNT = "deactivate-account"
     REACTIVATE_ACCOUNT = "reactivate-account"
     CHANGE_PASSWORD = "change-password"  # noqa: S105  # a name

@@ -40,6 +40,8 @@ class Route:
     """Whether what is held back from other institutions is answered as not there."""
     local: bool = False
     """Whether a collector on the same machine needs nothing."""
+    narrows: bool = False
+    """Whether everybody is answered, with what is of their own institution only."""
 
 
 _OF_STUDY = "/dicom-web/studies/<study>"
@@ -81,6 +83,9 @@ ROUTES: tuple[Route, ...] = (
     *(Route(method, "/api/account/second-factor", Need.ACCOUNT) for method in ("GET", "POST", "PUT")),
     Route("POST", "/api/account/second-factor/recovery-codes", Need.ACCOUNT),
     Route("POST", "/api/account/second-factor/removal", Need.ACCOUNT),
+    Route("GET", "/api/accounts", Right.MANAGE_ACCOUNTS, narrows=True),
+    Route("POST", "/api/accounts", Right.MANAGE_ACCOUNTS),
+    Route("PUT", "/api/accounts/<account_id>", Right.MANAGE_ACCOUNTS),
     Route("PUT", "/api/accounts/<account_id>/activity", Right.MANAGE_ACCOUNTS),
     Route("DELETE", "/api/accounts/<account_id>/second-factor", Right.MANAGE_ACCOUNTS),
     Route("GET", "/api/directory", Need.ACCOUNT),
@@ -144,7 +149,7 @@ def may(person: Person, route: Route) -> bool:
         return route.need is Need.NOTHING or (route.need is Need.ACCOUNT and person is not NOBODY)
     if not any(route.need in RIGHTS[role] for role in person.roles):
         return False
-    return person.is_here or Role.SUPERUSER in person.roles or route.need not in AT_HOME_ONLY
+    return person.is_here or Role.SUPERUSER in person.roles or route.need not in AT_HOME_ONLY or route.narrows
 
 
 def routes_of(quart: Quart) -> set[tuple[str, str]]:
@@ -192,7 +197,14 @@ def _cells(route: Route, people: Iterable[Person]) -> Iterable[str]:
             yield "no"
         else:
             sees_all = person.is_here or Role.SUPERUSER in person.roles
-            yield "what is released" if route.hides and not sees_all else "yes"
+            yield "yes" if sees_all else _part(route)
+
+
+def _part(route: Route) -> str:
+    """What is answered to somebody of another institution."""
+    if route.narrows:
+        return "what is their own"
+    return "what is released" if route.hides else "yes"
 
 
 def main(file: Path) -> None:

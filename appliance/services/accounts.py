@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from appliance.domain.accounts import Account, Role
+from appliance.domain.accounts import Account, Particulars, Role
 from appliance.domain.audit import Action, Actor, Event, Outcome, Subject
 from appliance.domain.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound, TooManyAttempts
 from appliance.domain.identifiers import AccountId, InstitutionId
@@ -42,6 +42,8 @@ _LONGEST_WAIT_S = 300
 _FORGET_FAILURES_AFTER = timedelta(hours=1)
 _FORGET_DEVICE_AFTER = timedelta(days=180)
 _SECRET_BYTES = 32
+_LONGEST_USERNAME = 64
+_NOTHING_KEPT = Particulars()
 _LONGEST_BROWSER = 300
 
 
@@ -94,16 +96,23 @@ class Accounts:
         self._passwords = Passwords()
         self._on_revoked = on_revoked
 
-    async def create(self, account: Account, password: str, by: Actor) -> Account:
+    async def create(
+        self, account: Account, password: str, by: Actor, particulars: Particulars = _NOTHING_KEPT
+    ) -> Account:
         """The account exists, with an id of its own; Conflict if its username is taken, BadRequest for a weak password."""
         if not account.username.strip() or account.username != account.username.strip():
             raise BadRequest("The username is empty or begins or ends with a blank", parameter="username")
+        if len(account.username.casefold()) > _LONGEST_USERNAME or not account.username.isprintable():
+            raise BadRequest(
+                f"The username has more than {_LONGEST_USERNAME} characters, or some that cannot be printed",
+                parameter="username",
+            )
         if not account.roles:
             raise BadRequest("The account has no role", parameter="roles")
         created = replace(account, id=toplevel.new_account_id())
         password_hash = await self._passwords.hash(password, _about(created))
         event = Event(by, Action.CREATE_ACCOUNT, _subject(created))
-        await self._recorded(lambda tx: toplevel.create_account(tx, created, password_hash), event)
+        await self._recorded(lambda tx: toplevel.create_account(tx, created, password_hash, particulars), event)
         return created
 
     async def log_in(self, username: str, password: str, whence: Whence, code: str | None = None) -> Session:

@@ -7,14 +7,25 @@ Functions here take a ``Transaction`` and return values of ``domain``. A search 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from peewee import BlobField, CharField, CompositeKey, DateField, DateTimeField, IntegerField, TextField, UUIDField, fn
+from peewee import (
+    BlobField,
+    BooleanField,
+    CharField,
+    CompositeKey,
+    DateField,
+    DateTimeField,
+    IntegerField,
+    TextField,
+    UUIDField,
+    fn,
+)
 
-from appliance.domain.accounts import Account, Role
+from appliance.domain.accounts import Account, AccountEntry, Particulars, Role
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
@@ -25,6 +36,7 @@ from appliance.storage.outbox import Deliveries, unite
 DELIVERIES = Deliveries("toplevel")
 _LONGEST_TOKEN = timedelta(days=1)
 """Tokens that were made longer ago have ended, whatever the settings say."""
+_NOTHING_KEPT = Particulars()
 _LAST_CHARACTER = "\U0010ffff"
 """Greater than anything that follows a prefix."""
 
@@ -59,9 +71,27 @@ class AccountRow(Table):
     institution_id = UUIDField(null=True)
     deactivated_at = DateTimeField(null=True)
     """Since when it may not log in; empty while it may."""
+    sort_name = TextField(null=True)
+    """Family and given name, folded, by which lists are sorted; no row has it empty."""
+    email = TextField(null=True)
+    phone = TextField(null=True)
+    address = TextField(null=True)
+    is_doctor = BooleanField(null=True)
+    """Of medicine."""
 
     class Meta:
         table_name = "account"
+
+
+class AccountWordRow(Table):
+    """Each folded word of a person's names and their username, so that any word is found by its beginning."""
+
+    word = CharField(max_length=64)
+    account_id = UUIDField(index=True)
+
+    class Meta:
+        table_name = "account_word"
+        primary_key = CompositeKey("word", "account_id")
 
 
 class SessionRow(Table):
@@ -188,12 +218,21 @@ def _list_sessions(tx: Transaction) -> None:
     tx.add_columns(SessionRow.id, SessionRow.began_at, SessionRow.renewed_at, SessionRow.address, SessionRow.browser)
 
 
+def _describe_accounts(tx: Transaction) -> None:
+    tx.create_tables(AccountWordRow)
+    row = AccountRow
+    tx.add_columns(row.sort_name, row.email, row.phone, row.address, row.is_doctor)
+    for known in tx.rows(row.select()):
+        _list_by_name(tx, _account(known))
+
+
 MIGRATIONS = (
     Migration(1, "accounts, sessions, patients, institutions", _create),
     Migration(2, "one outbox for all roles", lambda tx: unite(tx, DELIVERIES.role)),
     Migration(3, "who holds something of whom", _note_who_holds),
     Migration(4, "sessions that are listed, accounts that are shut out", _list_sessions),
     Migration(5, "second factors", second_factors.create),
+    Migration(6, "accounts in lists, and how people are reached", _describe_accounts),
 )
 
 
@@ -220,7 +259,9 @@ class Credentials:
     is_active: bool
 
 
-def create_account(tx: Transaction, account: Account, password_hash: str) -> None:
+def create_account(
+    tx: Transaction, account: Account, password_hash: str, particulars: Particulars = _NOTHING_KEPT
+) -> None:
     """Conflict if the username is taken; it is compared without case."""
     if tx.exists(AccountRow.select(AccountRow.id).where(AccountRow.username == account.username.casefold())):
         raise Conflict(f"There is an account {account.username} already", key="username-taken")
@@ -233,6 +274,36 @@ def create_account(tx: Transaction, account: Account, password_hash: str) -> Non
         family_name=account.family_name,
         roles=" ".join(sorted(account.roles)),
         institution_id=account.institution_id,
+        **asdict(particulars),
+    )
+    _list_by_name(tx, account)
+
+
+def change_account(tx: Transaction, account: Account, particulars: Particulars) -> None:
+    """All of the account is as said, but its username, which stays."""
+    values = {
+        "given_name": account.given_name,
+        "family_name": account.family_name,
+        "roles": " ".join(sorted(account.roles)),
+        "institution_id": account.institution_id,
+        **asdict(particulars),
+    }
+    tx.execute(AccountRow.update(**values).where(AccountRow.id == account.id))
+    _list_by_name(tx, account)
+
+
+def _list_by_name(tx: Transaction, account: Account) -> None:
+    names = folded(f"{account.family_name} {account.given_name}")
+    tx.execute(AccountRow.update(sort_name=names).where(AccountRow.id == account.id))
+    tx.execute(AccountWordRow.delete().where(AccountWordRow.account_id == account.id))
+    for word in sorted({word[:64] for word in f"{names} {folded(account.username)}".split()}):
+        tx.insert(AccountWordRow, word=word, account_id=account.id)
+
+
+def accounts_having(word: str) -> Any:
+    """Query of the ids of accounts of which a name or the username begins with a folded word."""
+    return AccountWordRow.select(AccountWordRow.account_id).where(
+        (AccountWordRow.word >= word) & (AccountWordRow.word < word + _LAST_CHARACTER)
     )
 
 
@@ -256,6 +327,12 @@ def set_active(tx: Transaction, account_id: AccountId, *, is_active: bool) -> No
 def account(tx: Transaction, account_id: AccountId) -> Account | None:
     row = tx.first(AccountRow.select().where(AccountRow.id == account_id))
     return _account(row) if row else None
+
+
+def account_entry(row: Any) -> AccountEntry:
+    """An account and what is kept beside it, from a whole row."""
+    particulars = Particulars(row.email or "", row.phone or "", row.address or "", bool(row.is_doctor))
+    return AccountEntry(_account(row), particulars, row.deactivated_at is None)
 
 
 def _account(row: Any) -> Account:
@@ -439,6 +516,10 @@ def directory(tx: Transaction) -> tuple[InstitutionEntry, ...]:
         nodes.setdefault(row.institution_id, []).append(NodeEntry(row.id, row.name, row.base_url))
     rows = tx.rows(InstitutionRow.select().order_by(InstitutionRow.name, InstitutionRow.id))
     return tuple(InstitutionEntry(row.id, row.name, row.base_url, tuple(nodes.get(row.id, ()))) for row in rows)
+
+
+def has_institution(tx: Transaction, institution_id: InstitutionId) -> bool:
+    return tx.exists(InstitutionRow.select(InstitutionRow.id).where(InstitutionRow.id == institution_id))
 
 
 def keep_institution(tx: Transaction, entry: InstitutionEntry) -> None:
