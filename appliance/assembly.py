@@ -35,6 +35,7 @@ from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
 from appliance.http.health import Check, health
 from appliance.http.inbox import inbox
+from appliance.http.institutions import institutions
 from appliance.http.measuring import Measuring
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
@@ -63,6 +64,7 @@ from appliance.services.imports import ArchiveLimits
 from appliance.services.inbox import Inbox
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
+from appliance.services.institutions import Institutions
 from appliance.services.making_ready import MakingReady
 from appliance.services.matching import Matching
 from appliance.services.metrics import Metrics
@@ -328,14 +330,15 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
 
     auditing = Auditing(toplevel_trail(settings), database)
     staff = Staff(database, auditing, accounts, on_revoked=trust.look)
-    institutions = _enrolments_of_toplevel(settings, database)
-    bench.children.know(Below(institutions, service.take_delivery, service.answer))
+    children = _enrolments_of_toplevel(settings, database)
+    bench.children.know(Below(children, service.take_delivery, service.answer))
     bench.blueprints += [
         sessions(accounts, service, bench.access, bench.metrics),
         own_account(accounts, bench.access),
         other_accounts(accounts, staff, bench.access, auditing),
         patients(service, bench.access, auditing),
-        enrolments(institutions, bench.access, auditing),
+        institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
+        enrolments(children, bench.access, auditing),
     ]
     bench.checks["toplevel database"] = _database_check(database)
     return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer)
@@ -484,6 +487,12 @@ async def _parent(
     parent = RemoteParent(remote.base_url, child_id, load_private_key(remote.key), parent_key, remote.authorities)
     bench.stack.push_async_callback(parent.close)
     return parent
+
+
+def _institution_here(settings: Appliance) -> InstitutionId | None:
+    """The institution that tells a toplevel in the same process, and so need not be enrolled."""
+    here = settings.institution
+    return InstitutionId(here.id) if here is not None and here.parent is None else None
 
 
 def _enrolments_of_toplevel(settings: ToplevelSettings, database: DatabaseThreads) -> Enrolments:

@@ -36,6 +36,8 @@ class Right(StrEnum):
     """See how the appliance is doing."""
     MANAGE_ACCOUNTS = "manage accounts"
     """See, make and change the accounts of one's own institution, let its people in, or shut them out."""
+    MANAGE_INSTITUTIONS = "manage institutions"
+    """Say what one's own institution is called and where it is; remove one that nothing points to."""
     ENROL_INSTITUTIONS = "enrol institutions"
     """Say which institutions the toplevel believes."""
     ENROL_NODES = "enrol nodes"
@@ -45,12 +47,28 @@ class Right(StrEnum):
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN}),
     Role.ADMINISTRATOR: frozenset(
-        {Right.STORE, Right.DELETE, Right.OPERATE, Right.MANAGE_ACCOUNTS, Right.ENROL_INSTITUTIONS, Right.ENROL_NODES}
+        {
+            Right.STORE,
+            Right.DELETE,
+            Right.OPERATE,
+            Right.MANAGE_ACCOUNTS,
+            Right.MANAGE_INSTITUTIONS,
+            Right.ENROL_INSTITUTIONS,
+            Right.ENROL_NODES,
+        }
     ),
     Role.SUPERUSER: frozenset(Right),
 }
 AT_HOME_ONLY = frozenset(
-    {Right.STORE, Right.REPORT, Right.ASSIGN, Right.DELETE, Right.MANAGE_ACCOUNTS, Right.ENROL_NODES}
+    {
+        Right.STORE,
+        Right.REPORT,
+        Right.ASSIGN,
+        Right.DELETE,
+        Right.MANAGE_ACCOUNTS,
+        Right.MANAGE_INSTITUTIONS,
+        Right.ENROL_NODES,
+    }
 )
 """Rights that nobody but a superuser has beyond their own institution."""
 

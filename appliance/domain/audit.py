@@ -70,6 +70,9 @@ class Action(StrEnum):
     READ_REPORTS = "read-reports"
     """Of a patient, for the first time in a while."""
     WRITE_REPORT = "write-report"
+    CHANGE_INSTITUTION = "change-institution"
+    """What it is called, or where it is."""
+    DELETE_INSTITUTION = "delete-institution"
     MAKE_ENROLMENT_TOKEN = "make-enrolment-token"  # noqa: S105  # a name
     """For one institution or node that is to be believed."""
     ENROL = "enrol"

@@ -46,6 +46,11 @@ class InstitutionRow(Table):
     name = TextField()
     base_url = TextField()
     seen_at = DateTimeField()
+    shown_name = TextField(null=True)
+    """As administrators call it; empty where that is as it calls itself."""
+    sort_name = TextField(null=True)
+    """The name that is shown, folded; no row has it empty."""
+    address = TextField(null=True)
 
     class Meta:
         table_name = "institution"
@@ -226,6 +231,13 @@ def _describe_accounts(tx: Transaction) -> None:
         _list_by_name(tx, _account(known))
 
 
+def _describe_institutions(tx: Transaction) -> None:
+    row = InstitutionRow
+    tx.add_columns(row.shown_name, row.sort_name, row.address)
+    for known in tx.rows(row.select()):
+        tx.execute(row.update(sort_name=folded(known.name)).where(row.id == known.id))
+
+
 MIGRATIONS = (
     Migration(1, "accounts, sessions, patients, institutions", _create),
     Migration(2, "one outbox for all roles", lambda tx: unite(tx, DELIVERIES.role)),
@@ -233,6 +245,7 @@ MIGRATIONS = (
     Migration(4, "sessions that are listed, accounts that are shut out", _list_sessions),
     Migration(5, "second factors", second_factors.create),
     Migration(6, "accounts in lists, and how people are reached", _describe_accounts),
+    Migration(7, "institutions as administrators describe them", _describe_institutions),
 )
 
 
@@ -514,8 +527,10 @@ def directory(tx: Transaction) -> tuple[InstitutionEntry, ...]:
     nodes: dict[UUID, list[NodeEntry]] = {}
     for row in tx.rows(NodeRow.select().order_by(NodeRow.name, NodeRow.id)):
         nodes.setdefault(row.institution_id, []).append(NodeEntry(row.id, row.name, row.base_url))
-    rows = tx.rows(InstitutionRow.select().order_by(InstitutionRow.name, InstitutionRow.id))
-    return tuple(InstitutionEntry(row.id, row.name, row.base_url, tuple(nodes.get(row.id, ()))) for row in rows)
+    rows = tx.rows(InstitutionRow.select().order_by(InstitutionRow.sort_name, InstitutionRow.id))
+    return tuple(
+        InstitutionEntry(row.id, row.shown_name or row.name, row.base_url, tuple(nodes.get(row.id, ()))) for row in rows
+    )
 
 
 def has_institution(tx: Transaction, institution_id: InstitutionId) -> bool:
@@ -523,7 +538,14 @@ def has_institution(tx: Transaction, institution_id: InstitutionId) -> bool:
 
 
 def keep_institution(tx: Transaction, entry: InstitutionEntry) -> None:
-    values = {"name": entry.name, "base_url": entry.base_url, "seen_at": _now()}
+    """``entry`` as it says itself; what administrators say of it stays."""
+    shown_name = tx.value(InstitutionRow.select(InstitutionRow.shown_name).where(InstitutionRow.id == entry.id))
+    values = {
+        "name": entry.name,
+        "base_url": entry.base_url,
+        "seen_at": _now(),
+        "sort_name": folded(shown_name or entry.name),
+    }
     if not tx.execute(InstitutionRow.update(**values).where(InstitutionRow.id == entry.id)):
         tx.insert(InstitutionRow, id=entry.id, **values)
     tx.execute(NodeRow.delete().where(NodeRow.institution_id == entry.id))
