@@ -27,6 +27,7 @@ from appliance.http.access import Access
 from appliance.http.accounts import other_accounts, own_account
 from appliance.http.application import Root, Streamed, resources
 from appliance.http.asgi import Application
+from appliance.http.audit import audit_trail
 from appliance.http.authorisation import refuse_unlisted
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
@@ -54,7 +55,8 @@ from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts
 from appliance.services.archive import Archive
-from appliance.services.audit import INSTITUTION, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
+from appliance.services.audit import INSTITUTION, NODE, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
+from appliance.services.audit_lists import AuditReading
 from appliance.services.catalogue import Catalogue
 from appliance.services.conflicts import Conflicts
 from appliance.services.database_threads import DatabaseThreads
@@ -339,6 +341,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
         patients(service, bench.access, auditing),
         institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
         enrolments(children, bench.access, auditing),
+        audit_trail(AuditReading(TOPLEVEL, database, auditing), bench.access),
     ]
     bench.checks["toplevel database"] = _database_check(database)
     return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer)
@@ -367,6 +370,7 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
         records(service, bench.access, auditing),
         inbox(waiting, bench.access, auditing),
         enrolments(nodes, bench.access, auditing, institution_id),
+        audit_trail(AuditReading(INSTITUTION, database, auditing, institution_id), bench.access),
     ]
     bench.checks["institution database"] = _database_check(database)
     return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases)
@@ -412,6 +416,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         Queries(archive, bench.access, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),
+        audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
     ]
     bench.streamed.append(
         StoreInstances(

@@ -34,6 +34,8 @@ class Right(StrEnum):
     """Remove DICOM, at one's own institution."""
     OPERATE = "operate"
     """See how the appliance is doing."""
+    READ_AUDIT = "read the audit trail"
+    """See who did what, at one's own institution."""
     MANAGE_ACCOUNTS = "manage accounts"
     """See, make and change the accounts of one's own institution, let its people in, or shut them out."""
     MANAGE_INSTITUTIONS = "manage institutions"
@@ -51,6 +53,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
             Right.STORE,
             Right.DELETE,
             Right.OPERATE,
+            Right.READ_AUDIT,
             Right.MANAGE_ACCOUNTS,
             Right.MANAGE_INSTITUTIONS,
             Right.ENROL_INSTITUTIONS,
@@ -65,6 +68,7 @@ AT_HOME_ONLY = frozenset(
         Right.REPORT,
         Right.ASSIGN,
         Right.DELETE,
+        Right.READ_AUDIT,
         Right.MANAGE_ACCOUNTS,
         Right.MANAGE_INSTITUTIONS,
         Right.ENROL_NODES,

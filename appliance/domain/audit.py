@@ -73,6 +73,8 @@ class Action(StrEnum):
     CHANGE_INSTITUTION = "change-institution"
     """What it is called, or where it is."""
     DELETE_INSTITUTION = "delete-institution"
+    READ_AUDIT = "read-audit"
+    """This trail, for the first time in a while (PS3.15 A.5.3.2, Audit Log Used)."""
     MAKE_ENROLMENT_TOKEN = "make-enrolment-token"  # noqa: S105  # a name
     """For one institution or node that is to be believed."""
     ENROL = "enrol"
@@ -93,7 +95,7 @@ class Subject:
 
     kind: str
     """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``session``,
-    ``institution``, ``node`` or ``store``."""
+    ``institution``, ``node``, ``audit`` or ``store``."""
     uid: str = ""
     study_uid: str = ""
     """Of a series or an instance, or of what a patient or a report was named for."""

@@ -117,6 +117,9 @@ ROUTES: tuple[Route, ...] = (
         for kind, right in (("institutions", Right.ENROL_INSTITUTIONS), ("nodes", Right.ENROL_NODES))
         for method, path in (("GET", ""), ("POST", "/tokens"), ("DELETE", "/<child_id>"))
     ),
+    Route("GET", "/api/audit/toplevel", Right.READ_AUDIT, narrows=True),
+    Route("GET", "/api/audit/institution", Right.READ_AUDIT),
+    Route("GET", "/api/audit/node", Right.READ_AUDIT),
     Route("POST", "/api/sync/enrolment", Need.SECRET),
     Route("POST", "/api/sync/changes", Need.SIGNATURE),
     Route("POST", "/api/sync/questions", Need.SIGNATURE),
