@@ -50,6 +50,7 @@ from appliance.http.renderer import renderer
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
+from appliance.http.synchronisation import synchronisation
 from appliance.http.uploads import UploadLimits, Uploads
 from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
@@ -268,6 +269,7 @@ class _Bench:
     blueprints: list[Blueprint] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
     gauges: list[Callable[[], None]] = field(default_factory=list)
+    uplinks: list[Uplink] = field(default_factory=list)
     children: Children = field(init=False)
     streamed: list[Streamed] = field(default_factory=list)
 
@@ -295,6 +297,7 @@ async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
         uploads = await _open_node(bench, institution_here)
         bench.blueprints += [
             deliveries(bench.children),
+            synchronisation(bench.uplinks, bench.access),
             entry(bench.access),
             health(bench.checks, bench.metrics, bench.access, bench.refresh),
         ]
@@ -525,6 +528,8 @@ async def _open_uplink(
         role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics, then=then, follow=follow
     )
     uplink.start()
+    bench.uplinks.append(uplink)
+    bench.gauges.append(uplink.show)
     bench.stack.push_async_callback(uplink.stop)
     return uplink
 

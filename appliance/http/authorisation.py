@@ -117,6 +117,7 @@ ROUTES: tuple[Route, ...] = (
         for kind, right in (("institutions", Right.ENROL_INSTITUTIONS), ("nodes", Right.ENROL_NODES))
         for method, path in (("GET", ""), ("POST", "/tokens"), ("DELETE", "/<child_id>"))
     ),
+    Route("GET", "/api/synchronisation", Right.OPERATE),
     Route("GET", "/api/audit/toplevel", Right.READ_AUDIT, narrows=True),
     Route("GET", "/api/audit/institution", Right.READ_AUDIT),
     Route("GET", "/api/audit/node", Right.READ_AUDIT),
