@@ -38,6 +38,7 @@ from appliance.http.health import Check, health
 from appliance.http.inbox import inbox
 from appliance.http.institutions import institutions
 from appliance.http.measuring import Measuring
+from appliance.http.nodes import capacity, nodes
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.patients import patients
@@ -71,6 +72,7 @@ from appliance.services.institutions import Institutions
 from appliance.services.making_ready import MakingReady
 from appliance.services.matching import Matching
 from appliance.services.metrics import Metrics
+from appliance.services.nodes import Holdings, Nodes
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
@@ -367,13 +369,14 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     service = Institution(database, here, trail, on_change=uplink.wake)
     await service.announce()
     waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
-    nodes = _enrolments_of_institution(bench.settings, database)
-    bench.children.know(Below(nodes, service.take_delivery, tell=service.releases))
+    children = _enrolments_of_institution(bench.settings, database)
+    bench.children.know(Below(children, service.take_delivery, tell=service.releases))
     bench.blueprints += [
         records(service, bench.access, auditing),
         inbox(waiting, bench.access, auditing),
-        enrolments(nodes, bench.access, auditing, institution_id),
+        enrolments(children, bench.access, auditing, institution_id),
         audit_trail(AuditReading(INSTITUTION, database, auditing, institution_id), bench.access),
+        nodes(Nodes(database, auditing, service, _node_here(bench.settings)), bench.access),
     ]
     bench.checks["institution database"] = _database_check(database)
     return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases)
@@ -420,6 +423,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),
         audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
+        capacity(Holdings(store, database), bench.access),
     ]
     bench.streamed.append(
         StoreInstances(
@@ -501,6 +505,12 @@ def _institution_here(settings: Appliance) -> InstitutionId | None:
     """The institution that tells a toplevel in the same process, and so need not be enrolled."""
     here = settings.institution
     return InstitutionId(here.id) if here is not None and here.parent is None else None
+
+
+def _node_here(settings: Appliance) -> UUID | None:
+    """The node that tells an institution in the same process, and so need not be enrolled."""
+    here = settings.node
+    return here.id if here is not None and here.parent is None else None
 
 
 def _enrolments_of_toplevel(settings: ToplevelSettings, database: DatabaseThreads) -> Enrolments:

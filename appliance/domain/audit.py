@@ -75,6 +75,8 @@ class Action(StrEnum):
     DELETE_INSTITUTION = "delete-institution"
     READ_AUDIT = "read-audit"
     """This trail, for the first time in a while (PS3.15 A.5.3.2, Audit Log Used)."""
+    DELETE_NODE = "delete-node"
+    """An institution does not name it any more."""
     MAKE_ENROLMENT_TOKEN = "make-enrolment-token"  # noqa: S105  # a name
     """For one institution or node that is to be believed."""
     ENROL = "enrol"

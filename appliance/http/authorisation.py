@@ -117,6 +117,9 @@ ROUTES: tuple[Route, ...] = (
         for kind, right in (("institutions", Right.ENROL_INSTITUTIONS), ("nodes", Right.ENROL_NODES))
         for method, path in (("GET", ""), ("POST", "/tokens"), ("DELETE", "/<child_id>"))
     ),
+    Route("GET", "/api/nodes", Right.OPERATE),
+    Route("DELETE", "/api/nodes/<node_id>", Right.ENROL_NODES),
+    Route("GET", "/api/capacity", Right.OPERATE),
     Route("GET", "/api/synchronisation", Right.OPERATE),
     Route("GET", "/api/audit/toplevel", Right.READ_AUDIT, narrows=True),
     Route("GET", "/api/audit/institution", Right.READ_AUDIT),

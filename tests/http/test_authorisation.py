@@ -33,7 +33,7 @@ STREAMED = {("POST", "/api/uploads"), ("POST", "/dicom-web/studies"), ("POST", "
 IN_PATHS = {
     "study": "9.9.9", "study_uid": "9.9.9", "series": "9.9.9.1", "instance": "9.9.9.1.1", "frames": "1",
     "path": "7FE00010", "refused_key": "0" * 64, "patient_id": NOT_THERE, "session_id": NOT_THERE, "child_id": NOT_THERE,
-    "institution_id": str(CLINIC),
+    "institution_id": str(CLINIC), "node_id": NOT_THERE,
 }  # fmt: skip
 PERSON = {"given_name": "Ana", "family_name": "Anić", "roles": ["physician"], "institution_id": str(CLINIC)}
 BODIES: dict[str, dict] = {  # type: ignore[type-arg]
