@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.domain.audit import Action
 from tests.http.central import client_of, settings_in, token_of
 
 
@@ -73,3 +75,10 @@ async def test_a_filter_that_is_none_is_refused(client: httpx.AsyncClient, query
     refused = await client.get(f"/api/audit/toplevel?{query}", headers=await token_of(client, "adam"))
 
     assert (refused.status_code, refused.json()["parameter"]) == (400, query.partition("=")[0])
+
+
+def test_the_page_lets_administrators_choose_each_action_that_there_is() -> None:
+    contract = Path(__file__).resolve().parents[2] / "webui" / "src" / "administration" / "contract.ts"
+    _, _, listed = contract.read_text().partition("ACTIONS = [")
+
+    assert re.findall(r"'([a-z-]+)'", listed) == [str(action) for action in Action]

@@ -1,6 +1,6 @@
 /** What the servers say, word for word as docs/api.md writes it. */
 
-export type Role = 'physician' | 'administrator' | 'technician'
+export type Role = 'physician' | 'administrator' | 'superuser'
 
 export interface Account {
   id: string

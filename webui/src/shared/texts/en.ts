@@ -27,6 +27,7 @@ export const en = {
     patients: 'Patients',
     upload: 'Upload',
     inbox: 'Inbox',
+    administration: 'Administration',
     inboxCount: (count: number) => plural(count, 'study waits', 'studies wait'),
     logout: 'Log out',
     skip: 'Skip to content',
