@@ -46,6 +46,7 @@ from appliance.http.picture_answers import PictureAnswers
 from appliance.http.picture_requests import Asked, thumbnail_view
 from appliance.http.pictures import Pictures
 from appliance.http.qido import Queries
+from appliance.http.record_types import record_types, record_types_here
 from appliance.http.records import records
 from appliance.http.renderer import renderer
 from appliance.http.sessions import sessions
@@ -76,6 +77,7 @@ from appliance.services.nodes import Holdings, Nodes
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
+from appliance.services.record_types import RecordTypesDefined, RecordTypesKnown
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
 from appliance.services.second_factors import SecondFactors
@@ -338,7 +340,8 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     auditing = Auditing(toplevel_trail(settings), database)
     staff = Staff(database, auditing, accounts, on_revoked=trust.look)
     children = _enrolments_of_toplevel(settings, database)
-    bench.children.know(Below(children, service.take_delivery, service.answer))
+    types = RecordTypesDefined(database, auditing)
+    bench.children.know(Below(children, service.take_delivery, service.answer, record_types=types.tell))
     bench.blueprints += [
         sessions(accounts, service, bench.access, bench.metrics),
         own_account(accounts, bench.access),
@@ -347,9 +350,10 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
         institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
         enrolments(children, bench.access, auditing),
         audit_trail(AuditReading(TOPLEVEL, database, auditing), bench.access),
+        record_types(types, bench.access),
     ]
     bench.checks["toplevel database"] = _database_check(database)
-    return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer)
+    return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer, types.tell)
 
 
 async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None) -> InstitutionParent | None:
@@ -363,7 +367,10 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     parent = await _parent(bench, settings.parent, settings.id, toplevel_here)
     matching = Matching(database, institution_id, parent.answer, may_create=settings.new_patients == "create")
     outbox = KeptOutbox(database, institution.OUTBOX)
-    uplink = await _open_uplink(bench, "institution", settings.id, outbox, parent, then=matching.ask)
+    types = RecordTypesKnown(database, institution_id, parent.record_types)
+    uplink = await _open_uplink(
+        bench, "institution", settings.id, outbox, parent, then=matching.ask, follow=types.follow
+    )
     trail = institution_trail(bench.settings)
     auditing = Auditing(trail, database)
     service = Institution(database, here, trail, on_change=uplink.wake)
@@ -376,6 +383,7 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
         inbox(waiting, bench.access, auditing),
         enrolments(children, bench.access, auditing, institution_id),
         audit_trail(AuditReading(INSTITUTION, database, auditing, institution_id), bench.access),
+        record_types_here(types, bench.access),
         nodes(Nodes(database, auditing, service, _node_here(bench.settings)), bench.access),
     ]
     bench.checks["institution database"] = _database_check(database)

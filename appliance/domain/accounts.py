@@ -40,6 +40,8 @@ class Right(StrEnum):
     """See, make and change the accounts of one's own institution, let its people in, or shut them out."""
     MANAGE_INSTITUTIONS = "manage institutions"
     """Say what one's own institution is called and where it is; remove one that nothing points to."""
+    DEFINE_RECORD_TYPES = "define record types"
+    """Say of which types records may be, at every institution."""
     ENROL_INSTITUTIONS = "enrol institutions"
     """Say which institutions the toplevel believes."""
     ENROL_NODES = "enrol nodes"

@@ -73,6 +73,9 @@ class Action(StrEnum):
     CHANGE_INSTITUTION = "change-institution"
     """What it is called, or where it is."""
     DELETE_INSTITUTION = "delete-institution"
+    CREATE_RECORD_TYPE = "create-record-type"
+    CHANGE_RECORD_TYPE = "change-record-type"
+    """Its name, or whether new records may be of it."""
     READ_AUDIT = "read-audit"
     """This trail, for the first time in a while (PS3.15 A.5.3.2, Audit Log Used)."""
     DELETE_NODE = "delete-node"
@@ -97,7 +100,7 @@ class Subject:
 
     kind: str
     """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``session``,
-    ``institution``, ``node``, ``audit`` or ``store``."""
+    ``institution``, ``node``, ``record-type``, ``audit`` or ``store``."""
     uid: str = ""
     study_uid: str = ""
     """Of a series or an instance, or of what a patient or a report was named for."""

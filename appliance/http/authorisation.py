@@ -92,6 +92,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/institutions", Right.OPERATE),
     Route("PUT", "/api/institutions/<institution_id>", Right.MANAGE_INSTITUTIONS),
     Route("DELETE", "/api/institutions/<institution_id>", Right.MANAGE_INSTITUTIONS),
+    Route("GET", "/api/record-types", Need.ACCOUNT),
+    Route("POST", "/api/record-types", Right.DEFINE_RECORD_TYPES),
+    Route("PUT", "/api/record-types/<type_id>", Right.DEFINE_RECORD_TYPES),
+    Route("GET", "/api/record-types/here", Need.ACCOUNT),
     Route("GET", "/api/patients", Right.VIEW),
     Route("GET", "/api/patients/<patient_id>", Right.VIEW),
     Route("GET", "/api/patients/<patient_id>/studies", Right.VIEW),
@@ -128,6 +132,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/sync/changes", Need.SIGNATURE),
     Route("POST", "/api/sync/questions", Need.SIGNATURE),
     Route("POST", "/api/sync/releases", Need.SIGNATURE),
+    Route("POST", "/api/sync/record-types", Need.SIGNATURE),
     Route("GET", "/api/sync/trust", Need.SIGNATURE),
 )
 

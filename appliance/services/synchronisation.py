@@ -34,6 +34,8 @@ from appliance.domain.changes import (
     Delivery,
     NumberedChange,
     Questions,
+    RecordTypes,
+    RecordTypesWanted,
     Releases,
     ReleasesWanted,
 )
@@ -55,6 +57,7 @@ log = logging.getLogger(__name__)
 CHANGES_PATH = "/api/sync/changes"
 QUESTIONS_PATH = "/api/sync/questions"
 RELEASES_PATH = "/api/sync/releases"
+RECORD_TYPES_PATH = "/api/sync/record-types"
 TRUST_PATH = "/api/sync/trust"
 _BATCH = 500
 _PAUSE_S = 1.0
@@ -73,6 +76,8 @@ AnswerQuestions = Callable[[Questions], Awaitable[Answers]]
 """Answers what such a child asks."""
 TellReleases = Callable[[ReleasesWanted], Awaitable[Releases]]
 """Tells a node which of its studies are a patient's."""
+TellRecordTypes = Callable[[RecordTypesWanted], Awaitable[RecordTypes]]
+"""Tells an institution of which types records may be."""
 
 
 class Outbox(Protocol):
@@ -104,6 +109,9 @@ class ToplevelParent(Parent, Protocol):
     async def answer(self, questions: Questions) -> Answers:
         """What the toplevel knows of patients. Unavailable if it cannot be reached."""
 
+    async def record_types(self, wanted: RecordTypesWanted) -> RecordTypes:
+        """Of which types records may be, as far as that is new. Unavailable if it cannot be reached."""
+
 
 class InstitutionParent(Parent, Protocol):
     """The institution, above a node."""
@@ -129,12 +137,16 @@ class LocalParent:
 class LocalToplevel(LocalParent):
     """A toplevel in the same process."""
 
-    def __init__(self, take: Take, trust: Callable[[], Trust], answer: AnswerQuestions) -> None:
+    def __init__(self, take: Take, trust: Callable[[], Trust], answer: AnswerQuestions, tell: TellRecordTypes) -> None:
         super().__init__(take, trust)
         self._answer = answer
+        self._tell = tell
 
     async def answer(self, questions: Questions) -> Answers:
         return await self._answer(questions)
+
+    async def record_types(self, wanted: RecordTypesWanted) -> RecordTypes:
+        return await self._tell(wanted)
 
 
 class LocalInstitution(LocalParent):
@@ -174,6 +186,9 @@ class RemoteParent:
     async def releases(self, wanted: ReleasesWanted) -> Releases:
         return msgspec.json.decode(await self._told("POST", RELEASES_PATH, wanted), type=Releases)
 
+    async def record_types(self, wanted: RecordTypesWanted) -> RecordTypes:
+        return msgspec.json.decode(await self._told("POST", RECORD_TYPES_PATH, wanted), type=RecordTypes)
+
     async def trust(self) -> Trust:
         return msgspec.json.decode(await self._told("GET", TRUST_PATH), type=Trust)
 
@@ -200,7 +215,7 @@ class RemoteParent:
         return response.content
 
 
-Message = TypeVar("Message", Delivery, Questions, ReleasesWanted)
+Message = TypeVar("Message", Delivery, Questions, ReleasesWanted, RecordTypesWanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +228,8 @@ class Below:
     """For children that may ask."""
     tell: TellReleases | None = None
     """For those that hold studies."""
+    record_types: TellRecordTypes | None = None
+    """For those that keep records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +277,13 @@ class Children:
         if below.tell is None:
             raise NotAllowed("This child holds no studies", key="no-node")
         return _signed(below, request, await below.tell(wanted))
+
+    async def record_types(self, request: SignedRequest) -> SignedAnswer:
+        """What an institution is told of record types; refused as ``receive`` refuses."""
+        below, wanted = await self._verified(request, RecordTypesWanted)
+        if below.record_types is None:
+            raise NotAllowed("This child keeps no records", key="no-institution")
+        return _signed(below, request, await below.record_types(wanted))
 
     async def trust(self, request: SignedRequest) -> SignedAnswer:
         """Which access tokens are good now; refused as ``receive`` refuses."""

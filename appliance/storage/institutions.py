@@ -14,7 +14,7 @@ from appliance.domain.people import folded
 from appliance.storage import enrolment
 from appliance.storage.database import Transaction, matches
 from appliance.storage.enrolment import ChildRow
-from appliance.storage.listing import Sorting, rows_of
+from appliance.storage.listing import Sorting, literal, rows_of
 from appliance.storage.toplevel import AccountRow, InstitutionRow, NodeRow, PatientIdentityRow, PatientInstitutionRow
 
 SORTINGS = {"name": Sorting(InstitutionRow.sort_name)}
@@ -37,7 +37,7 @@ def institutions(
     """Those that fit; ``here`` is in the same process. Raises ValueError for a place that is none of this list."""
     query = InstitutionRow.select()
     if wanted.search is not None:
-        query = query.where(matches(InstitutionRow.sort_name, f"%{_literal(folded(wanted.search))}%"))
+        query = query.where(matches(InstitutionRow.sort_name, f"%{literal(folded(wanted.search))}%"))
     if wanted.state is not None:
         query = query.where(_is_in(wanted.state, here))
     total = tx.count(query)
@@ -99,8 +99,3 @@ def _record(tx: Transaction, row: Any, here: InstitutionId | None) -> Institutio
         state=InstitutionState.HERE if row.id == here else state,
         seen_at=max(told_at, child.seen_at) if child and child.seen_at else told_at,
     )
-
-
-def _literal(text: str) -> str:
-    """``text`` as a pattern that means nothing but itself."""
-    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")

@@ -20,6 +20,11 @@ class Sorting:
     """Its value from the text of a ``Place``; ValueError for a text that is none."""
 
 
+def literal(text: str) -> str:
+    """``text`` as a pattern for ``database.matches`` that means nothing but itself."""
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+
+
 def rows_of(
     tx: Transaction, query: Any, key: Any, sorting: Sorting, wanted: PartWanted
 ) -> tuple[list[Any], Place | None]:

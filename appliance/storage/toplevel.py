@@ -29,7 +29,7 @@ from appliance.domain.accounts import Account, AccountEntry, Particulars, Role
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
-from appliance.storage import second_factors
+from appliance.storage import record_types, second_factors
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.outbox import Deliveries, unite
 
@@ -246,6 +246,7 @@ MIGRATIONS = (
     Migration(5, "second factors", second_factors.create),
     Migration(6, "accounts in lists, and how people are reached", _describe_accounts),
     Migration(7, "institutions as administrators describe them", _describe_institutions),
+    Migration(8, "record types", record_types.create),
 )
 
 

@@ -52,6 +52,12 @@ export interface Capacity {
   instances: number
 }
 
+export interface RecordType {
+  id: string
+  name: string
+  is_active: boolean
+}
+
 export interface EnrolmentToken {
   token: string
   ends_at: string
@@ -110,6 +116,8 @@ export const ACTIONS = [
   'write-report',
   'change-institution',
   'delete-institution',
+  'create-record-type',
+  'change-record-type',
   'read-audit',
   'delete-node',
   'make-enrolment-token',

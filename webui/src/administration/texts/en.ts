@@ -12,6 +12,7 @@ export const en = {
     accounts: 'Accounts',
     institutions: 'Institutions',
     nodes: 'Nodes',
+    'record-types': 'Record types',
     synchronisation: 'Synchronisation',
     audit: 'Audit trail',
   } satisfies Record<AdministrationPart, string>,
@@ -45,6 +46,7 @@ export const en = {
     'other-institution': 'This is for administrators of that institution.',
     'missing-right': 'Your account may not do this.',
     'no-such-institution': 'There is no such institution.',
+    'name-taken': 'There is one of this name already.',
   } as Record<string, string>,
 
   states: { here: 'here', enrolled: 'enrolled', 'not-enrolled': 'not enrolled' } satisfies Record<BelievedState, string>,
@@ -111,6 +113,20 @@ export const en = {
     remove: 'Delete',
     endEnrolment: 'End enrolment',
     none: 'This institution has no nodes.',
+  },
+
+  recordTypes: {
+    explained: 'Of which types records may be, at every institution. Superusers say so. One that is retired stays with the records that are of it.',
+    search: 'Name',
+    name: 'Name',
+    state: 'State',
+    active: 'in use',
+    retired: 'retired',
+    create: 'Add',
+    newName: 'New type',
+    rename: 'Rename',
+    retire: 'Retire',
+    reuse: 'Use again',
   },
 
   enrolment: {

@@ -16,6 +16,7 @@ export const hr: AdministrationTexts = {
     accounts: 'Računi',
     institutions: 'Ustanove',
     nodes: 'Čvorovi',
+    'record-types': 'Vrste zapisa',
     synchronisation: 'Usklađivanje',
     audit: 'Dnevnik pristupa',
   },
@@ -49,6 +50,7 @@ export const hr: AdministrationTexts = {
     'other-institution': 'Ovo je za administratore te ustanove.',
     'missing-right': 'Vaš račun to ne smije.',
     'no-such-institution': 'Takve ustanove nema.',
+    'name-taken': 'To ime već postoji.',
   },
 
   states: { here: 'ovdje', enrolled: 'upisana', 'not-enrolled': 'nije upisana' },
@@ -115,6 +117,20 @@ export const hr: AdministrationTexts = {
     remove: 'Izbriši',
     endEnrolment: 'Prekini upis',
     none: 'Ova ustanova nema čvorova.',
+  },
+
+  recordTypes: {
+    explained: 'Kojih vrsta zapisi mogu biti, u svim ustanovama. To određuju superkorisnici. Umirovljena vrsta ostaje zapisima koji su te vrste.',
+    search: 'Naziv',
+    name: 'Naziv',
+    state: 'Stanje',
+    active: 'u upotrebi',
+    retired: 'umirovljena',
+    create: 'Dodaj',
+    newName: 'Nova vrsta',
+    rename: 'Preimenuj',
+    retire: 'Umirovi',
+    reuse: 'Vrati u upotrebu',
   },
 
   enrolment: {

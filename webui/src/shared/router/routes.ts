@@ -1,6 +1,6 @@
 /** The places of the page and their addresses. An address holds identifiers of ours and DICOM UIDs, nothing else. */
 
-export type AdministrationPart = 'accounts' | 'institutions' | 'nodes' | 'synchronisation' | 'audit'
+export type AdministrationPart = 'accounts' | 'institutions' | 'nodes' | 'record-types' | 'synchronisation' | 'audit'
 
 export type Route =
   | { at: 'patients' }
@@ -19,7 +19,7 @@ const PATTERNS: [RegExp, (parts: string[]) => Route][] = [
   [/^\/$/, () => ({ at: 'patients' })],
   [/^\/upload$/, () => ({ at: 'upload' })],
   [
-    /^\/administration\/(accounts|institutions|nodes|synchronisation|audit)$/,
+    /^\/administration\/(accounts|institutions|nodes|record-types|synchronisation|audit)$/,
     ([part]) => ({ at: 'administration', part: part as AdministrationPart }),
   ],
   [new RegExp(`^/inbox(?:/studies/${UID})?$`), ([studyUid]) => ({ at: 'inbox', studyUid: studyUid ?? null })],
