@@ -235,7 +235,7 @@ def _describe_institutions(tx: Transaction) -> None:
     row = InstitutionRow
     tx.add_columns(row.shown_name, row.sort_name, row.address)
     for known in tx.rows(row.select()):
-        tx.execute(row.update(sort_name=folded(known.name)).where(row.id == known.id))
+        tx.execute(row.update(sort_name=folded(known.shown_name or known.name)).where(row.id == known.id))
 
 
 MIGRATIONS = (

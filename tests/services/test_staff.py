@@ -10,8 +10,10 @@ from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from appliance.domain.accounts import Account, Particulars, Role
+from appliance.domain.accounts import NOWHERE, Account, Particulars, Role
 from appliance.domain.errors import BadRequest, Conflict, NotAllowed, NotFound
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.domain.listing import PartWanted, Place
@@ -131,6 +133,47 @@ async def test_accounts_are_found_by_what_is_asked_for(bench: Bench, wanted: Acc
 async def test_a_search_for_nothing_is_refused_and_does_not_find_all(bench: Bench, search: str) -> None:
     with pytest.raises(BadRequest):
         await bench.staff.listed(SUPERUSER, AccountFilter(search), FIRST)
+
+
+@pytest.fixture
+async def people(bench: Bench) -> None:
+    """Somebody of each institution, and of none, who may log in or may not."""
+    for number, at in enumerate([CLINIC, OTHER, None] * 2):
+        person = Account(AccountId(UUID(int=100 + number)), f"eva{number}", "Eva", "Žilić", frozenset(Role), at)
+        await bench.database.run(lambda tx, person=person: toplevel.create_account(tx, person, ""))  # type: ignore[misc]
+    await bench.database.run(lambda tx: toplevel.set_active(tx, AccountId(UUID(int=100)), is_active=False))
+
+
+@pytest.mark.usefixtures("people")
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    home=st.sampled_from([CLINIC, OTHER, None]),
+    search=st.none() | st.sampled_from(["", "zil", "e", "%", "_"]) | st.text(max_size=4),
+    institution_id=st.sampled_from([None, CLINIC, OTHER, NOWHERE]),
+    role=st.none() | st.sampled_from(Role),
+    is_active=st.none() | st.booleans(),
+    is_descending=st.booleans(),
+)
+async def test_no_filter_shows_an_administrator_people_of_another_institution(
+    bench: Bench,
+    home: InstitutionId | None,
+    search: str | None,
+    institution_id: InstitutionId | None,
+    role: Role | None,
+    is_active: bool | None,
+    is_descending: bool,
+) -> None:
+    wanted = AccountFilter(search, institution_id, role, is_active)
+
+    try:
+        found = await bench.staff.listed(
+            account(Role.ADMINISTRATOR, at=home), wanted, PartWanted("name", 50, is_descending)
+        )
+    except (BadRequest, NotAllowed):
+        return
+
+    assert all(home is not None and entry.account.institution_id == home for entry in found.rows)
+    assert found.total == len(found.rows)
 
 
 @pytest.mark.parametrize("is_descending", [False, True])
