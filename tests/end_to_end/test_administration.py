@@ -129,3 +129,21 @@ async def test_a_physician_sees_no_administration(clinic: RunningAppliance, tmp_
 
         await expect(physician.find("patient-search")).to_be_visible()
         await expect(physician.find("administration-link")).to_have_count(0)
+
+
+async def test_a_superuser_adds_a_record_type_and_retires_it(clinic: RunningAppliance, tmp_path: Path) -> None:
+    clinic.create_account("root", "superuser")
+    async with open_browser(tmp_path, authority=clinic.authority, hosts={HOST: "127.0.0.1"}) as context:
+        root = await Physician.at(context, clinic)
+        await root.log_in(username="root")
+        await root.find("administration-link").click()
+        await root.find("part-record-types").click()
+
+        await root.find("record-type-new").fill("CT")
+        await root.find("record-type-create").click()
+        await expect(root.find("record-type-row")).to_have_count(1)
+        await root.find("record-type-retire").click()
+        await expect(root.find("record-type-row")).to_contain_text("retired")
+        await root.find("record-type-new").fill("ct")
+        await root.find("record-type-create").click()
+        await expect(root.find("administration-refusal")).to_have_text("There is one of this name already.")
