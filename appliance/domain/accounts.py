@@ -5,12 +5,20 @@ Below ``http`` a request is an ``Account``: it was read from a signed token, so 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from appliance.domain.errors import NotAllowed
+from appliance.domain.errors import BadRequest, NotAllowed
 from appliance.domain.identifiers import AccountId, InstitutionId
+
+_LONGEST_EMAIL = 254
+"""RFC 5321 §4.5.3.1.3, without the brackets."""
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+"""Whether letters arrive there, only a letter can say."""
+_PHONE = re.compile(r"[0-9 +()/.-]{1,40}")
+_LONGEST_ADDRESS = 300
 
 
 class Role(StrEnum):
@@ -115,21 +123,21 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Particulars:
-    """What is kept of a person beside their account; it is in no token."""
+class Contact:
+    """How somebody is reached, as they say themselves; empty where they do not."""
 
     email: str = ""
     phone: str = ""
     address: str = ""
-    is_doctor: bool = False
-    """Of medicine."""
+    """Lines, as on a letter."""
 
-
-@dataclass(frozen=True, slots=True)
-class AccountEntry:
-    """An account as administrators see it."""
-
-    account: Account
-    particulars: Particulars
-    is_active: bool
-    """Whether it may log in."""
+    def require_plausible(self) -> None:
+        """Returns if each of it may be what it is called; BadRequest naming what is not."""
+        if self.email and not (_EMAIL.fullmatch(self.email) and len(self.email) <= _LONGEST_EMAIL):
+            raise BadRequest("This is no e-mail address", key="wrong-email", parameter="email")
+        if self.phone and not _PHONE.fullmatch(self.phone):
+            raise BadRequest("A phone number has digits, blanks and +()/.-", key="wrong-phone", parameter="phone")
+        if len(self.address) > _LONGEST_ADDRESS or not self.address.replace("\n", "").isprintable():
+            raise BadRequest(
+                f"An address has at most {_LONGEST_ADDRESS} characters", key="wrong-address", parameter="address"
+            )

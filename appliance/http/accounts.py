@@ -7,10 +7,11 @@ from uuid import UUID
 import msgspec
 from quart import Blueprint, Response
 
-from appliance.domain.accounts import NOWHERE, Account, AccountEntry, Particulars, Right, Role
+from appliance.domain.accounts import NOWHERE, Account, Contact, Right, Role
 from appliance.domain.audit import Action, Actor, Event, Subject
 from appliance.domain.errors import NotAllowed
 from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.staff import AccountEntry, Particulars
 from appliance.http.access import Access
 from appliance.http.bodies import json_body, json_response, uuid_in_path
 from appliance.http.lists import ListQuery
@@ -51,7 +52,7 @@ class PersonToKeep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def person(self) -> PersonWanted:
         at = InstitutionId(self.institution_id) if self.institution_id else None
-        particulars = Particulars(self.email, self.phone, self.address, self.is_doctor)
+        particulars = Particulars(Contact(self.email, self.phone, self.address), self.is_doctor)
         return PersonWanted(self.given_name, self.family_name, frozenset(self.roles), at, particulars)
 
 
@@ -193,9 +194,9 @@ def _entry(entry: AccountEntry) -> dict[str, object]:
     kept = entry.particulars
     return {
         **account_json(entry.account),
-        "email": kept.email,
-        "phone": kept.phone,
-        "address": kept.address,
+        "email": kept.contact.email,
+        "phone": kept.contact.phone,
+        "address": kept.contact.address,
         "is_doctor": kept.is_doctor,
         "is_active": entry.is_active,
     }

@@ -20,10 +20,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from appliance.domain.accounts import Account, Particulars, Role
+from appliance.domain.accounts import Account, Role
 from appliance.domain.audit import Action, Actor, Event, Outcome, Subject
 from appliance.domain.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound, TooManyAttempts
 from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.staff import Particulars
 from appliance.services.audit import AuditTrail, somebody, somebody_unknown
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.passwords import Passwords

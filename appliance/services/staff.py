@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from appliance.domain.accounts import NOWHERE, Account, AccountEntry, Particulars, Right, Role
+from appliance.domain.accounts import NOWHERE, Account, Right, Role
 from appliance.domain.audit import Action, Actor, Event, Subject
 from appliance.domain.errors import BadRequest, Conflict, NotAllowed, NotFound
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.domain.listing import Part, PartWanted
 from appliance.domain.people import folded
+from appliance.domain.staff import AccountEntry, Particulars
 from appliance.services.accounts import Accounts
 from appliance.services.audit import Auditing
 from appliance.services.database_threads import DatabaseThreads
@@ -25,7 +26,6 @@ from appliance.storage.database import Database, Transaction
 
 SORTS = tuple(storage.SORTINGS)
 _LONGEST_NAME = 64
-_LONGEST_ADDRESS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,27 +134,17 @@ def _account(account_id: AccountId, username: str, person: PersonWanted) -> Acco
 
 def _checked(person: PersonWanted) -> PersonWanted:
     """``person``, if it can be kept; BadRequest naming what cannot."""
-    kept = person.particulars
-    lines = {
-        "given_name": person.given_name,
-        "family_name": person.family_name,
-        "email": kept.email,
-        "phone": kept.phone,
-    }
-    for name, text in lines.items():
+    for name, text in (("given_name", person.given_name), ("family_name", person.family_name)):
         if text != text.strip() or len(text) > _LONGEST_NAME or not text.isprintable():
             raise BadRequest(
                 f"{name} has more than {_LONGEST_NAME} characters, or some that do not belong there", parameter=name
             )
-    if len(kept.address) > _LONGEST_ADDRESS or not kept.address.replace("\n", "").isprintable():
-        raise BadRequest(
-            f"address has more than {_LONGEST_ADDRESS} characters, or some that do not belong there",
-            parameter="address",
-        )
+    contact = person.particulars.contact
+    contact.require_plausible()
+    if not contact.email.isprintable():
+        raise BadRequest("This is no e-mail address", key="wrong-email", parameter="email")
     if not person.family_name:
         raise BadRequest("The person has no family name", parameter="family_name")
-    if kept.email and "@" not in kept.email.strip("@"):
-        raise BadRequest("email is no address", parameter="email")
     if not person.roles:
         raise BadRequest("The account has no role", parameter="roles")
     return person

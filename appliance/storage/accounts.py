@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.domain.accounts import AccountEntry, Role
+from appliance.domain.accounts import Role
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.domain.listing import Part, PartWanted
 from appliance.domain.people import folded
+from appliance.domain.staff import AccountEntry
 from appliance.storage.database import Transaction, matches
 from appliance.storage.listing import Sorting, rows_of
 from appliance.storage.toplevel import AccountRow, account_entry, accounts_having

@@ -25,10 +25,11 @@ from peewee import (
     fn,
 )
 
-from appliance.domain.accounts import Account, AccountEntry, Particulars, Role
+from appliance.domain.accounts import Account, Contact, Role
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
+from appliance.domain.staff import AccountEntry, Particulars
 from appliance.storage import record_types, second_factors
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.outbox import Deliveries, unite
@@ -73,16 +74,16 @@ class AccountRow(Table):
     given_name = TextField()
     family_name = TextField()
     roles = TextField()
+    is_doctor = BooleanField(null=True)
+    """Of medicine."""
+    sort_name = TextField(null=True)
+    """Family and given name, folded, by which lists are sorted; no row has it empty."""
     institution_id = UUIDField(null=True)
     deactivated_at = DateTimeField(null=True)
     """Since when it may not log in; empty while it may."""
-    sort_name = TextField(null=True)
-    """Family and given name, folded, by which lists are sorted; no row has it empty."""
     email = TextField(null=True)
     phone = TextField(null=True)
     address = TextField(null=True)
-    is_doctor = BooleanField(null=True)
-    """Of medicine."""
 
     class Meta:
         table_name = "account"
@@ -244,9 +245,9 @@ MIGRATIONS = (
     Migration(3, "who holds something of whom", _note_who_holds),
     Migration(4, "sessions that are listed, accounts that are shut out", _list_sessions),
     Migration(5, "second factors", second_factors.create),
-    Migration(6, "accounts in lists, and how people are reached", _describe_accounts),
-    Migration(7, "institutions as administrators describe them", _describe_institutions),
-    Migration(8, "record types", record_types.create),
+    Migration(8, "accounts in lists, and how people are reached", _describe_accounts),
+    Migration(9, "institutions as administrators describe them", _describe_institutions),
+    Migration(10, "record types", record_types.create),
 )
 
 
@@ -288,7 +289,8 @@ def create_account(
         family_name=account.family_name,
         roles=" ".join(sorted(account.roles)),
         institution_id=account.institution_id,
-        **asdict(particulars),
+        is_doctor=particulars.is_doctor,
+        **asdict(particulars.contact),
     )
     _list_by_name(tx, account)
 
@@ -300,7 +302,8 @@ def change_account(tx: Transaction, account: Account, particulars: Particulars) 
         "family_name": account.family_name,
         "roles": " ".join(sorted(account.roles)),
         "institution_id": account.institution_id,
-        **asdict(particulars),
+        "is_doctor": particulars.is_doctor,
+        **asdict(particulars.contact),
     }
     tx.execute(AccountRow.update(**values).where(AccountRow.id == account.id))
     _list_by_name(tx, account)
@@ -345,7 +348,7 @@ def account(tx: Transaction, account_id: AccountId) -> Account | None:
 
 def account_entry(row: Any) -> AccountEntry:
     """An account and what is kept beside it, from a whole row."""
-    particulars = Particulars(row.email or "", row.phone or "", row.address or "", bool(row.is_doctor))
+    particulars = Particulars(Contact(row.email or "", row.phone or "", row.address or ""), bool(row.is_doctor))
     return AccountEntry(_account(row), particulars, row.deactivated_at is None)
 
 

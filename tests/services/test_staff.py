@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.domain.accounts import NOWHERE, Account, Particulars, Role
+from appliance.domain.accounts import NOWHERE, Account, Contact, Role
 from appliance.domain.errors import BadRequest, Conflict, NotAllowed, NotFound
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.domain.listing import PartWanted, Place
+from appliance.domain.staff import Particulars
 from appliance.services.accounts import Accounts, Whence
 from appliance.services.audit import Auditing, AuditTrail
 from appliance.services.database_threads import DatabaseThreads
@@ -32,7 +33,8 @@ from tests.services.node_parts import SOMEBODY
 PASSWORD = "correct horse battery"
 CLINIC, OTHER = InstitutionId(UUID(int=1)), InstitutionId(UUID(int=2))
 FIRST = PartWanted("name", 50)
-KEPT = Particulars("ana@example.org", "+385 1 234", "Ilica 1\nZagreb", is_doctor=True)
+REACHED = Contact("ana@example.org", "+385 1 234", "Ilica 1\nZagreb")
+KEPT = Particulars(REACHED, is_doctor=True)
 EVA = PersonWanted("Eva", "Žilić", frozenset({Role.PHYSICIAN}), CLINIC, KEPT)
 
 
@@ -239,9 +241,10 @@ async def test_an_administrator_makes_nobody_who_is_not_theirs_to_make(
         replace(EVA, given_name="E\nva"),
         replace(EVA, given_name="E" * 65),
         replace(EVA, roles=frozenset()),
-        replace(EVA, particulars=replace(KEPT, email="eva")),
-        replace(EVA, particulars=replace(KEPT, phone="1\x00")),
-        replace(EVA, particulars=replace(KEPT, address="a" * 501)),
+        replace(EVA, particulars=Particulars(replace(REACHED, email="eva"))),
+        replace(EVA, particulars=Particulars(replace(REACHED, email="e\x00@example.org"))),
+        replace(EVA, particulars=Particulars(replace(REACHED, phone="1\x00"))),
+        replace(EVA, particulars=Particulars(replace(REACHED, address="a" * 501))),
     ],
 )
 async def test_a_person_who_cannot_be_kept_is_refused_by_name_of_the_field(bench: Bench, person: PersonWanted) -> None:

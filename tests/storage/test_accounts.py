@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from appliance.domain.accounts import Account, Particulars, Role
+from appliance.domain.accounts import Account, Contact, Role
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.domain.institutions import InstitutionState, PointingTo
 from appliance.domain.listing import PartWanted, Place
+from appliance.domain.staff import Particulars
 from appliance.storage import accounts, enrolment, institutions, toplevel
 from appliance.storage.accounts import AccountFilter
 from appliance.storage.database import Database, MigrationRow, Transaction, migrate
@@ -18,7 +19,7 @@ from appliance.storage.institutions import InstitutionFilter
 from appliance.storage.toplevel import AccountWordRow, InstitutionEntry
 
 CLINIC, OTHER = InstitutionId(UUID(int=1)), InstitutionId(UUID(int=2))
-KEPT = Particulars("ana@example.org", "1", "Ilica 1\nZagreb", is_doctor=True)
+KEPT = Particulars(Contact("ana@example.org", "1", "Ilica 1\nZagreb"), is_doctor=True)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_accounts_and_institutions_of_an_older_appliance_are_in_the_lists(databa
         tx.execute(toplevel.AccountRow.update(sort_name=None, email=None, is_doctor=None))
         tx.execute(toplevel.InstitutionRow.update(sort_name=None, shown_name=None, address=None))
         tx.drop_table(AccountWordRow._meta.table_name)
-        tx.execute(MigrationRow.delete().where((MigrationRow.room == "toplevel") & (MigrationRow.number >= 6)))
+        tx.execute(MigrationRow.delete().where((MigrationRow.room == "toplevel") & (MigrationRow.number >= 8)))
 
     database.run(as_before)
 
