@@ -9,7 +9,7 @@ from quart import Blueprint, Response
 
 from appliance.domain.accounts import NOWHERE, Account, Contact, Right, Role
 from appliance.domain.audit import Action, Actor, Event, Subject
-from appliance.domain.errors import NotAllowed
+from appliance.domain.errors import Conflict, NotAllowed
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.domain.staff import AccountEntry, Particulars
 from appliance.http.access import Access
@@ -178,6 +178,16 @@ def other_accounts(accounts: Accounts, staff: Staff, access: Access, auditing: A
         action = Action.REACTIVATE_ACCOUNT if wanted.is_active else Action.DEACTIVATE_ACCOUNT
         other, by = await allowed(account_id, action)
         await accounts.set_active(other, by, is_active=wanted.is_active)
+        return Response("", 204)
+
+    @blueprint.put("/api/accounts/<account_id>/password")
+    async def replace_password(account_id: str) -> Response:
+        access.writer()
+        wanted = await json_body(Password)
+        other, by = await allowed(account_id, Action.CHANGE_PASSWORD)
+        if by.id == str(other.id):
+            raise Conflict("One's own password is changed by who knows the old one", key="own-account")
+        await accounts.replace_password(other, wanted.password, by)
         return Response("", 204)
 
     @blueprint.delete("/api/accounts/<account_id>/second-factor")

@@ -87,6 +87,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/accounts", Right.MANAGE_ACCOUNTS),
     Route("PUT", "/api/accounts/<account_id>", Right.MANAGE_ACCOUNTS),
     Route("PUT", "/api/accounts/<account_id>/activity", Right.MANAGE_ACCOUNTS),
+    Route("PUT", "/api/accounts/<account_id>/password", Right.MANAGE_ACCOUNTS),
     Route("DELETE", "/api/accounts/<account_id>/second-factor", Right.MANAGE_ACCOUNTS),
     Route("GET", "/api/directory", Need.ACCOUNT),
     Route("GET", "/api/institutions", Right.OPERATE),

@@ -271,6 +271,17 @@ class Accounts:
         event = Event(by, Action.TURN_OFF_SECOND_FACTOR, _subject(account))
         await self._recorded(lambda tx: self._factors.turn_off(tx, account.id), event)
 
+    async def replace_password(self, account: Account, password: str, by: Actor) -> None:
+        """The password is another, and all sessions are over: for whoever forgot theirs. BadRequest for a weak one."""
+        password_hash = await self._passwords.hash(password, _about(account))
+
+        def change(tx: Transaction) -> None:
+            toplevel.set_password_hash(tx, account.id, password_hash)
+            toplevel.end_sessions(tx, account.id)
+
+        await self._recorded(change, Event(by, Action.CHANGE_PASSWORD, _subject(account)))
+        await self._on_revoked()
+
     async def account(self, account_id: AccountId) -> Account:
         found = await self._database.read(lambda tx: toplevel.account(tx, account_id))
         if found is None:

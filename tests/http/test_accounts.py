@@ -199,6 +199,39 @@ async def test_a_place_in_one_order_is_none_in_another(client: httpx.AsyncClient
     assert (refused.status_code, refused.json()["parameter"]) == (400, "cursor")
 
 
+async def test_who_forgot_their_password_gets_another_and_is_out_everywhere(
+    client: httpx.AsyncClient, folder: Path
+) -> None:
+    ana, adam = await token_of(client, "ana"), await token_of(client, "adam")
+    path = f"/api/accounts/{await id_of(client, ana)}/password"
+
+    weak = await client.put(path, json={"password": ""}, headers=adam)
+    replaced = await client.put(path, json={"password": NEW_PASSWORD}, headers=adam)
+
+    assert (weak.status_code, weak.json()["type"]) == (400, "password-length")
+    assert replaced.status_code == 204
+    assert (await client.get("/api/account", headers=ana)).json()["type"] == "token-revoked"
+    log_ins = [
+        (await client.post("/api/session", json={"username": "ana", "password": one})).status_code
+        for one in (PASSWORD, NEW_PASSWORD)
+    ]
+    assert log_ins == [401, 200]
+    with sqlite3.connect(folder / "toplevel.sqlite") as database:
+        (record,) = database.execute(
+            "SELECT actor_name, outcome FROM audit WHERE action = 'change-password'"
+        ).fetchall()
+    assert record == ("adam", "done")
+
+
+async def test_nobody_replaces_their_own_password_without_the_old_one(client: httpx.AsyncClient) -> None:
+    adam = await token_of(client, "adam")
+    path = f"/api/accounts/{await id_of(client, adam)}/password"
+
+    refused = await client.put(path, json={"password": NEW_PASSWORD}, headers=adam)
+
+    assert (refused.status_code, refused.json()["type"]) == (409, "own-account")
+
+
 async def until_announced(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     """The toplevel has heard that there is an institution."""
     async with asyncio.timeout(10):

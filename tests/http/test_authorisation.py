@@ -39,6 +39,7 @@ PERSON = {"given_name": "Ana", "family_name": "Anić", "roles": ["physician"], "
 BODIES: dict[str, dict] = {  # type: ignore[type-arg]
     "/api/accounts": {**PERSON, "username": "eva", "password": "correct horse battery"},
     "/api/accounts/<account_id>": PERSON,
+    "/api/accounts/<account_id>/password": {"password": "short"},
     "/api/accounts/<account_id>/activity": {"is_active": True},
     "/api/institutions/<institution_id>": {"name": None, "address": "Ilica 1"},
     "/api/record-types": {"name": "CT"},
