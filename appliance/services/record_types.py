@@ -74,8 +74,12 @@ class RecordTypesDefined:
     ) -> None:
         event = Event(actor, action, Subject("record-type", str(about.id)))
         await self._auditing.require(by, Right.DEFINE_RECORD_TYPES, None, event)
-        trail = self._auditing.trail
-        await self._database.call(lambda database: trail.carry_out(database, lambda tx: (work(tx), event)))
+
+        def recorded(tx: Transaction) -> tuple[None, Event]:
+            work(tx)
+            return None, event
+
+        await self._database.call(lambda database: self._auditing.trail.carry_out(database, recorded))
 
 
 class RecordTypesKnown:

@@ -95,10 +95,13 @@ async def test_an_administrator_sees_the_accounts_of_their_institution_and_a_sup
     assert await bench.usernames(SUPERUSER, AccountFilter(institution_id=OTHER)) == ["ivo"]
 
 
-async def test_an_administrator_of_no_institution_sees_nobody(bench: Bench) -> None:
+async def test_an_administrator_of_no_institution_is_refused_and_sees_nobody(bench: Bench) -> None:
     await bench.create("root", replace(EVA, institution_id=None))
 
-    assert await bench.usernames(account(Role.ADMINISTRATOR, at=None), AccountFilter()) == []
+    with pytest.raises(NotAllowed) as refused:
+        await bench.usernames(account(Role.ADMINISTRATOR, at=None), AccountFilter())
+
+    assert refused.value.key == "other-institution"
 
 
 async def test_asking_for_another_institution_or_without_the_right_is_refused(bench: Bench) -> None:
