@@ -42,8 +42,14 @@ class Right(StrEnum):
     """Remove DICOM, at one's own institution."""
     OPERATE = "operate"
     """See how the appliance is doing."""
+    READ_AUDIT = "read the audit trail"
+    """See who did what, at one's own institution."""
     MANAGE_ACCOUNTS = "manage accounts"
-    """Let people of one's own institution in, or shut them out."""
+    """See, make and change the accounts of one's own institution, let its people in, or shut them out."""
+    MANAGE_INSTITUTIONS = "manage institutions"
+    """Say what one's own institution is called and where it is; remove one that nothing points to."""
+    DEFINE_RECORD_TYPES = "define record types"
+    """Say of which types records may be, at every institution."""
     ENROL_INSTITUTIONS = "enrol institutions"
     """Say which institutions the toplevel believes."""
     ENROL_NODES = "enrol nodes"
@@ -53,12 +59,30 @@ class Right(StrEnum):
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN}),
     Role.ADMINISTRATOR: frozenset(
-        {Right.STORE, Right.DELETE, Right.OPERATE, Right.MANAGE_ACCOUNTS, Right.ENROL_INSTITUTIONS, Right.ENROL_NODES}
+        {
+            Right.STORE,
+            Right.DELETE,
+            Right.OPERATE,
+            Right.READ_AUDIT,
+            Right.MANAGE_ACCOUNTS,
+            Right.MANAGE_INSTITUTIONS,
+            Right.ENROL_INSTITUTIONS,
+            Right.ENROL_NODES,
+        }
     ),
     Role.SUPERUSER: frozenset(Right),
 }
 AT_HOME_ONLY = frozenset(
-    {Right.STORE, Right.REPORT, Right.ASSIGN, Right.DELETE, Right.MANAGE_ACCOUNTS, Right.ENROL_NODES}
+    {
+        Right.STORE,
+        Right.REPORT,
+        Right.ASSIGN,
+        Right.DELETE,
+        Right.READ_AUDIT,
+        Right.MANAGE_ACCOUNTS,
+        Right.MANAGE_INSTITUTIONS,
+        Right.ENROL_NODES,
+    }
 )
 """Rights that nobody but a superuser has beyond their own institution."""
 

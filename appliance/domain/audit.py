@@ -48,6 +48,8 @@ class Action(StrEnum):
     ROTATE_KEY = "rotate-key"
     LOG_IN = "log-in"
     CREATE_ACCOUNT = "create-account"
+    CHANGE_ACCOUNT = "change-account"
+    """Its names, roles, institution, or what is kept beside it."""
     DEACTIVATE_ACCOUNT = "deactivate-account"
     REACTIVATE_ACCOUNT = "reactivate-account"
     CHANGE_CONTACT = "change-contact"
@@ -74,6 +76,16 @@ class Action(StrEnum):
     READ_REPORTS = "read-reports"
     """Of a patient, for the first time in a while."""
     WRITE_REPORT = "write-report"
+    CHANGE_INSTITUTION = "change-institution"
+    """What it is called, or where it is."""
+    DELETE_INSTITUTION = "delete-institution"
+    CREATE_RECORD_TYPE = "create-record-type"
+    CHANGE_RECORD_TYPE = "change-record-type"
+    """Its name, or whether new records may be of it."""
+    READ_AUDIT = "read-audit"
+    """This trail, for the first time in a while (PS3.15 A.5.3.2, Audit Log Used)."""
+    DELETE_NODE = "delete-node"
+    """An institution does not name it any more."""
     MAKE_ENROLMENT_TOKEN = "make-enrolment-token"  # noqa: S105  # a name
     """For one institution or node that is to be believed."""
     ENROL = "enrol"
@@ -94,7 +106,7 @@ class Subject:
 
     kind: str
     """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``passkey``,
-    ``session``, ``institution``, ``node`` or ``store``."""
+    ``session``, ``institution``, ``node``, ``record-type``, ``audit`` or ``store``."""
     uid: str = ""
     study_uid: str = ""
     """Of a series or an instance, or of what a patient or a report was named for."""

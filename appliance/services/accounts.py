@@ -25,6 +25,7 @@ from appliance.domain.accounts import Account, Contact, Role
 from appliance.domain.audit import Action, Actor, Event, Outcome, Subject
 from appliance.domain.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound, TooManyAttempts
 from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.staff import Particulars
 from appliance.services.audit import AuditTrail, somebody, somebody_unknown
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.passkeys import NewPasskey, PasskeyProof, Passkeys
@@ -45,6 +46,8 @@ _LONGEST_WAIT_S = 300
 _FORGET_FAILURES_AFTER = timedelta(hours=1)
 _FORGET_DEVICE_AFTER = timedelta(days=180)
 _SECRET_BYTES = 32
+_LONGEST_USERNAME = 64
+_NOTHING_KEPT = Particulars()
 _LONGEST_BROWSER = 300
 
 
@@ -99,16 +102,23 @@ class Accounts:
         self._passwords = Passwords()
         self._on_revoked = on_revoked
 
-    async def create(self, account: Account, password: str, by: Actor) -> Account:
+    async def create(
+        self, account: Account, password: str, by: Actor, particulars: Particulars = _NOTHING_KEPT
+    ) -> Account:
         """The account exists, with an id of its own; Conflict if its username is taken, BadRequest for a weak password."""
         if not account.username.strip() or account.username != account.username.strip():
             raise BadRequest("The username is empty or begins or ends with a blank", parameter="username")
+        if len(account.username.casefold()) > _LONGEST_USERNAME or not account.username.isprintable():
+            raise BadRequest(
+                f"The username has more than {_LONGEST_USERNAME} characters, or some that cannot be printed",
+                parameter="username",
+            )
         if not account.roles:
             raise BadRequest("The account has no role", parameter="roles")
         created = replace(account, id=toplevel.new_account_id())
         password_hash = await self._passwords.hash(password, _about(created))
         event = Event(by, Action.CREATE_ACCOUNT, _subject(created))
-        await self._recorded(lambda tx: toplevel.create_account(tx, created, password_hash), event)
+        await self._recorded(lambda tx: toplevel.create_account(tx, created, password_hash, particulars), event)
         return created
 
     async def log_in(self, username: str, password: str, whence: Whence, code: str | None = None) -> Session:
@@ -356,6 +366,17 @@ class Accounts:
         """None logs them in any more: for whoever lost the device that holds them."""
         event = Event(by, Action.REMOVE_PASSKEY, _subject(account))
         await self._recorded(lambda tx: self._passkeys.remove_all(tx, account.id), event)
+
+    async def replace_password(self, account: Account, password: str, by: Actor) -> None:
+        """The password is another, and all sessions are over: for whoever forgot theirs. BadRequest for a weak one."""
+        password_hash = await self._passwords.hash(password, _about(account))
+
+        def change(tx: Transaction) -> None:
+            toplevel.set_password_hash(tx, account.id, password_hash)
+            toplevel.end_sessions(tx, account.id)
+
+        await self._recorded(change, Event(by, Action.CHANGE_PASSWORD, _subject(account)))
+        await self._on_revoked()
 
     async def account(self, account_id: AccountId) -> Account:
         found = await self._database.read(lambda tx: toplevel.account(tx, account_id))

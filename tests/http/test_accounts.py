@@ -13,7 +13,7 @@ import pytest
 
 from appliance.services.tokens import TokenVerifier, load_private_key, public_key_of
 from appliance.services.trust import add_signing_key
-from tests.http.central import PASSWORD, client_of, node_of, settings_in, token_of
+from tests.http.central import CLINIC, PASSWORD, client_of, node_of, settings_in, token_of
 
 NEW_PASSWORD = "another horse battery"
 
@@ -171,3 +171,111 @@ async def test_what_nobody_can_be_reached_by_is_refused_and_named(
 
 async def test_nobody_is_shut_out_who_is_not_there(client: httpx.AsyncClient) -> None:
     assert (await set_active(client, str(UUID(int=99)), "adam")).json()["type"] == "no-such-account"
+
+
+PERSON = {"given_name": "Eva", "family_name": "Žilić", "roles": ["physician"], "institution_id": str(CLINIC)}
+
+
+async def test_an_administrator_makes_an_account_finds_it_and_changes_it(client: httpx.AsyncClient) -> None:
+    adam = await token_of(client, "adam")
+    await until_announced(client, adam)
+    wanted = {**PERSON, "username": "eva", "password": PASSWORD, "is_doctor": True}
+
+    made = await client.post("/api/accounts", json=wanted, headers=adam)
+    found = (await client.get("/api/accounts?search=zilic&is_active=true", headers=adam)).json()
+    renamed = {**PERSON, "family_name": "Perić", "email": "eva@example.org"}
+    changed = await client.put(f"/api/accounts/{made.json()['id']}", json=renamed, headers=adam)
+
+    assert made.status_code == 201, made.text
+    assert found == {"accounts": [made.json()], "total": 1, "next": None}
+    assert made.json()["is_doctor"] is True
+    assert {"family_name": "Perić", "email": "eva@example.org", "username": "eva"}.items() <= changed.json().items()
+    assert (await client.post("/api/session", json={"username": "eva", "password": PASSWORD})).status_code == 200
+
+
+async def test_a_list_of_accounts_comes_in_parts_and_holds_those_of_the_own_institution(
+    client: httpx.AsyncClient,
+) -> None:
+    adam = await token_of(client, "adam")
+
+    first = (await client.get("/api/accounts?sort=-username&limit=1", headers=adam)).json()
+    path = f"/api/accounts?sort=-username&limit=1&cursor={first['next']}"
+    second = (await client.get(path, headers=adam)).json()
+
+    assert [one["username"] for one in (*first["accounts"], *second["accounts"])] == ["ana", "adam"]
+    assert (first["total"], second["next"]) == (2, None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "institution_id=",
+        "institution=00000000-0000-0000-0000-000000000008",
+        "search=%20",
+        "search=%00",
+        "role=",
+        "role=nobody",
+        "role=physician&role=superuser",
+        "is_active=1",
+        "limit=0",
+        "limit=201",
+        "sort=password_hash",
+        "cursor=x",
+        "cursor=",
+    ],
+)
+async def test_a_filter_that_is_empty_or_not_known_is_refused_and_widens_nothing(
+    client: httpx.AsyncClient, query: str
+) -> None:
+    refused = await client.get(f"/api/accounts?{query}", headers=await token_of(client, "adam"))
+
+    assert (refused.status_code, refused.json().get("parameter")) == (400, query.partition("=")[0])
+
+
+async def test_a_place_in_one_order_is_none_in_another(client: httpx.AsyncClient) -> None:
+    adam = await token_of(client, "adam")
+    first = (await client.get("/api/accounts?sort=username&limit=1", headers=adam)).json()
+
+    refused = await client.get(f"/api/accounts?sort=name&limit=1&cursor={first['next']}", headers=adam)
+
+    assert (refused.status_code, refused.json()["parameter"]) == (400, "cursor")
+
+
+async def test_who_forgot_their_password_gets_another_and_is_out_everywhere(
+    client: httpx.AsyncClient, folder: Path
+) -> None:
+    ana, adam = await token_of(client, "ana"), await token_of(client, "adam")
+    path = f"/api/accounts/{await id_of(client, ana)}/password"
+
+    weak = await client.put(path, json={"password": ""}, headers=adam)
+    replaced = await client.put(path, json={"password": NEW_PASSWORD}, headers=adam)
+
+    assert (weak.status_code, weak.json()["type"]) == (400, "password-length")
+    assert replaced.status_code == 204
+    assert (await client.get("/api/account", headers=ana)).json()["type"] == "token-revoked"
+    log_ins = [
+        (await client.post("/api/session", json={"username": "ana", "password": one})).status_code
+        for one in (PASSWORD, NEW_PASSWORD)
+    ]
+    assert log_ins == [401, 200]
+    with sqlite3.connect(folder / "toplevel.sqlite") as database:
+        (record,) = database.execute(
+            "SELECT actor_name, outcome FROM audit WHERE action = 'change-password'"
+        ).fetchall()
+    assert record == ("adam", "done")
+
+
+async def test_nobody_replaces_their_own_password_without_the_old_one(client: httpx.AsyncClient) -> None:
+    adam = await token_of(client, "adam")
+    path = f"/api/accounts/{await id_of(client, adam)}/password"
+
+    refused = await client.put(path, json={"password": NEW_PASSWORD}, headers=adam)
+
+    assert (refused.status_code, refused.json()["type"]) == (409, "own-account")
+
+
+async def until_announced(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    """The toplevel has heard that there is an institution."""
+    async with asyncio.timeout(10):
+        while not (await client.get("/api/directory", headers=headers)).json()["institutions"]:
+            await asyncio.sleep(0.02)

@@ -1,5 +1,7 @@
 /** The places of the page and their addresses. An address holds identifiers of ours and DICOM UIDs, nothing else. */
 
+export type AdministrationPart = 'accounts' | 'institutions' | 'nodes' | 'record-types' | 'synchronisation' | 'audit'
+
 export type Route =
   | { at: 'patients' }
   | { at: 'patient'; patientId: string }
@@ -8,6 +10,7 @@ export type Route =
   | { at: 'inbox'; studyUid: string | null }
   | { at: 'upload' }
   | { at: 'account' }
+  | { at: 'administration'; part: AdministrationPart }
   | { at: 'nowhere' }
 
 const UUID = '([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
@@ -17,6 +20,10 @@ const PATTERNS: [RegExp, (parts: string[]) => Route][] = [
   [/^\/$/, () => ({ at: 'patients' })],
   [/^\/upload$/, () => ({ at: 'upload' })],
   [/^\/account$/, () => ({ at: 'account' })],
+  [
+    /^\/administration\/(accounts|institutions|nodes|record-types|synchronisation|audit)$/,
+    ([part]) => ({ at: 'administration', part: part as AdministrationPart }),
+  ],
   [new RegExp(`^/inbox(?:/studies/${UID})?$`), ([studyUid]) => ({ at: 'inbox', studyUid: studyUid ?? null })],
   [new RegExp(`^/patients/${UUID}$`), ([patientId]) => ({ at: 'patient', patientId: patientId! })],
   [
@@ -44,6 +51,8 @@ export function addressOf(route: Route): string {
     case 'upload':
     case 'account':
       return `/${route.at}`
+    case 'administration':
+      return `/administration/${route.part}`
     case 'inbox':
       return route.studyUid ? `/inbox/studies/${route.studyUid}` : '/inbox'
     case 'patient':

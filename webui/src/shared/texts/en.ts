@@ -28,6 +28,7 @@ export const en = {
     patients: 'Patients',
     upload: 'Upload',
     inbox: 'Inbox',
+    administration: 'Administration',
     inboxCount: (count: number) => plural(count, 'study waits', 'studies wait'),
     account: 'My account',
     logout: 'Log out',
