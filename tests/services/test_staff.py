@@ -21,6 +21,7 @@ from appliance.domain.staff import Particulars
 from appliance.services.accounts import Accounts, Whence
 from appliance.services.audit import Auditing, AuditTrail
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.passkeys import Passkeys
 from appliance.services.second_factors import SecondFactors
 from appliance.services.staff import PersonWanted, Staff
 from appliance.services.tokens import TokenSigner
@@ -72,7 +73,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     trail = AuditTrail("toplevel", tmp_path / "audit-head")
     signer = TokenSigner(Ed25519PrivateKey.generate(), lifetime_s=600)
     factors = SecondFactors(tmp_path / "second-factors.key")
-    accounts = Accounts(threads, signer, trail, factors, session_lifetime=timedelta(days=1))
+    passkeys = Passkeys(tmp_path / "second-factors.key", None)
+    accounts = Accounts(threads, signer, trail, factors, passkeys, session_lifetime=timedelta(days=1))
     revoked: list[str] = []
 
     async def on_revoked() -> None:
