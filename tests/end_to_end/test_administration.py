@@ -89,6 +89,7 @@ async def test_an_administrator_sees_how_institutions_nodes_and_lines_are(adam: 
     await adam.find("institution-save").click()
     await expect(adam.find("institution-row")).to_contain_text("Riverside")
     await adam.find("institution-delete").click()
+    await adam.find("sure").click()
     await expect(adam.find("administration-refusal")).to_contain_text("account")
 
     await adam.find("part-nodes").click()
@@ -114,11 +115,17 @@ async def test_the_lists_are_sorted_and_chosen_from_by_the_keyboard(adam: Physic
 async def test_whoever_reads_croatian_is_told_in_croatian(clinic: RunningAppliance, tmp_path: Path) -> None:
     async with open_browser(tmp_path, authority=clinic.authority, hosts={HOST: "127.0.0.1"}, locale="hr-HR") as context:
         administrator = await Physician.at(context, clinic)
+        await expect(administrator.find("login-submit")).to_have_text("Prijavi se")
+        await expect(administrator.page.locator("html")).to_have_attribute("lang", "hr")
         await administrator.log_in(username="adam")
         await administrator.find("administration-link").click()
 
         await expect(administrator.page.get_by_role("heading", name="Upravljanje")).to_be_visible()
         await expect(administrator.find("account-activity").first).to_have_text("aktivan")
+
+        await administrator.find("account-link").click()
+        await expect(administrator.page.get_by_role("heading", name="Moj račun")).to_be_visible()
+        await expect(administrator.page.get_by_role("heading", name="Pristupni ključevi")).to_be_visible()
 
 
 async def test_a_physician_sees_no_administration(clinic: RunningAppliance, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import { askJson, isRefusedAs, jsonBody, type Failure, type Outcome, type SessionGrant } from '../api'
 import { forgetPasskey, usePasskey } from './authenticator'
 import { sentenceOf } from './sentences'
-import { accountTexts } from './texts'
+import { accountTexts } from '../shared/texts'
 
 /** Who is let in by a grant. */
 export interface Entered {

@@ -1,6 +1,6 @@
 import type { Failure } from '../api'
 import { sentenceFor } from '../shared/failures'
-import { accountTexts } from './texts'
+import { accountTexts } from '../shared/texts'
 
 /** What went wrong, in a sentence; with the refusals that only one's own account knows. */
 export const sentenceOf = (failure: Failure): string =>

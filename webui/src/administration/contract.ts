@@ -80,7 +80,7 @@ export interface AuditRecord {
   sequence: number
   at: string
   actor: { kind: string; id: string; name: string; address: string }
-  action: string
+  action: AuditAction
   subject: { kind: string; uid: string; study_uid: string }
   outcome: AuditOutcome
   reason: string
@@ -128,3 +128,5 @@ export const ACTIONS = [
   'enrol',
   'end-enrolment',
 ] as const
+
+export type AuditAction = (typeof ACTIONS)[number]

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Failure } from '../api'
 import { refusalOf } from './refusal'
-import { texts } from './texts'
+import { administrationTexts as texts } from '../shared/texts'
 
 const refused = (type: string, members: Record<string, unknown> = {}): Failure => ({
   kind: 'refused',

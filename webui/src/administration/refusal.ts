@@ -1,6 +1,6 @@
 import type { Failure } from '../api'
 import { sentenceFor } from '../shared/failures'
-import { texts } from './texts'
+import { administrationTexts as texts } from '../shared/texts'
 
 type Pointing = keyof typeof texts.pointing
 
