@@ -446,7 +446,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         renderer(drawing.state, bench.access),
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
-        Queries(archive, bench.access, held_back, settings.base_url).blueprint(),
+        Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),
         audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),

@@ -37,6 +37,8 @@ class Actor:
 
 class Action(StrEnum):
     DELETE = "delete"
+    SEARCH = "search"
+    """A list of patients, or of what is held; what was asked for is not kept."""
     OPEN = "open"
     """A study's list of series, its metadata or its pictures, for the first time in a while."""
     RETRIEVE = "retrieve"

@@ -16,6 +16,7 @@ from appliance.services.trust import add_signing_key
 from tests.http.central import CLINIC, PASSWORD, client_of, node_of, settings_in, token_of
 
 NEW_PASSWORD = "another horse battery"
+DEVICE_COOKIE = "__Secure-device"
 
 
 @pytest.fixture
@@ -274,8 +275,46 @@ async def test_nobody_replaces_their_own_password_without_the_old_one(client: ht
     assert (refused.status_code, refused.json()["type"]) == (409, "own-account")
 
 
+async def test_guesses_at_a_login_are_slowed_down_and_the_browser_that_is_known_is_not(
+    client: httpx.AsyncClient,
+) -> None:
+    known = {"Cookie": f"{DEVICE_COOKIE}={await device_of(client)}"}
+    right = {"username": "ana", "password": PASSWORD}
+
+    guesses = [await client.post("/api/session", json={**right, "password": f"guess {n}"}) for n in range(6)]
+
+    assert [answer.status_code for answer in guesses] == [401] * 5 + [429]
+    assert int(guesses[-1].headers["Retry-After"]) >= 1
+    assert (await client.post("/api/session", json=right)).status_code == 429
+    assert (await client.post("/api/session", json=right, headers=known)).status_code == 200
+
+
+async def test_guesses_at_ones_own_password_are_slowed_down_as_those_at_a_login_are(
+    client: httpx.AsyncClient,
+) -> None:
+    ana = await token_of(client, "ana")
+    client.cookies.clear()
+
+    guesses = [
+        await client.put("/api/account/password", json={"old": f"guess {n}", "new": NEW_PASSWORD}, headers=ana)
+        for n in range(6)
+    ]
+
+    assert [(answer.status_code, answer.json()["type"]) for answer in guesses] == [
+        *[(403, "wrong-password")] * 5,
+        (429, "too-many-attempts"),
+    ]
+
+
 async def until_announced(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     """The toplevel has heard that there is an institution."""
     async with asyncio.timeout(10):
         while not (await client.get("/api/directory", headers=headers)).json()["institutions"]:
             await asyncio.sleep(0.02)
+
+
+async def device_of(client: httpx.AsyncClient) -> str:
+    """What a browser is known by in which ana was logged in."""
+    answer = await client.post("/api/session", json={"username": "ana", "password": PASSWORD})
+    client.cookies.clear()
+    return str(answer.cookies[DEVICE_COOKIE])

@@ -82,3 +82,16 @@ def test_the_page_lets_administrators_choose_each_action_that_there_is() -> None
     _, _, listed = contract.read_text().partition("ACTIONS = [")
 
     assert re.findall(r"'([a-z-]+)'", listed) == [str(action) for action in Action]
+
+
+async def test_who_searches_patients_is_on_record_once_without_what_was_searched(
+    client: httpx.AsyncClient, folder: Path
+) -> None:
+    ana = await token_of(client, "ana")
+    for letters in ("mus", "must", "muster"):
+        await client.get(f"/api/patients?search={letters}", headers=ana)
+
+    (record,) = (await read(client, "action=search"))["records"]
+
+    assert (record["actor"]["name"], record["subject"]) == ("ana", {"kind": "patient", "uid": "", "study_uid": ""})
+    assert "mus" not in str(record)

@@ -92,6 +92,7 @@ export interface AuditRecord {
 /** What events are called in an audit trail (docs/audit.md); a test of the server compares. */
 export const ACTIONS = [
   'delete',
+  'search',
   'open',
   'retrieve',
   'keep-apart',

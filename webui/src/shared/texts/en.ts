@@ -605,6 +605,7 @@ export const administration = {
     amount: (instances: number) => plural(instances, 'object', 'objects'),
     actions: {
       delete: 'deleted',
+      search: 'searched',
       open: 'opened',
       retrieve: 'retrieved',
       'keep-apart': 'kept apart',

@@ -612,6 +612,7 @@ export const administration: typeof AdministrationInEnglish = {
     amount: (instances) => plural(instances, 'objekt', 'objekta', 'objekata'),
     actions: {
       delete: 'brisanje',
+      search: 'pretraga',
       open: 'otvaranje',
       retrieve: 'dohvat',
       'keep-apart': 'odvojeno čuvanje',
