@@ -39,6 +39,7 @@ from appliance.http.inbox import inbox
 from appliance.http.institutions import institutions
 from appliance.http.measuring import Measuring
 from appliance.http.nodes import capacity, nodes
+from appliance.http.openapi import openapi
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.passkeys import own_passkeys
@@ -54,6 +55,7 @@ from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.synchronisation import synchronisation
+from appliance.http.uploads import PATH as UPLOADS_PATH
 from appliance.http.uploads import UploadLimits, Uploads
 from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
@@ -323,6 +325,7 @@ async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
             deliveries(bench.children),
             synchronisation(bench.uplinks, bench.access),
             entry(bench.access),
+            openapi({("POST", UPLOADS_PATH)} if uploads else set()),
             health(bench.checks, bench.metrics, bench.access, bench.refresh),
         ]
         quart = resources(bench.blueprints)

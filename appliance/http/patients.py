@@ -6,6 +6,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.audit import Action, Subject, patient_subject
+from appliance.domain.errors import BadRequest
 from appliance.domain.identifiers import PatientId
 from appliance.domain.people import Patient
 from appliance.http.access import Access
@@ -13,6 +14,9 @@ from appliance.http.bodies import integer_parameter, json_response, uuid_in_path
 from appliance.services.audit import Auditing
 from appliance.services.toplevel import Toplevel
 from appliance.storage.toplevel import InstitutionEntry
+
+LONGEST_SEARCH = 200
+"""Characters; names are shorter."""
 
 
 class Directory(msgspec.Struct, frozen=True):
@@ -30,10 +34,12 @@ def patients(toplevel: Toplevel, access: Access, auditing: Auditing) -> Blueprin
 
     @blueprint.get("/api/patients")
     async def search() -> Response:
-        account = access.writer()
+        account, wanted = access.writer(), request.args.get("search", "")
+        if len(wanted) > LONGEST_SEARCH:
+            raise BadRequest(f"A search has at most {LONGEST_SEARCH} characters", parameter="search")
         found, total = await toplevel.search_patients(
             account,
-            request.args.get("search", ""),
+            wanted,
             limit=integer_parameter("limit", 50),
             offset=integer_parameter("offset", 0),
         )
