@@ -803,6 +803,14 @@ def toplevel_trail(settings: ToplevelSettings) -> AuditTrail:
     return AuditTrail(TOPLEVEL, settings.signing_key.with_name("audit-head"))
 
 
+def base_url_of(settings: Appliance, trail: AuditTrail) -> str:
+    """Of the role that keeps a trail."""
+    roles = {TOPLEVEL: settings.toplevel, INSTITUTION: settings.institution, NODE: settings.node}
+    role = roles[trail.room]
+    assert role is not None, "who has a trail has a role"
+    return role.base_url
+
+
 @contextmanager
 def trails(settings: Appliance) -> Iterator[list[tuple[AuditTrail, Database]]]:
     """The audit trails of the roles, each with its database, beside a server that may be running."""
