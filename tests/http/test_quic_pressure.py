@@ -109,12 +109,11 @@ async def test_many_answers_that_are_not_taken_share_one_bound(
 
 async def test_an_answer_that_is_not_taken_holds_up_no_other(client: Client, application: ScriptedApplication) -> None:
     keep_window_shut(client)
-    client.open("/stream?200")
-    await asyncio.sleep(0.2)
+    held_id = client.open("/stream?200")
+    await client.wait_for(held_id, first_bytes=MIB - len(CHUNK))
 
-    started = time.monotonic()
     assert (await client.get("/hello")).body == b"hello"
-    assert time.monotonic() - started < 0.3
+    assert not client.answers[held_id].is_complete
 
 
 async def test_an_abandoned_answer_that_waited_for_room_ends(
