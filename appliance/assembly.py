@@ -27,6 +27,7 @@ from appliance.http.access import Access
 from appliance.http.accounts import other_accounts, own_account
 from appliance.http.application import Root, Streamed, resources
 from appliance.http.asgi import Application
+from appliance.http.audit import audit_trail
 from appliance.http.authorisation import refuse_unlisted
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
@@ -35,25 +36,31 @@ from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
 from appliance.http.health import Check, health
 from appliance.http.inbox import inbox
+from appliance.http.institutions import institutions
 from appliance.http.measuring import Measuring
+from appliance.http.nodes import capacity, nodes
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
+from appliance.http.passkeys import own_passkeys
 from appliance.http.patients import patients
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.picture_requests import Asked, thumbnail_view
 from appliance.http.pictures import Pictures
 from appliance.http.qido import Queries
+from appliance.http.record_types import record_types, record_types_here
 from appliance.http.records import records
 from appliance.http.renderer import renderer
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
+from appliance.http.synchronisation import synchronisation
 from appliance.http.uploads import UploadLimits, Uploads
 from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
-from appliance.services.accounts import Accounts
+from appliance.services.accounts import Accounts, nobody_to_tell
 from appliance.services.archive import Archive
-from appliance.services.audit import INSTITUTION, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
+from appliance.services.audit import INSTITUTION, NODE, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
+from appliance.services.audit_lists import AuditReading
 from appliance.services.catalogue import Catalogue
 from appliance.services.conflicts import Conflicts
 from appliance.services.database_threads import DatabaseThreads
@@ -63,15 +70,20 @@ from appliance.services.imports import ArchiveLimits
 from appliance.services.inbox import Inbox
 from appliance.services.ingest import Ingest, IngestSettings
 from appliance.services.institution import Institution
+from appliance.services.institutions import Institutions
 from appliance.services.making_ready import MakingReady
 from appliance.services.matching import Matching
 from appliance.services.metrics import Metrics
+from appliance.services.nodes import Holdings, Nodes
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
+from appliance.services.passkeys import Passkeys, relying_party
 from appliance.services.reconciliation import Reconciliation
+from appliance.services.record_types import RecordTypesDefined, RecordTypesKnown
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
 from appliance.services.second_factors import SecondFactors
+from appliance.services.staff import Staff
 from appliance.services.synchronisation import (
     Below,
     Children,
@@ -181,13 +193,31 @@ async def set_active(settings: Appliance, username: str, *, is_active: bool) -> 
 async def _accounts_beside(stack: AsyncExitStack, settings: ToplevelSettings) -> Accounts:
     database = await _open_database(stack, settings.database, "toplevel", toplevel.MIGRATIONS)
     signer = TokenSigner(SigningKeys(settings.signing_key).signing, lifetime_s=1)
-    accounts = Accounts(database, signer, toplevel_trail(settings), _factors(settings), session_lifetime=timedelta())
+    accounts = _accounts(settings, database, signer, session_lifetime=timedelta())
     stack.push_async_callback(accounts.close)
     return accounts
 
 
-def _factors(settings: ToplevelSettings) -> SecondFactors:
-    return SecondFactors(settings.signing_key.with_name("second-factors.key"))
+def _accounts(
+    settings: ToplevelSettings,
+    database: DatabaseThreads,
+    signer: TokenSigner,
+    *,
+    session_lifetime: timedelta,
+    on_revoked: Callable[[], Awaitable[None]] = nobody_to_tell,
+) -> Accounts:
+    key_file = settings.signing_key.with_name("second-factors.key")
+    factors = SecondFactors(key_file)
+    passkeys = Passkeys(key_file, relying_party(settings.base_url, settings.passkey_domain))
+    return Accounts(
+        database,
+        signer,
+        toplevel_trail(settings),
+        factors,
+        passkeys,
+        session_lifetime=session_lifetime,
+        on_revoked=on_revoked,
+    )
 
 
 async def remove_second_factor(settings: Appliance, username: str) -> None:
@@ -263,6 +293,7 @@ class _Bench:
     blueprints: list[Blueprint] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
     gauges: list[Callable[[], None]] = field(default_factory=list)
+    uplinks: list[Uplink] = field(default_factory=list)
     children: Children = field(init=False)
     streamed: list[Streamed] = field(default_factory=list)
 
@@ -290,6 +321,7 @@ async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
         uploads = await _open_node(bench, institution_here)
         bench.blueprints += [
             deliveries(bench.children),
+            synchronisation(bench.uplinks, bench.access),
             entry(bench.access),
             health(bench.checks, bench.metrics, bench.access, bench.refresh),
         ]
@@ -319,24 +351,28 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     trust.start()
     bench.stack.push_async_callback(trust.stop)
     lifetime = timedelta(days=settings.session_days)
-    accounts = Accounts(
-        database, signer, toplevel_trail(settings), _factors(settings), session_lifetime=lifetime, on_revoked=trust.look
-    )
+    accounts = _accounts(settings, database, signer, session_lifetime=lifetime, on_revoked=trust.look)
     bench.stack.push_async_callback(accounts.close)
     service = Toplevel(database, insurers=settings.insurers)
 
     auditing = Auditing(toplevel_trail(settings), database)
-    institutions = _enrolments_of_toplevel(settings, database)
-    bench.children.know(Below(institutions, service.take_delivery, service.answer))
+    staff = Staff(database, auditing, accounts, on_revoked=trust.look)
+    children = _enrolments_of_toplevel(settings, database)
+    types = RecordTypesDefined(database, auditing)
+    bench.children.know(Below(children, service.take_delivery, service.answer, record_types=types.tell))
     bench.blueprints += [
         sessions(accounts, service, bench.access, bench.metrics),
         own_account(accounts, bench.access),
-        other_accounts(accounts, bench.access, auditing),
+        own_passkeys(accounts, bench.access),
+        other_accounts(accounts, staff, bench.access, auditing),
         patients(service, bench.access, auditing),
-        enrolments(institutions, bench.access, auditing),
+        institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
+        enrolments(children, bench.access, auditing),
+        audit_trail(AuditReading(TOPLEVEL, database, auditing), bench.access),
+        record_types(types, bench.access),
     ]
     bench.checks["toplevel database"] = _database_check(database)
-    return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer)
+    return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer, types.tell)
 
 
 async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None) -> InstitutionParent | None:
@@ -350,18 +386,24 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     parent = await _parent(bench, settings.parent, settings.id, toplevel_here)
     matching = Matching(database, institution_id, parent.answer, may_create=settings.new_patients == "create")
     outbox = KeptOutbox(database, institution.OUTBOX)
-    uplink = await _open_uplink(bench, "institution", settings.id, outbox, parent, then=matching.ask)
+    types = RecordTypesKnown(database, institution_id, parent.record_types)
+    uplink = await _open_uplink(
+        bench, "institution", settings.id, outbox, parent, then=matching.ask, follow=types.follow
+    )
     trail = institution_trail(bench.settings)
     auditing = Auditing(trail, database)
     service = Institution(database, here, trail, on_change=uplink.wake)
     await service.announce()
     waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
-    nodes = _enrolments_of_institution(bench.settings, database)
-    bench.children.know(Below(nodes, service.take_delivery, tell=service.releases))
+    children = _enrolments_of_institution(bench.settings, database)
+    bench.children.know(Below(children, service.take_delivery, tell=service.releases))
     bench.blueprints += [
         records(service, bench.access, auditing),
         inbox(waiting, bench.access, auditing),
-        enrolments(nodes, bench.access, auditing, institution_id),
+        enrolments(children, bench.access, auditing, institution_id),
+        audit_trail(AuditReading(INSTITUTION, database, auditing, institution_id), bench.access),
+        record_types_here(types, bench.access),
+        nodes(Nodes(database, auditing, service, _node_here(bench.settings)), bench.access),
     ]
     bench.checks["institution database"] = _database_check(database)
     return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases)
@@ -404,9 +446,11 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         renderer(drawing.state, bench.access),
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
-        Queries(archive, bench.access, held_back, settings.base_url).blueprint(),
+        Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),
+        audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
+        capacity(Holdings(store, database), bench.access),
     ]
     bench.streamed.append(
         StoreInstances(
@@ -484,6 +528,18 @@ async def _parent(
     return parent
 
 
+def _institution_here(settings: Appliance) -> InstitutionId | None:
+    """The institution that tells a toplevel in the same process, and so need not be enrolled."""
+    here = settings.institution
+    return InstitutionId(here.id) if here is not None and here.parent is None else None
+
+
+def _node_here(settings: Appliance) -> UUID | None:
+    """The node that tells an institution in the same process, and so need not be enrolled."""
+    here = settings.node
+    return here.id if here is not None and here.parent is None else None
+
+
 def _enrolments_of_toplevel(settings: ToplevelSettings, database: DatabaseThreads) -> Enrolments:
     identity = load_or_make_private_key(settings.signing_key.with_name("identity.pem"))
     return Enrolments("institution", database, identity, toplevel_trail(settings))
@@ -509,6 +565,8 @@ async def _open_uplink(
         role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics, then=then, follow=follow
     )
     uplink.start()
+    bench.uplinks.append(uplink)
+    bench.gauges.append(uplink.show)
     bench.stack.push_async_callback(uplink.stop)
     return uplink
 

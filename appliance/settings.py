@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -100,6 +101,9 @@ class Toplevel(Settings, frozen=True):
     """How long an access token is good; who is shut out is so within a minute, and after this where the line is down."""
     session_days: Positive = 7
     """How long a session is renewed without a password."""
+    passkey_domain: str | None = None
+    """Whose passkeys they are (WebAuthn's relying party id): the host name of ``base_url``, which it is by default, or a domain
+    above it, so that they stay good when the host is named anew below that. With another one no passkey is good any more."""
     insurers: tuple[str, ...] = ()
     """Issuers (Issuer of Patient ID) whose numbers mean the same person at every institution."""
 
@@ -338,6 +342,7 @@ def _contradiction(settings: Appliance) -> str | None:
     return (
         _wrong_parent("institution", "toplevel", settings.institution, roles)
         or _wrong_parent("node", "institution", settings.node, roles)
+        or _wrong_passkey_domain(settings.toplevel)
         or _wrong_node(settings)
         or _missing_file(settings)
     )
@@ -350,6 +355,20 @@ def _wrong_parent(role: str, parent_role: str, block: Institution | Node | None,
         return f"{role}.parent: is missing, and no {parent_role} is in this process"
     if block.parent is not None and parent_role in roles:
         return f"{role}.parent: is here, and a {parent_role} is in this process"
+    return None
+
+
+def _wrong_passkey_domain(toplevel: Toplevel | None) -> str | None:
+    domain = toplevel.passkey_domain if toplevel else None
+    host = (urlsplit(toplevel.base_url).hostname or "") if toplevel else ""
+    if domain is None:
+        return None
+    if _is_network(host):
+        return "toplevel.passkey_domain: is here, and base_url has an address: passkeys belong to a host name"
+    if not domain or not f".{host}".endswith(f".{domain}"):
+        return (
+            f"toplevel.passkey_domain: {domain!r} is neither {host}, the host name of base_url, nor a domain above it"
+        )
     return None
 
 

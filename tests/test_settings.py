@@ -169,3 +169,29 @@ def test_a_dicom_peer_that_cannot_be_is_refused(tmp_path: Path, change: dict[str
 
     assert "node.dimse.peers[" in message
     assert named in message
+
+
+@pytest.mark.parametrize(
+    ("base_url", "domain"),
+    [
+        ("https://localhost:8443", "ocalhost"),
+        ("https://box.clinic.example", "other.example"),
+        ("https://box.clinic.example", ""),
+        ("https://box.clinic.example", "box.clinic.example.org"),
+        ("https://192.0.2.9", "clinic.example"),
+    ],
+)
+def test_passkeys_belong_to_the_host_name_or_a_domain_above_it(tmp_path: Path, base_url: str, domain: str) -> None:
+    wrong = {"base_url": base_url, "passkey_domain": domain}
+
+    assert "toplevel.passkey_domain: " in refusal(changed(tmp_path, lambda values: values["toplevel"].update(wrong)))
+
+
+@pytest.mark.parametrize("domain", ["box.clinic.example", "clinic.example"])
+def test_a_domain_of_passkeys_may_be_named(tmp_path: Path, domain: str) -> None:
+    right = {"base_url": "https://box.clinic.example:8443", "passkey_domain": domain}
+
+    settings = load(changed(tmp_path, lambda values: values["toplevel"].update(right)))
+
+    assert settings.toplevel is not None
+    assert settings.toplevel.passkey_domain == domain

@@ -14,6 +14,27 @@ const viewerFiles: Plugin = {
   },
 }
 
+/**
+ * Puts the languages of the page, each with its file, into the document's script at %LANGUAGE_FILES%, so that the texts are asked
+ * for with the first round trip. Outside of a build there are none.
+ */
+const languageFiles: Plugin = {
+  name: 'language-files',
+  transformIndexHtml: {
+    order: 'post',
+    handler: (html, { bundle }) => html.replace('%LANGUAGE_FILES%', () => JSON.stringify(bundle ? filesOfLanguages(bundle) : {})),
+  },
+}
+
+function filesOfLanguages(bundle: Rolldown.OutputBundle): Record<string, string> {
+  const files = Object.values(bundle).flatMap((one): [string, string][] => {
+    const language = one.type === 'chunk' && /\/shared\/texts\/([a-z]{2})\.ts\?page$/.exec(one.facadeModuleId ?? '')?.[1]
+    return language ? [[language, `/${one.fileName}`]] : []
+  })
+  if (!files.length) throw new Error('the build has no texts')
+  return Object.fromEntries(files)
+}
+
 function filesOfViewer(bundle: Rolldown.OutputBundle): string[] {
   const chunks = Object.values(bundle).filter((one) => one.type === 'chunk')
   const entry = chunks.find(({ isEntry }) => isEntry)
@@ -34,12 +55,12 @@ function filesOfViewer(bundle: Rolldown.OutputBundle): string[] {
 // The page is served under a strict Content-Security-Policy (script-src 'self'; style-src 'self'): nothing is inlined,
 // neither small files as data: addresses nor the polyfill that Vite would put into the document.
 export default defineConfig({
-  plugins: [svelte(), viewerFiles],
+  plugins: [svelte(), viewerFiles, languageFiles],
   build: {
     target: 'es2022',
     manifest: true,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },
-  test: { include: ['src/**/*.spec.ts'], environment: 'node' },
+  test: { include: ['src/**/*.spec.ts'], environment: 'node', setupFiles: ['src/shared/texts/spoken.ts'] },
 })

@@ -10,7 +10,10 @@ from appliance.dimse.peers import Peer
 from appliance.dimse.sop_classes import STUDY_ROOT
 from appliance.dimse.statuses import Status, status_of
 from appliance.dimse.upper_layer import SleepingAssociation
+from appliance.domain.audit import Action, Event, Subject
 from appliance.domain.errors import ApplianceError
+from appliance.services import audit
+from appliance.services.audit import AuditTrail
 from appliance.storage import dimse_queries
 from appliance.storage.database import Database
 from appliance.storage.dimse_queries import Level
@@ -19,8 +22,9 @@ from appliance.storage.dimse_queries import Level
 class Finding:
     """The service, for any number of associations."""
 
-    def __init__(self, database: Database, ae_title: str) -> None:
+    def __init__(self, database: Database, ae_title: str, trail: AuditTrail) -> None:
         self._database = database
+        self._trail = trail
         self._ae_title = ae_title
 
     def serve(self, association: SleepingAssociation, peer: Peer, request: C_FIND, context_id: int) -> Status:
@@ -37,6 +41,8 @@ class Finding:
             status = status_of(error)
             _answer(association, request, context_id, status, comment=error.message)
             return status
+        by = audit.peer(peer.ae_title, str(association.requestor.address))
+        self._trail.put(self._database, Event(by, Action.SEARCH, Subject("study")))
         pending = Status.PENDING_NOT_ALL_KEYS if wanted.others else Status.PENDING
         for match in found:
             if association.is_cancelled(request.MessageID):

@@ -69,7 +69,7 @@ class Node:
         self._services: dict[type, tuple[Verb, Service]] = {
             C_ECHO: ("echo", _echo),
             C_STORE: ("store", storing.serve),
-            C_FIND: ("find", Finding(database, settings.ae_title).serve),
+            C_FIND: ("find", Finding(database, settings.ae_title, trail).serve),
             C_GET: ("get", retrieving.get),
             C_MOVE: ("move", retrieving.move),
             N_ACTION: ("commit", self._commitment.serve),

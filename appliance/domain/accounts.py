@@ -5,12 +5,20 @@ Below ``http`` a request is an ``Account``: it was read from a signed token, so 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from appliance.domain.errors import NotAllowed
+from appliance.domain.errors import BadRequest, NotAllowed
 from appliance.domain.identifiers import AccountId, InstitutionId
+
+_LONGEST_EMAIL = 254
+"""RFC 5321 §4.5.3.1.3, without the brackets."""
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+"""Whether letters arrive there, only a letter can say."""
+_PHONE = re.compile(r"[0-9 +()/.-]{1,40}")
+_LONGEST_ADDRESS = 300
 
 
 class Role(StrEnum):
@@ -34,8 +42,14 @@ class Right(StrEnum):
     """Remove DICOM, at one's own institution."""
     OPERATE = "operate"
     """See how the appliance is doing."""
+    READ_AUDIT = "read the audit trail"
+    """See who did what, at one's own institution."""
     MANAGE_ACCOUNTS = "manage accounts"
-    """Let people of one's own institution in, or shut them out."""
+    """See, make and change the accounts of one's own institution, let its people in, or shut them out."""
+    MANAGE_INSTITUTIONS = "manage institutions"
+    """Say what one's own institution is called and where it is; remove one that nothing points to."""
+    DEFINE_RECORD_TYPES = "define record types"
+    """Say of which types records may be, at every institution."""
     ENROL_INSTITUTIONS = "enrol institutions"
     """Say which institutions the toplevel believes."""
     ENROL_NODES = "enrol nodes"
@@ -45,12 +59,30 @@ class Right(StrEnum):
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN}),
     Role.ADMINISTRATOR: frozenset(
-        {Right.STORE, Right.DELETE, Right.OPERATE, Right.MANAGE_ACCOUNTS, Right.ENROL_INSTITUTIONS, Right.ENROL_NODES}
+        {
+            Right.STORE,
+            Right.DELETE,
+            Right.OPERATE,
+            Right.READ_AUDIT,
+            Right.MANAGE_ACCOUNTS,
+            Right.MANAGE_INSTITUTIONS,
+            Right.ENROL_INSTITUTIONS,
+            Right.ENROL_NODES,
+        }
     ),
     Role.SUPERUSER: frozenset(Right),
 }
 AT_HOME_ONLY = frozenset(
-    {Right.STORE, Right.REPORT, Right.ASSIGN, Right.DELETE, Right.MANAGE_ACCOUNTS, Right.ENROL_NODES}
+    {
+        Right.STORE,
+        Right.REPORT,
+        Right.ASSIGN,
+        Right.DELETE,
+        Right.READ_AUDIT,
+        Right.MANAGE_ACCOUNTS,
+        Right.MANAGE_INSTITUTIONS,
+        Right.ENROL_NODES,
+    }
 )
 """Rights that nobody but a superuser has beyond their own institution."""
 
@@ -87,4 +119,25 @@ class Account:
                 f"This account may {right.value} only at its own institution",
                 key="other-institution",
                 right=right.value,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How somebody is reached, as they say themselves; empty where they do not."""
+
+    email: str = ""
+    phone: str = ""
+    address: str = ""
+    """Lines, as on a letter."""
+
+    def require_plausible(self) -> None:
+        """Returns if each of it may be what it is called; BadRequest naming what is not."""
+        if self.email and not (_EMAIL.fullmatch(self.email) and len(self.email) <= _LONGEST_EMAIL):
+            raise BadRequest("This is no e-mail address", key="wrong-email", parameter="email")
+        if self.phone and not _PHONE.fullmatch(self.phone):
+            raise BadRequest("A phone number has digits, blanks and +()/.-", key="wrong-phone", parameter="phone")
+        if len(self.address) > _LONGEST_ADDRESS or not self.address.replace("\n", "").isprintable():
+            raise BadRequest(
+                f"An address has at most {_LONGEST_ADDRESS} characters", key="wrong-address", parameter="address"
             )

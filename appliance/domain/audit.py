@@ -37,6 +37,8 @@ class Actor:
 
 class Action(StrEnum):
     DELETE = "delete"
+    SEARCH = "search"
+    """A list of patients, or of what is held; what was asked for is not kept."""
     OPEN = "open"
     """A study's list of series, its metadata or its pictures, for the first time in a while."""
     RETRIEVE = "retrieve"
@@ -48,12 +50,20 @@ class Action(StrEnum):
     ROTATE_KEY = "rotate-key"
     LOG_IN = "log-in"
     CREATE_ACCOUNT = "create-account"
+    CHANGE_ACCOUNT = "change-account"
+    """Its names, roles, institution, or what is kept beside it."""
     DEACTIVATE_ACCOUNT = "deactivate-account"
     REACTIVATE_ACCOUNT = "reactivate-account"
+    CHANGE_CONTACT = "change-contact"
+    """How somebody is reached, by themselves."""
     CHANGE_PASSWORD = "change-password"  # noqa: S105  # a name
     TURN_ON_SECOND_FACTOR = "turn-on-second-factor"
     TURN_OFF_SECOND_FACTOR = "turn-off-second-factor"
     MAKE_RECOVERY_CODES = "make-recovery-codes"
+    ADD_PASSKEY = "add-passkey"
+    RENAME_PASSKEY = "rename-passkey"
+    REMOVE_PASSKEY = "remove-passkey"
+    """One, or all of an account."""
     END_SESSION = "end-session"
     """By its owner, from the list of sessions."""
     ROTATE_SIGNING_KEY = "rotate-signing-key"
@@ -68,6 +78,16 @@ class Action(StrEnum):
     READ_REPORTS = "read-reports"
     """Of a patient, for the first time in a while."""
     WRITE_REPORT = "write-report"
+    CHANGE_INSTITUTION = "change-institution"
+    """What it is called, or where it is."""
+    DELETE_INSTITUTION = "delete-institution"
+    CREATE_RECORD_TYPE = "create-record-type"
+    CHANGE_RECORD_TYPE = "change-record-type"
+    """Its name, or whether new records may be of it."""
+    READ_AUDIT = "read-audit"
+    """This trail, for the first time in a while (PS3.15 A.5.3.2, Audit Log Used)."""
+    DELETE_NODE = "delete-node"
+    """An institution does not name it any more."""
     MAKE_ENROLMENT_TOKEN = "make-enrolment-token"  # noqa: S105  # a name
     """For one institution or node that is to be believed."""
     ENROL = "enrol"
@@ -87,8 +107,8 @@ class Subject:
     """What it was done to."""
 
     kind: str
-    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``session``,
-    ``institution``, ``node`` or ``store``."""
+    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``passkey``,
+    ``session``, ``institution``, ``node``, ``record-type``, ``audit`` or ``store``."""
     uid: str = ""
     study_uid: str = ""
     """Of a series or an instance, or of what a patient or a report was named for."""
@@ -117,7 +137,7 @@ class Event:
     subject: Subject
     outcome: Outcome = Outcome.DONE
     reason: str = ""
-    """The key of the refusal, or the AE title that objects went to."""
+    """The key of the refusal, the AE title that objects went to, or by what somebody logged in: ``passkey``, else a password."""
     instances: int = 0
     """How many it was done to."""
     size_bytes: int = 0

@@ -196,6 +196,31 @@ class Releases(msgspec.Struct, frozen=True):
     """Whether there is nothing after these."""
 
 
+class RecordType(msgspec.Struct, frozen=True):
+    """Of what type a record may be, at every institution."""
+
+    id: UUID
+    name: str
+    is_active: bool
+    """Whether new records may be of it; those that are, stay so."""
+
+
+class RecordTypesWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which record types were made or changed since?"""
+
+    child_id: UUID
+    after: int
+    """How far the institution has heard; 0 of nothing."""
+
+
+class RecordTypes(msgspec.Struct, frozen=True):
+    types: tuple[RecordType, ...]
+    last: int
+    """How far it has heard with these."""
+    is_all: bool
+    """Whether there is nothing after these."""
+
+
 class Acknowledgement(msgspec.Struct, frozen=True):
     """Everything up to this sequence number is kept by the parent."""
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 from quart import Blueprint, Response
 
-from appliance.domain.accounts import NOWHERE, Account, Right, Role
+from appliance.domain.accounts import NOWHERE, Account, Contact, Right, Role
 from appliance.domain.audit import Action, Actor, Event, Subject
-from appliance.domain.errors import NotAllowed
-from appliance.domain.identifiers import AccountId
+from appliance.domain.errors import Conflict, NotAllowed
+from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.staff import AccountEntry, Particulars
 from appliance.http.access import Access
 from appliance.http.bodies import json_body, json_response, uuid_in_path
+from appliance.http.lists import ListQuery
 from appliance.http.sessions import account_json, whence
 from appliance.services.accounts import Accounts
 from appliance.services.audit import Auditing
+from appliance.services.staff import SORTS, PersonWanted, Staff
+from appliance.storage.accounts import AccountFilter
+
+
+class ContactToSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    email: str
+    phone: str
+    address: str
 
 
 class PasswordToSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,12 +45,45 @@ class Activity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_active: bool
 
 
+class PersonToKeep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    given_name: str
+    family_name: str
+    roles: tuple[Role, ...]
+    institution_id: UUID | None
+    """null of those who belong to no institution."""
+    email: str = ""
+    phone: str = ""
+    address: str = ""
+    is_doctor: bool = False
+
+    def person(self) -> PersonWanted:
+        at = InstitutionId(self.institution_id) if self.institution_id else None
+        particulars = Particulars(Contact(self.email, self.phone, self.address), self.is_doctor)
+        return PersonWanted(self.given_name, self.family_name, frozenset(self.roles), at, particulars)
+
+
+class AccountToCreate(PersonToKeep, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    username: str
+    password: str
+
+
 def own_account(accounts: Accounts, access: Access) -> Blueprint:
     blueprint = Blueprint("own account", __name__)
 
     @blueprint.get("/api/account")
     async def mine() -> Response:
         return json_response(account_json(access.writer()))
+
+    @blueprint.get("/api/account/contact")
+    async def contact() -> Response:
+        return json_response(await accounts.contact(access.writer()))
+
+    @blueprint.put("/api/account/contact")
+    async def set_contact() -> Response:
+        account, wanted = access.writer(), await json_body(ContactToSet)
+        given = Contact(wanted.email.strip(), wanted.phone.strip(), wanted.address.strip())
+        await accounts.set_contact(account, given, access.actor(account))
+        return Response("", 204)
 
     @blueprint.put("/api/account/password")
     async def change_password() -> Response:
@@ -99,8 +144,37 @@ def own_account(accounts: Accounts, access: Access) -> Blueprint:
     return blueprint
 
 
-def other_accounts(accounts: Accounts, access: Access, auditing: Auditing) -> Blueprint:
+def other_accounts(accounts: Accounts, staff: Staff, access: Access, auditing: Auditing) -> Blueprint:
     blueprint = Blueprint("other accounts", __name__)
+
+    @blueprint.get("/api/accounts")
+    async def listed() -> Response:
+        account = access.writer()
+        query = ListQuery("search", "institution_id", "role", "is_active", sorts=SORTS)
+        institution_id = query.uuid("institution_id")
+        wanted = AccountFilter(
+            query.text("search"),
+            InstitutionId(institution_id) if institution_id else None,
+            query.choice("role", Role),
+            query.flag("is_active"),
+        )
+        found = await staff.listed(account, wanted, query.part())
+        entries = [_entry(entry) for entry in found.rows]
+        return json_response({"accounts": entries, "total": found.total, "next": query.cursor(found.end)})
+
+    @blueprint.post("/api/accounts")
+    async def create() -> Response:
+        account = access.writer()
+        wanted = await json_body(AccountToCreate)
+        created = await staff.create(account, access.actor(account), wanted.username, wanted.password, wanted.person())
+        return json_response(_entry(created), 201)
+
+    @blueprint.put("/api/accounts/<account_id>")
+    async def change(account_id: str) -> Response:
+        account = access.writer()
+        wanted = await json_body(PersonToKeep)
+        other = AccountId(uuid_in_path(account_id, "account_id"))
+        return json_response(_entry(await staff.change(account, access.actor(account), other, wanted.person())))
 
     async def allowed(account_id: str, action: Action) -> tuple[Account, Actor]:
         """Whom it is about, and who asks, if they may."""
@@ -123,10 +197,39 @@ def other_accounts(accounts: Accounts, access: Access, auditing: Auditing) -> Bl
         await accounts.set_active(other, by, is_active=wanted.is_active)
         return Response("", 204)
 
+    @blueprint.put("/api/accounts/<account_id>/password")
+    async def replace_password(account_id: str) -> Response:
+        access.writer()
+        wanted = await json_body(Password)
+        other, by = await allowed(account_id, Action.CHANGE_PASSWORD)
+        if by.id == str(other.id):
+            raise Conflict("One's own password is changed by who knows the old one", key="own-account")
+        await accounts.replace_password(other, wanted.password, by)
+        return Response("", 204)
+
     @blueprint.delete("/api/accounts/<account_id>/second-factor")
     async def remove_second_factor(account_id: str) -> Response:
         other, by = await allowed(account_id, Action.TURN_OFF_SECOND_FACTOR)
         await accounts.remove_second_factor(other, by)
         return Response("", 204)
 
+    @blueprint.delete("/api/accounts/<account_id>/passkeys")
+    async def remove_passkeys(account_id: str) -> Response:
+        other, by = await allowed(account_id, Action.REMOVE_PASSKEY)
+        await accounts.remove_passkeys(other, by)
+        return Response("", 204)
+
     return blueprint
+
+
+def _entry(entry: AccountEntry) -> dict[str, object]:
+    """An account as docs/api.md has it for administrators."""
+    kept = entry.particulars
+    return {
+        **account_json(entry.account),
+        "email": kept.contact.email,
+        "phone": kept.contact.phone,
+        "address": kept.contact.address,
+        "is_doctor": kept.is_doctor,
+        "is_active": entry.is_active,
+    }

@@ -25,7 +25,7 @@ class Need(StrEnum):
     """What is asked where it is no right of an account."""
 
     NOTHING = "nothing"
-    SECRET = "the secret that it is about: a password, a refresh cookie, a token for enrolment"  # noqa: S105  # words
+    SECRET = "the secret that it is about: a password, a passkey, a refresh cookie, a token for enrolment"  # noqa: S105  # words
     SIGNATURE = "the signature of an appliance that is enrolled here"
     ACCOUNT = "any account, for itself"
 
@@ -40,6 +40,8 @@ class Route:
     """Whether what is held back from other institutions is answered as not there."""
     local: bool = False
     """Whether a collector on the same machine needs nothing."""
+    narrows: bool = False
+    """Whether everybody is answered, with what is of their own institution only."""
 
 
 _OF_STUDY = "/dicom-web/studies/<study>"
@@ -70,20 +72,39 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/readyz", Need.NOTHING),
     Route("GET", "/metrics", Right.OPERATE, local=True),
     Route("POST", "/api/session", Need.SECRET),
+    Route("POST", "/api/session/passkey-request", Need.NOTHING),
+    Route("POST", "/api/session/passkey", Need.SECRET),
     Route("POST", "/api/session/renewal", Need.SECRET),
     Route("DELETE", "/api/session", Need.SECRET),
     Route("POST", "/api/access", Need.ACCOUNT),
     Route("DELETE", "/api/access", Need.NOTHING),
     Route("GET", "/api/account", Need.ACCOUNT),
+    *(Route(method, "/api/account/contact", Need.ACCOUNT) for method in ("GET", "PUT")),
     Route("PUT", "/api/account/password", Need.ACCOUNT),
     Route("GET", "/api/account/sessions", Need.ACCOUNT),
     Route("DELETE", "/api/account/sessions/<session_id>", Need.ACCOUNT),
     *(Route(method, "/api/account/second-factor", Need.ACCOUNT) for method in ("GET", "POST", "PUT")),
     Route("POST", "/api/account/second-factor/recovery-codes", Need.ACCOUNT),
     Route("POST", "/api/account/second-factor/removal", Need.ACCOUNT),
+    Route("GET", "/api/account/passkeys", Need.ACCOUNT),
+    Route("POST", "/api/account/passkeys/request", Need.ACCOUNT),
+    Route("POST", "/api/account/passkeys", Need.ACCOUNT),
+    *(Route(method, "/api/account/passkeys/<passkey_id>", Need.ACCOUNT) for method in ("PUT", "DELETE")),
+    Route("GET", "/api/accounts", Right.MANAGE_ACCOUNTS, narrows=True),
+    Route("POST", "/api/accounts", Right.MANAGE_ACCOUNTS),
+    Route("PUT", "/api/accounts/<account_id>", Right.MANAGE_ACCOUNTS),
     Route("PUT", "/api/accounts/<account_id>/activity", Right.MANAGE_ACCOUNTS),
+    Route("PUT", "/api/accounts/<account_id>/password", Right.MANAGE_ACCOUNTS),
     Route("DELETE", "/api/accounts/<account_id>/second-factor", Right.MANAGE_ACCOUNTS),
+    Route("DELETE", "/api/accounts/<account_id>/passkeys", Right.MANAGE_ACCOUNTS),
     Route("GET", "/api/directory", Need.ACCOUNT),
+    Route("GET", "/api/institutions", Right.OPERATE),
+    Route("PUT", "/api/institutions/<institution_id>", Right.MANAGE_INSTITUTIONS),
+    Route("DELETE", "/api/institutions/<institution_id>", Right.MANAGE_INSTITUTIONS),
+    Route("GET", "/api/record-types", Need.ACCOUNT),
+    Route("POST", "/api/record-types", Right.DEFINE_RECORD_TYPES),
+    Route("PUT", "/api/record-types/<type_id>", Right.DEFINE_RECORD_TYPES),
+    Route("GET", "/api/record-types/here", Need.ACCOUNT),
     Route("GET", "/api/patients", Right.VIEW),
     Route("GET", "/api/patients/<patient_id>", Right.VIEW),
     Route("GET", "/api/patients/<patient_id>/studies", Right.VIEW),
@@ -109,10 +130,18 @@ ROUTES: tuple[Route, ...] = (
         for kind, right in (("institutions", Right.ENROL_INSTITUTIONS), ("nodes", Right.ENROL_NODES))
         for method, path in (("GET", ""), ("POST", "/tokens"), ("DELETE", "/<child_id>"))
     ),
+    Route("GET", "/api/nodes", Right.OPERATE),
+    Route("DELETE", "/api/nodes/<node_id>", Right.ENROL_NODES),
+    Route("GET", "/api/capacity", Right.OPERATE),
+    Route("GET", "/api/synchronisation", Right.OPERATE),
+    Route("GET", "/api/audit/toplevel", Right.READ_AUDIT, narrows=True),
+    Route("GET", "/api/audit/institution", Right.READ_AUDIT),
+    Route("GET", "/api/audit/node", Right.READ_AUDIT),
     Route("POST", "/api/sync/enrolment", Need.SECRET),
     Route("POST", "/api/sync/changes", Need.SIGNATURE),
     Route("POST", "/api/sync/questions", Need.SIGNATURE),
     Route("POST", "/api/sync/releases", Need.SIGNATURE),
+    Route("POST", "/api/sync/record-types", Need.SIGNATURE),
     Route("GET", "/api/sync/trust", Need.SIGNATURE),
 )
 
@@ -144,7 +173,7 @@ def may(person: Person, route: Route) -> bool:
         return route.need is Need.NOTHING or (route.need is Need.ACCOUNT and person is not NOBODY)
     if not any(route.need in RIGHTS[role] for role in person.roles):
         return False
-    return person.is_here or Role.SUPERUSER in person.roles or route.need not in AT_HOME_ONLY
+    return person.is_here or Role.SUPERUSER in person.roles or route.need not in AT_HOME_ONLY or route.narrows
 
 
 def routes_of(quart: Quart) -> set[tuple[str, str]]:
@@ -192,7 +221,14 @@ def _cells(route: Route, people: Iterable[Person]) -> Iterable[str]:
             yield "no"
         else:
             sees_all = person.is_here or Role.SUPERUSER in person.roles
-            yield "what is released" if route.hides and not sees_all else "yes"
+            yield "yes" if sees_all else _part(route)
+
+
+def _part(route: Route) -> str:
+    """What is answered to somebody of another institution."""
+    if route.narrows:
+        return "what is their own"
+    return "what is released" if route.hides else "yes"
 
 
 def main(file: Path) -> None:

@@ -11,6 +11,7 @@ from appliance.services.signatures import SignedRequest
 from appliance.services.synchronisation import (
     CHANGES_PATH,
     QUESTIONS_PATH,
+    RECORD_TYPES_PATH,
     RELEASES_PATH,
     TRUST_PATH,
     Children,
@@ -36,6 +37,10 @@ def deliveries(children: Children) -> Blueprint:
     @blueprint.post(RELEASES_PATH)
     async def releases() -> Response:
         return _response(await children.releases(await _signed()))
+
+    @blueprint.post(RECORD_TYPES_PATH)
+    async def record_types() -> Response:
+        return _response(await children.record_types(await _signed()))
 
     @blueprint.get(TRUST_PATH)
     async def trust() -> Response:

@@ -11,7 +11,9 @@ from appliance.services.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-_NAMED = re.compile(r"(?<=/)(studies|series|instances|frames|patients)/[^/]+")
+_NAMED = re.compile(
+    r"(?<=/)(studies|series|instances|frames|patients|accounts|sessions|institutions|nodes|record-types)/[^/]+"
+)
 _KNOWN = re.compile(r"/(api|dicom-web)/[a-z/{}0-9-]*|/healthz|/readyz|/metrics")
 _CLIENT_GONE = 499
 """In the figures only: the client went before an answer began."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from quart import Blueprint, Response, request
 
-from appliance.domain.audit import Action, patient_subject
+from appliance.domain.audit import Action, Subject, patient_subject
 from appliance.domain.identifiers import PatientId
 from appliance.domain.people import Patient
 from appliance.http.access import Access
@@ -37,6 +37,7 @@ def patients(toplevel: Toplevel, access: Access, auditing: Auditing) -> Blueprin
             limit=integer_parameter("limit", 50),
             offset=integer_parameter("offset", 0),
         )
+        await auditing.looked_at(access.actor(account), Action.SEARCH, Subject("patient"))
         return json_response({"patients": [_patient(patient) for patient in found], "total": total})
 
     @blueprint.get("/api/patients/<patient_id>")

@@ -11,6 +11,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Right
+from appliance.domain.audit import Action, Actor, Subject
 from appliance.domain.errors import BadRequest, NotAcceptable
 from appliance.domain.identifiers import SeriesUid, StudyUid
 from appliance.domain.searches import Filter, Level, Matches, Search
@@ -19,6 +20,7 @@ from appliance.http.access import Access
 from appliance.http.asgi import Scope
 from appliance.http.media_types import accepted
 from appliance.services.archive import Archive
+from appliance.services.audit import Auditing
 from appliance.services.releases import HeldBack
 from appliance.storage.native_model import Json, native_model
 from appliance.storage.queries import MOST_COUNTED
@@ -33,10 +35,13 @@ XML_TYPE = "application/dicom+xml"
 class Queries:
     """The resources."""
 
-    def __init__(self, archive: Archive, access: Access, held_back: HeldBack, base_url: str) -> None:
+    def __init__(
+        self, archive: Archive, access: Access, auditing: Auditing, held_back: HeldBack, base_url: str
+    ) -> None:
         self._archive = archive
         self._held_back = held_back
         self._access = access
+        self._auditing = auditing
         self._base_url = base_url
 
     def blueprint(self) -> Blueprint:
@@ -71,7 +76,15 @@ class Queries:
             addresses.series_uid(series) if series else None,
         )
         wanted = replace(wanted, is_released_only=not self._held_back.sees_all(account))
-        return self._answer(await self._archive.search(wanted), as_xml=as_xml)
+        found = await self._archive.search(wanted)
+        await self._put_on_record(self._access.actor(account), wanted.study_uid)
+        return self._answer(found, as_xml=as_xml)
+
+    async def _put_on_record(self, by: Actor, study_uid: StudyUid | None) -> None:
+        if study_uid:
+            await self._auditing.looked(by, Action.OPEN, study_uid)
+        else:
+            await self._auditing.looked_at(by, Action.SEARCH, Subject("study"))
 
     def _answer(self, found: Matches, *, as_xml: bool) -> Response:
         root = addresses.dicom_web(cast(Scope, request.scope), self._base_url)

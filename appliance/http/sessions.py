@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import msgspec
 from quart import Blueprint, Response, request
 
@@ -10,6 +12,7 @@ from appliance.domain.errors import ApplianceError, NotAuthenticated, TooManyAtt
 from appliance.http.access import Access
 from appliance.http.bodies import json_body, json_response
 from appliance.http.patients import Directory
+from appliance.http.webauthn import Authentication
 from appliance.services.accounts import Accounts, Session, Whence
 from appliance.services.metrics import Metrics
 from appliance.services.toplevel import Toplevel
@@ -28,6 +31,10 @@ class LogIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: str | None = None
 
 
+class PasskeyLogIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    credential: Authentication
+
+
 class GrantAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     access_token: str
     expires_in_s: int
@@ -44,13 +51,16 @@ def sessions(accounts: Accounts, toplevel: Toplevel, access: Access, metrics: Me
     @blueprint.post(_PATH)
     async def log_in() -> Response:
         wanted = await json_body(LogIn)
-        try:
-            session = await accounts.log_in(wanted.username, wanted.password, whence(), wanted.code)
-        except ApplianceError as error:
-            metrics.logins.labels(_OUTCOMES.get(type(error), "failed")).inc()
-            raise
-        metrics.logins.labels("success").inc()
-        return await granted(session)
+        return await entered(accounts.log_in(wanted.username, wanted.password, whence(), wanted.code))
+
+    @blueprint.post(f"{_PATH}/passkey-request")
+    async def request_passkey() -> Response:
+        return json_response(accounts.passkey_request())
+
+    @blueprint.post(f"{_PATH}/passkey")
+    async def log_in_with_passkey() -> Response:
+        wanted = await json_body(PasskeyLogIn)
+        return await entered(accounts.log_in_with_passkey(wanted.credential.proof(), whence()))
 
     @blueprint.post(f"{_PATH}/renewal")
     async def renew() -> Response:
@@ -63,6 +73,16 @@ def sessions(accounts: Accounts, toplevel: Toplevel, access: Access, metrics: Me
         _set_cookie(response, "", max_age_s=0)
         access.clear_cookie(response)
         return response
+
+    async def entered(attempt: Awaitable[Session]) -> Response:
+        """The answer to an attempt to log in, which is counted."""
+        try:
+            session = await attempt
+        except ApplianceError as error:
+            metrics.logins.labels(_OUTCOMES.get(type(error), "failed")).inc()
+            raise
+        metrics.logins.labels("success").inc()
+        return await granted(session)
 
     async def granted(session: Session) -> Response:
         account, token = session.account, session.access_token

@@ -11,6 +11,7 @@ gain nothing.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import secrets
@@ -20,17 +21,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from appliance.domain.accounts import Account, Role
+from appliance.domain.accounts import Account, Contact, Role
 from appliance.domain.audit import Action, Actor, Event, Outcome, Subject
 from appliance.domain.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound, TooManyAttempts
 from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.staff import Particulars
 from appliance.services.audit import AuditTrail, somebody, somebody_unknown
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.passkeys import NewPasskey, PasskeyProof, Passkeys
 from appliance.services.passwords import Passwords
 from appliance.services.second_factors import FactorState, NewAuthenticator, SecondFactors
 from appliance.services.tokens import AccessToken, TokenSigner
 from appliance.storage import toplevel
 from appliance.storage.database import Transaction
+from appliance.storage.passkeys import KeptPasskey
 
 T = TypeVar("T")
 
@@ -42,6 +46,8 @@ _LONGEST_WAIT_S = 300
 _FORGET_FAILURES_AFTER = timedelta(hours=1)
 _FORGET_DEVICE_AFTER = timedelta(days=180)
 _SECRET_BYTES = 32
+_LONGEST_USERNAME = 64
+_NOTHING_KEPT = Particulars()
 _LONGEST_BROWSER = 300
 
 
@@ -68,7 +74,7 @@ class Session:
     """By which it is known from now on; None at a renewal."""
 
 
-async def _nobody_to_tell() -> None:
+async def nobody_to_tell() -> None:
     return
 
 
@@ -81,9 +87,10 @@ class Accounts:
         signer: TokenSigner,
         trail: AuditTrail,
         factors: SecondFactors,
+        passkeys: Passkeys,
         *,
         session_lifetime: timedelta,
-        on_revoked: Callable[[], Awaitable[None]] = _nobody_to_tell,
+        on_revoked: Callable[[], Awaitable[None]] = nobody_to_tell,
     ) -> None:
         """``on_revoked`` is called when tokens that have not ended are no good any more."""
         self.session_lifetime = session_lifetime
@@ -91,19 +98,27 @@ class Accounts:
         self._database = database
         self._signer = signer
         self._factors = factors
+        self._passkeys = passkeys
         self._passwords = Passwords()
         self._on_revoked = on_revoked
 
-    async def create(self, account: Account, password: str, by: Actor) -> Account:
+    async def create(
+        self, account: Account, password: str, by: Actor, particulars: Particulars = _NOTHING_KEPT
+    ) -> Account:
         """The account exists, with an id of its own; Conflict if its username is taken, BadRequest for a weak password."""
         if not account.username.strip() or account.username != account.username.strip():
             raise BadRequest("The username is empty or begins or ends with a blank", parameter="username")
+        if len(account.username.casefold()) > _LONGEST_USERNAME or not account.username.isprintable():
+            raise BadRequest(
+                f"The username has more than {_LONGEST_USERNAME} characters, or some that cannot be printed",
+                parameter="username",
+            )
         if not account.roles:
             raise BadRequest("The account has no role", parameter="roles")
         created = replace(account, id=toplevel.new_account_id())
         password_hash = await self._passwords.hash(password, _about(created))
         event = Event(by, Action.CREATE_ACCOUNT, _subject(created))
-        await self._recorded(lambda tx: toplevel.create_account(tx, created, password_hash), event)
+        await self._recorded(lambda tx: toplevel.create_account(tx, created, password_hash, particulars), event)
         return created
 
     async def log_in(self, username: str, password: str, whence: Whence, code: str | None = None) -> Session:
@@ -121,22 +136,62 @@ class Accounts:
         if not found.is_active:
             event = Event(who, Action.LOG_IN, _subject(account), Outcome.REFUSED, "account-deactivated")
             await self._recorded(lambda tx: None, event)
-            raise NotAllowed("This account was deactivated", key="account-deactivated")
+            raise _deactivated()
         await self._ask_second_factor(found.account, code, who, subjects)
         newer_hash = await self._passwords.hash_again(password) if self._passwords.is_old(found.password_hash) else None
-        secret, device_secret = _new_secret(), whence.device_secret or _new_secret()
-        kept = _begun(account.id, whence)
 
-        def begin(tx: Transaction) -> None:
+        def settle(tx: Transaction) -> None:
             toplevel.forget_failures(tx, subjects[0])
             for subject in subjects[1:]:
                 toplevel.take_back_failure(tx, subject)
             if newer_hash:
                 toplevel.set_password_hash(tx, account.id, newer_hash)
+
+        return await self._enter(account, who, whence, settle)
+
+    async def log_in_with_passkey(self, proof: PasskeyProof, whence: Whence) -> Session:
+        """A new session: a passkey is both factors. NotAuthenticated for one that is unknown or proves nothing, NotAllowed for an
+        account that is shut out, TooManyAttempts while slowed down, Conflict where there are no passkeys."""
+        found, subjects = await self._counted_passkey(proof, whence)
+        who = somebody(found.account, whence.address) if found else somebody_unknown(whence.address)
+        try:
+            if found is None:
+                raise NotAuthenticated("This passkey is not known here, or not any more", key="unknown-passkey")
+            settle = functools.partial(self._settle_passkey, proof, subjects, is_active=found.is_active)
+            return await self._enter(found.account, who, whence, settle, by_what="passkey")
+        except (NotAuthenticated, NotAllowed) as error:
+            outcome = Outcome.REFUSED if isinstance(error, NotAllowed) else Outcome.FAILED
+            event = Event(who, Action.LOG_IN, _subject(found.account if found else None), outcome, error.key)
+            await self._recorded(lambda tx: _stamp(tx, subjects), event)
+            raise
+
+    def _settle_passkey(
+        self, proof: PasskeyProof, subjects: tuple[str, ...], tx: Transaction, *, is_active: bool
+    ) -> None:
+        self._passkeys.prove(tx, proof)
+        if not is_active:
+            raise _deactivated()
+        _take_back(tx, subjects)
+
+    async def _enter(
+        self,
+        account: Account,
+        who: Actor,
+        whence: Whence,
+        settle: Callable[[Transaction], None],
+        *,
+        by_what: str = "",
+    ) -> Session:
+        """A new session, on record; ``settle`` is done in its transaction."""
+        secret, device_secret = _new_secret(), whence.device_secret or _new_secret()
+        kept = _begun(account.id, whence)
+
+        def begin(tx: Transaction) -> None:
+            settle(tx)
             toplevel.know_device(tx, _sha256(device_secret), account.id, forget_after=_FORGET_DEVICE_AFTER)
             toplevel.begin_session(tx, _sha256(secret), kept, self.session_lifetime)
 
-        await self._recorded(begin, Event(who, Action.LOG_IN, _subject(account)))
+        await self._recorded(begin, Event(who, Action.LOG_IN, _subject(account), reason=by_what))
         return Session(kept.id, account, self._signer.sign(account, kept.id), secret, device_secret)
 
     async def _ask_second_factor(
@@ -201,6 +256,21 @@ class Accounts:
         await self._recorded(end, Event(by, Action.END_SESSION, Subject("session", str(session_id))))
         await self._on_revoked()
 
+    async def contact(self, account: Account) -> Contact:
+        found = await self._database.read(lambda tx: toplevel.contact(tx, account.id))
+        if found is None:
+            raise _no_such_account()
+        return found
+
+    async def set_contact(self, account: Account, contact: Contact, by: Actor) -> None:
+        contact.require_plausible()
+
+        def change(tx: Transaction) -> None:
+            if not toplevel.set_contact(tx, account.id, contact):
+                raise _no_such_account()
+
+        await self._recorded(change, Event(by, Action.CHANGE_CONTACT, _subject(account)))
+
     async def change_password(
         self, account: Account, old: str, new: str, whence: Whence, *, kept_session: UUID | None
     ) -> None:
@@ -244,6 +314,37 @@ class Accounts:
         await self._confirm(account, password, whence, Action.TURN_OFF_SECOND_FACTOR)
         await self.remove_second_factor(account, somebody(account, whence.address))
 
+    @property
+    def relying_party_id(self) -> str | None:
+        """Of passkeys; None where there are none."""
+        return self._passkeys.party.id if self._passkeys.party else None
+
+    def passkey_request(self) -> dict[str, object]:
+        """What the authenticator of whoever wants to log in is asked; Conflict where there are no passkeys."""
+        return self._passkeys.request_options()
+
+    async def passkeys(self, account: Account) -> tuple[KeptPasskey, ...]:
+        """Those of the account, the oldest first."""
+        return await self._database.read(lambda tx: self._passkeys.of(tx, account.id))
+
+    async def begin_passkey(self, account: Account, password: str, whence: Whence) -> dict[str, object]:
+        """What an authenticator is asked to make; what it made counts from ``add_passkey`` on."""
+        await self._confirm(account, password, whence, Action.ADD_PASSKEY)
+        return await self._database.read(lambda tx: self._passkeys.creation_options(tx, account))
+
+    async def add_passkey(self, account: Account, name: str, new: NewPasskey, by: Actor) -> KeptPasskey:
+        passkey_id = uuid4()
+        event = Event(by, Action.ADD_PASSKEY, _passkey_subject(passkey_id))
+        return await self._carried_out(lambda tx: self._passkeys.add(tx, account.id, passkey_id, name, new), event)
+
+    async def rename_passkey(self, account: Account, passkey_id: UUID, name: str, by: Actor) -> None:
+        event = Event(by, Action.RENAME_PASSKEY, _passkey_subject(passkey_id))
+        await self._recorded(lambda tx: self._passkeys.rename(tx, account.id, passkey_id, name), event)
+
+    async def remove_passkey(self, account: Account, passkey_id: UUID, by: Actor) -> None:
+        event = Event(by, Action.REMOVE_PASSKEY, _passkey_subject(passkey_id))
+        await self._recorded(lambda tx: self._passkeys.remove(tx, account.id, passkey_id), event)
+
     async def _confirm(self, account: Account, password: str, whence: Whence, action: Action) -> None:
         """Returns if who is logged in knows the password still; NotAllowed otherwise, counted and on record as a login is."""
         found, subjects = await self._counted(account.username, whence)
@@ -261,16 +362,32 @@ class Accounts:
         event = Event(by, Action.TURN_OFF_SECOND_FACTOR, _subject(account))
         await self._recorded(lambda tx: self._factors.turn_off(tx, account.id), event)
 
+    async def remove_passkeys(self, account: Account, by: Actor) -> None:
+        """None logs them in any more: for whoever lost the device that holds them."""
+        event = Event(by, Action.REMOVE_PASSKEY, _subject(account))
+        await self._recorded(lambda tx: self._passkeys.remove_all(tx, account.id), event)
+
+    async def replace_password(self, account: Account, password: str, by: Actor) -> None:
+        """The password is another, and all sessions are over: for whoever forgot theirs. BadRequest for a weak one."""
+        password_hash = await self._passwords.hash(password, _about(account))
+
+        def change(tx: Transaction) -> None:
+            toplevel.set_password_hash(tx, account.id, password_hash)
+            toplevel.end_sessions(tx, account.id)
+
+        await self._recorded(change, Event(by, Action.CHANGE_PASSWORD, _subject(account)))
+        await self._on_revoked()
+
     async def account(self, account_id: AccountId) -> Account:
         found = await self._database.read(lambda tx: toplevel.account(tx, account_id))
         if found is None:
-            raise NotFound("There is no such account", key="no-such-account")
+            raise _no_such_account()
         return found
 
     async def account_named(self, username: str) -> Account:
         found = await self._database.read(lambda tx: toplevel.credentials(tx, username))
         if found is None:
-            raise NotFound("There is no such account", key="no-such-account")
+            raise _no_such_account()
         return found.account
 
     async def set_active(self, account: Account, by: Actor, *, is_active: bool) -> None:
@@ -295,9 +412,22 @@ class Accounts:
         def count(tx: Transaction) -> tuple[toplevel.Credentials | None, tuple[str, ...]]:
             found = toplevel.credentials(tx, username)
             subjects = _counted_by(tx, username, found, whence)
-            _refuse_if_slowed(tx, subjects)
-            for subject in subjects:
-                toplevel.count_failure(tx, subject, forget_after=_FORGET_FAILURES_AFTER)
+            _count(tx, subjects)
+            return found, subjects
+
+        return await self._database.run(count)
+
+    async def _counted_passkey(
+        self, proof: PasskeyProof, whence: Whence
+    ) -> tuple[toplevel.Credentials | None, tuple[str, ...]]:
+        """The same for a passkey. It is counted by device or address only: it cannot be guessed, and who shows it to us
+        without being able to use it shall not keep its owner out."""
+
+        def count(tx: Transaction) -> tuple[toplevel.Credentials | None, tuple[str, ...]]:
+            owner = self._passkeys.claimed_owner(tx, proof)
+            found = toplevel.credentials_of(tx, owner) if owner else None
+            subjects = _counted_by(tx, "", found, whence)[-1:]
+            _count(tx, subjects)
             return found, subjects
 
         return await self._database.run(count)
@@ -329,6 +459,13 @@ def _counted_by(tx: Transaction, username: str, found: toplevel.Credentials | No
         if toplevel.is_known_device(tx, device_sha256, found.account.id):
             return (f"device {device_sha256.hex()} {found.account.id}",)
     return (f"account {username.casefold()[:64]}", f"address {whence.address}")
+
+
+def _count(tx: Transaction, subjects: tuple[str, ...]) -> None:
+    """As failures, until it is known better; TooManyAttempts where one of them has to wait."""
+    _refuse_if_slowed(tx, subjects)
+    for subject in subjects:
+        toplevel.count_failure(tx, subject, forget_after=_FORGET_FAILURES_AFTER)
 
 
 def _refuse_if_slowed(tx: Transaction, subjects: Iterable[str]) -> None:
@@ -367,6 +504,18 @@ def _begun(account_id: AccountId, whence: Whence) -> toplevel.KeptSession:
 def _about(account: Account) -> tuple[str, ...]:
     """What a password must not be made of."""
     return (account.username, account.given_name, account.family_name)
+
+
+def _no_such_account() -> NotFound:
+    return NotFound("There is no such account", key="no-such-account")
+
+
+def _deactivated() -> NotAllowed:
+    return NotAllowed("This account was deactivated", key="account-deactivated")
+
+
+def _passkey_subject(passkey_id: UUID) -> Subject:
+    return Subject("passkey", str(passkey_id))
 
 
 def _subject(account: Account | None) -> Subject:

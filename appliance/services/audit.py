@@ -126,10 +126,13 @@ class Auditing:
 
     async def looked_at(self, actor: Actor, action: Action, subject: Subject) -> None:
         """The same for what is no study."""
-        name = (actor, action, subject)
+        await self.put_once((actor, action, subject), Event(actor, action, subject))
+
+    async def put_once(self, name: Sequence[object], event: Event) -> None:
+        """An event is on record, unless another of the same name has been for a while."""
         known = self._looked.get(name)
         if known is None or time.monotonic() - known[0] > _AGAIN_AFTER_S or _has_failed(known[1]):
-            putting = asyncio.ensure_future(self.put(Event(actor, action, subject)))
+            putting = asyncio.ensure_future(self.put(event))
             known = self._looked[name] = (time.monotonic(), putting)
             self._looked.move_to_end(name)
             while len(self._looked) > _MOST_REMEMBERED:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -20,7 +20,7 @@ import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from appliance.domain.audit import Action, Actor, ActorKind, Event, Subject
+from appliance.domain.audit import Action, Actor, ActorKind, Event, Outcome, Subject
 from appliance.domain.enrolment import Enrolled, EnrolledChild, Enrolment, EnrolmentToken, Kind
 from appliance.domain.errors import (
     ApplianceError,
@@ -33,7 +33,7 @@ from appliance.domain.errors import (
     Unavailable,
 )
 from appliance.services import tokens
-from appliance.services.audit import AuditTrail
+from appliance.services.audit import Auditing, AuditTrail
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.signatures import SignedRequest, claim_of, sign_request, verify_answer, verify_request
 from appliance.storage import enrolment as storage
@@ -55,6 +55,7 @@ class Enrolments:
         self.public_key = tokens.public_key_of(identity.public_key())
         self._database = database
         self._trail = trail
+        self._auditing = Auditing(trail, database)
 
     async def make_token(self, by: Actor, child_id: UUID | None = None) -> tuple[EnrolmentToken, datetime]:
         """A token that is good for one child within an hour, and when it ends.
@@ -73,7 +74,8 @@ class Enrolments:
         return made, ends_at
 
     async def redeem(self, request: SignedRequest, address: str) -> Enrolled:
-        """The child is known by the key that it shows; NotAuthenticated unless it signed with it and has a token that is good."""
+        """The child is known by the key that it shows; NotAuthenticated unless it signed with it and has a token
+        that is good, NotAllowed or Conflict where that is for another; refusals are on record."""
         wanted = _wanted(request)
         by = Actor(ActorKind.APPLIANCE, str(wanted.child_id), wanted.name, address)
         event = Event(by, Action.ENROL, Subject(self.kind, str(wanted.child_id)))
@@ -82,7 +84,14 @@ class Enrolments:
             self._redeem(tx, wanted)
             return None, event
 
-        await self._database.call(lambda database: self._trail.carry_out(database, work))
+        try:
+            await self._database.call(lambda database: self._trail.carry_out(database, work))
+        except (NotAuthenticated, NotAllowed, Conflict) as error:
+            # Once for an address and a reason: whoever tries tokens is a stranger, and does not fill the trail. What they call
+            # themselves may be anything.
+            refused = replace(event, actor=replace(by, name=""), outcome=Outcome.REFUSED, reason=error.key)
+            await self._auditing.put_once((address, error.key), refused)
+            raise
         return Enrolled(self.public_key.x)
 
     def _redeem(self, tx: Transaction, wanted: Enrolment) -> None:

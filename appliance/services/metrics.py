@@ -56,6 +56,18 @@ class Metrics:
         self.outbox_length = Gauge(
             "appliance_outbox_length", "Changes that the parent has not acknowledged", ("role",), registry=self.registry
         )
+        self.synchronisation_lag = Gauge(
+            "appliance_synchronisation_lag_seconds",
+            "For how long changes have been waiting for the parent",
+            ("role",),
+            registry=self.registry,
+        )
+        self.synchronisation_fails = Gauge(
+            "appliance_synchronisation_fails",
+            "1 while changes cannot go up, or trust or the feed cannot come down",
+            ("role", "what"),
+            registry=self.registry,
+        )
         self.renderer = Gauge(
             "appliance_renderer_info",
             "1 for the OpenGL that draws",

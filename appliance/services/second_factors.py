@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import segno
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -45,6 +46,18 @@ def code_at(secret: bytes, step: int, digits: int = _DIGITS) -> str:
     return str(number % 10**digits).zfill(digits)
 
 
+def kept_key(file: Path) -> bytes:
+    """The key in ``file``, which is made where there is none. SettingsError if it is of another length."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.touch(mode=0o600, exist_ok=False)
+        file.write_bytes(secrets.token_bytes(_KEY_BYTES))
+    key = file.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise SettingsError(f"{file}: is not a key of {_KEY_BYTES} bytes")
+    return key
+
+
 @dataclass(frozen=True, slots=True)
 class NewAuthenticator:
     """What an app is told, once."""
@@ -53,6 +66,8 @@ class NewAuthenticator:
     """Base32."""
     uri: str
     """otpauth://, as apps read it from a QR code."""
+    qr_code: tuple[str, ...]
+    """Of ``uri`` (ISO/IEC 18004): its rows from the top, without the light zone around it; 1 is a dark module, 0 a light one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +82,7 @@ class SecondFactors:
 
     def __init__(self, key_file: Path) -> None:
         """The key is made where there is none."""
-        if not key_file.exists():
-            key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            key_file.touch(mode=0o600, exist_ok=False)
-            key_file.write_bytes(secrets.token_bytes(_KEY_BYTES))
-        self._key = key_file.read_bytes()
-        if len(self._key) != _KEY_BYTES:
-            raise SettingsError(f"{key_file}: is not a key of {_KEY_BYTES} bytes")
+        self._key = kept_key(key_file)
 
     def state(self, tx: Transaction, account_id: AccountId) -> FactorState:
         kept = storage.authenticator(tx, account_id)
@@ -87,7 +96,9 @@ class SecondFactors:
         storage.keep_authenticator(tx, account_id, Authenticator(self._sealed(secret, account_id), False, 0))
         text = base64.b32encode(secret).decode("ascii")
         label = quote(f"{_ISSUER}:{username}")
-        return NewAuthenticator(text, f"otpauth://totp/{label}?secret={text}&issuer={_ISSUER}")
+        uri = f"otpauth://totp/{label}?secret={text}&issuer={_ISSUER}"
+        modules = segno.make_qr(uri).matrix
+        return NewAuthenticator(text, uri, tuple("".join(str(module) for module in row) for row in modules))
 
     def turn_on(self, tx: Transaction, account_id: AccountId, code: str) -> tuple[str, ...]:
         """Recovery codes, shown once: from now on a login asks for a code. BadRequest if this is none of the app's."""

@@ -16,8 +16,10 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -32,6 +34,8 @@ from appliance.domain.changes import (
     Delivery,
     NumberedChange,
     Questions,
+    RecordTypes,
+    RecordTypesWanted,
     Releases,
     ReleasesWanted,
 )
@@ -53,6 +57,7 @@ log = logging.getLogger(__name__)
 CHANGES_PATH = "/api/sync/changes"
 QUESTIONS_PATH = "/api/sync/questions"
 RELEASES_PATH = "/api/sync/releases"
+RECORD_TYPES_PATH = "/api/sync/record-types"
 TRUST_PATH = "/api/sync/trust"
 _BATCH = 500
 _PAUSE_S = 1.0
@@ -71,6 +76,8 @@ AnswerQuestions = Callable[[Questions], Awaitable[Answers]]
 """Answers what such a child asks."""
 TellReleases = Callable[[ReleasesWanted], Awaitable[Releases]]
 """Tells a node which of its studies are a patient's."""
+TellRecordTypes = Callable[[RecordTypesWanted], Awaitable[RecordTypes]]
+"""Tells an institution of which types records may be."""
 
 
 class Outbox(Protocol):
@@ -102,6 +109,9 @@ class ToplevelParent(Parent, Protocol):
     async def answer(self, questions: Questions) -> Answers:
         """What the toplevel knows of patients. Unavailable if it cannot be reached."""
 
+    async def record_types(self, wanted: RecordTypesWanted) -> RecordTypes:
+        """Of which types records may be, as far as that is new. Unavailable if it cannot be reached."""
+
 
 class InstitutionParent(Parent, Protocol):
     """The institution, above a node."""
@@ -127,12 +137,16 @@ class LocalParent:
 class LocalToplevel(LocalParent):
     """A toplevel in the same process."""
 
-    def __init__(self, take: Take, trust: Callable[[], Trust], answer: AnswerQuestions) -> None:
+    def __init__(self, take: Take, trust: Callable[[], Trust], answer: AnswerQuestions, tell: TellRecordTypes) -> None:
         super().__init__(take, trust)
         self._answer = answer
+        self._tell = tell
 
     async def answer(self, questions: Questions) -> Answers:
         return await self._answer(questions)
+
+    async def record_types(self, wanted: RecordTypesWanted) -> RecordTypes:
+        return await self._tell(wanted)
 
 
 class LocalInstitution(LocalParent):
@@ -172,6 +186,9 @@ class RemoteParent:
     async def releases(self, wanted: ReleasesWanted) -> Releases:
         return msgspec.json.decode(await self._told("POST", RELEASES_PATH, wanted), type=Releases)
 
+    async def record_types(self, wanted: RecordTypesWanted) -> RecordTypes:
+        return msgspec.json.decode(await self._told("POST", RECORD_TYPES_PATH, wanted), type=RecordTypes)
+
     async def trust(self) -> Trust:
         return msgspec.json.decode(await self._told("GET", TRUST_PATH), type=Trust)
 
@@ -198,7 +215,7 @@ class RemoteParent:
         return response.content
 
 
-Message = TypeVar("Message", Delivery, Questions, ReleasesWanted)
+Message = TypeVar("Message", Delivery, Questions, ReleasesWanted, RecordTypesWanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +228,8 @@ class Below:
     """For children that may ask."""
     tell: TellReleases | None = None
     """For those that hold studies."""
+    record_types: TellRecordTypes | None = None
+    """For those that keep records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +278,13 @@ class Children:
             raise NotAllowed("This child holds no studies", key="no-node")
         return _signed(below, request, await below.tell(wanted))
 
+    async def record_types(self, request: SignedRequest) -> SignedAnswer:
+        """What an institution is told of record types; refused as ``receive`` refuses."""
+        below, wanted = await self._verified(request, RecordTypesWanted)
+        if below.record_types is None:
+            raise NotAllowed("This child keeps no records", key="no-institution")
+        return _signed(below, request, await below.record_types(wanted))
+
     async def trust(self, request: SignedRequest) -> SignedAnswer:
         """Which access tokens are good now; refused as ``receive`` refuses."""
         below, _ = await self._signer(request)
@@ -293,6 +319,22 @@ def _signed(below: Below, request: SignedRequest, message: object) -> SignedAnsw
     return SignedAnswer(body, sign_answer(key.identity, key.public_key.id, 200, body, request.headers))
 
 
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """How a child stands with the appliance above it."""
+
+    role: str
+    child_id: UUID
+    waiting: int
+    """Changes that the parent has not acknowledged."""
+    lag_s: float
+    """For how long the oldest of them may have been waiting, as far as this process has seen; 0 while nothing does."""
+    heard_at: datetime | None
+    """When the parent answered last; None before it has."""
+    errors: dict[str, str]
+    """What goes wrong now, of ``changes`` that go up, and of ``trust`` and ``feed`` that come down; empty while all is well."""
+
+
 class Uplink:
     """Carries an outbox up and what the parent says down, until it is stopped."""
 
@@ -309,8 +351,10 @@ class Uplink:
         follow: Callable[[], Awaitable[float]] | None = None,
     ) -> None:
         """``then`` is done whenever the parent has heard all that there is to tell, ``follow`` after the seconds that it says."""
-        self.last_error: str | None = None
         self._role = role
+        self._errors: dict[str, str] = {}
+        self._heard_at: datetime | None = None
+        self._waiting_since_s: float | None = None
         self._child_id = child_id
         self._outbox = outbox
         self._parent = parent
@@ -323,13 +367,14 @@ class Uplink:
 
     def start(self) -> None:
         self._tasks = [
-            asyncio.create_task(self._keep(self._carry_up, self._wake), name=f"{self._role} uplink"),
+            asyncio.create_task(self._keep("changes", self._carry_up, self._wake), name=f"{self._role} uplink"),
             asyncio.create_task(
-                self._keep(self._fetch_trust, asyncio.Event(), longest_s=_TRUST_EVERY_S), name=f"{self._role} trust"
+                self._keep("trust", self._fetch_trust, asyncio.Event(), longest_s=_TRUST_EVERY_S),
+                name=f"{self._role} trust",
             ),
         ]
         if self._follow is not None:
-            following = self._keep(self._follow, asyncio.Event())
+            following = self._keep("feed", self._follow, asyncio.Event())
             self._tasks.append(asyncio.create_task(following, name=f"{self._role} feed"))
 
     async def stop(self) -> None:
@@ -343,22 +388,44 @@ class Uplink:
         """Something was put into the outbox."""
         self._wake.set()
 
+    async def state(self) -> LineState:
+        waiting = await self._outbox.length()
+        return LineState(self._role, self._child_id, waiting, self._lag_s(), self._heard_at, dict(self._errors))
+
+    def show(self) -> None:
+        """The metrics say how it is now, as far as that is known without the database."""
+        self._metrics.synchronisation_lag.labels(self._role).set(self._lag_s())
+        for what in ("changes", "trust", *(["feed"] if self._follow is not None else [])):
+            self._metrics.synchronisation_fails.labels(self._role, what).set(what in self._errors)
+
+    def _lag_s(self) -> float:
+        since_s = self._waiting_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
+    def _heard(self) -> None:
+        self._heard_at = datetime.now(UTC)
+
     async def _keep(
-        self, step: Callable[[], Awaitable[float]], wake: asyncio.Event, *, longest_s: float = _LONGEST_DELAY_S
+        self,
+        what: str,
+        step: Callable[[], Awaitable[float]],
+        wake: asyncio.Event,
+        *,
+        longest_s: float = _LONGEST_DELAY_S,
     ) -> None:
         """Repeats ``step``, when it is woken or after the seconds that it says; slower while the parent is away."""
         delay_s = _FIRST_DELAY_S
         while True:
             try:
                 pause_s = await step()
-                self.last_error = None
+                self._errors.pop(what, None)
                 delay_s = _FIRST_DELAY_S
             except ApplianceError as error:
-                self.last_error = error.message
+                self._errors[what] = error.message
                 log.warning("%s: %s; next attempt in %.0f s", self._role, error.message, delay_s)
                 pause_s, delay_s = delay_s, min(2 * delay_s, longest_s)
             except Exception as error:  # the edge of the task: a fault that nobody foresaw must not end synchronisation
-                self.last_error = repr(error)
+                self._errors[what] = type(error).__name__  # its text may hold what is no one's to see; the log has it
                 log.exception("%s: synchronisation failed; next attempt in %.0f s", self._role, delay_s)
                 pause_s, delay_s = delay_s, min(2 * delay_s, longest_s)
             # Not wait_for: in Python 3.11 it may swallow a cancellation that comes together with the event.
@@ -368,12 +435,18 @@ class Uplink:
             wake.clear()
 
     async def _carry_up(self) -> float:
+        looked_at_s = time.monotonic()
         while changes := await self._outbox.waiting(_BATCH):
+            self._waiting_since_s = self._waiting_since_s or looked_at_s
             self._metrics.outbox_length.labels(self._role).set(await self._outbox.length())
             acknowledgement = await self._parent.deliver(Delivery(self._child_id, changes))
+            self._heard()
             await self._outbox.acknowledge(acknowledgement.sequence)
             if len(changes) < _BATCH:
+                self._waiting_since_s = None  # all that was there is told
                 await asyncio.sleep(_GATHER_S)
+            looked_at_s = time.monotonic()
+        self._waiting_since_s = None
         self._metrics.outbox_length.labels(self._role).set(0)
         if self._then is not None:
             await self._then()
@@ -381,4 +454,5 @@ class Uplink:
 
     async def _fetch_trust(self) -> float:
         self._verifier.replace(await self._parent.trust())
+        self._heard()
         return _TRUST_EVERY_S

@@ -874,6 +874,14 @@ def _series_row(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid) -> 
     return row
 
 
+def totals(tx: Transaction) -> tuple[int, int, int]:
+    """How many studies, series and instances are held."""
+    studies = tx.count(StudyRow.select())
+    row = tx.first(SeriesRow.select(fn.COUNT(SeriesRow.series_uid), fn.SUM(SeriesRow.instance_count)).tuples())
+    series, instances = row or (0, 0)
+    return studies, int(series), int(instances or 0)
+
+
 def _instance_row(tx: Transaction, study_uid: StudyUid, series_uid: SeriesUid, instance_uid: InstanceUid) -> Any:
     row = tx.first(InstanceRow.select().where(InstanceRow.instance_uid == instance_uid))
     if row is None or (row.study_uid, row.series_uid) != (study_uid, series_uid):

@@ -347,6 +347,11 @@ class InstanceStore:
         if free_bytes - coming_bytes < self._floor_bytes:
             raise StoreFull("the store is full", free_bytes=free_bytes, floor_bytes=self._floor_bytes)
 
+    def room(self) -> tuple[int, int, int]:
+        """Bytes of the file system in all, those that are free, and those of them that are kept so."""
+        usage = shutil.disk_usage(self.spool_directory)
+        return usage.total, usage.free, self._floor_bytes
+
     def is_whole(self, key: str) -> bool:
         """Whether the instance is kept, complete."""
         try:

@@ -17,7 +17,7 @@ from appliance.domain import matching
 from appliance.domain.changes import NodeHere, PatientAsHeld, PatientHere, StudyHeld
 from appliance.domain.identifiers import AccountId, PatientId, ReportId, StudyUid
 from appliance.domain.reports import Report, ReportText
-from appliance.storage import inbox
+from appliance.storage import inbox, record_types
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.inbox import StudyAtNodeRow
 from appliance.storage.outbox import Deliveries, Outbox, OutboxRow, unite
@@ -101,6 +101,7 @@ MIGRATIONS = (
     Migration(2, "one outbox for all roles", lambda tx: unite(tx, OUTBOX.role)),
     Migration(3, "whose a study is, apart from where it lies", _part_studies_from_patients),
     Migration(4, "nodes hear which studies wait", inbox.number_studies),
+    Migration(5, "record types", record_types.create_known),
 )
 
 

@@ -7,24 +7,37 @@ Functions here take a ``Transaction`` and return values of ``domain``. A search 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from peewee import BlobField, CharField, CompositeKey, DateField, DateTimeField, IntegerField, TextField, UUIDField, fn
+from peewee import (
+    BlobField,
+    BooleanField,
+    CharField,
+    CompositeKey,
+    DateField,
+    DateTimeField,
+    IntegerField,
+    TextField,
+    UUIDField,
+    fn,
+)
 
-from appliance.domain.accounts import Account, Role
+from appliance.domain.accounts import Account, Contact, Role
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
-from appliance.storage import second_factors
+from appliance.domain.staff import AccountEntry, Particulars
+from appliance.storage import passkeys, record_types, second_factors
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.outbox import Deliveries, unite
 
 DELIVERIES = Deliveries("toplevel")
 _LONGEST_TOKEN = timedelta(days=1)
 """Tokens that were made longer ago have ended, whatever the settings say."""
+_NOTHING_KEPT = Particulars()
 _LAST_CHARACTER = "\U0010ffff"
 """Greater than anything that follows a prefix."""
 
@@ -34,6 +47,11 @@ class InstitutionRow(Table):
     name = TextField()
     base_url = TextField()
     seen_at = DateTimeField()
+    shown_name = TextField(null=True)
+    """As administrators call it; empty where that is as it calls itself."""
+    sort_name = TextField(null=True)
+    """The name that is shown, folded; no row has it empty."""
+    address = TextField(null=True)
 
     class Meta:
         table_name = "institution"
@@ -56,12 +74,30 @@ class AccountRow(Table):
     given_name = TextField()
     family_name = TextField()
     roles = TextField()
+    is_doctor = BooleanField(null=True)
+    """Of medicine."""
+    sort_name = TextField(null=True)
+    """Family and given name, folded, by which lists are sorted; no row has it empty."""
     institution_id = UUIDField(null=True)
     deactivated_at = DateTimeField(null=True)
     """Since when it may not log in; empty while it may."""
+    email = TextField(null=True)
+    phone = TextField(null=True)
+    address = TextField(null=True)
 
     class Meta:
         table_name = "account"
+
+
+class AccountWordRow(Table):
+    """Each folded word of a person's names and their username, so that any word is found by its beginning."""
+
+    word = CharField(max_length=64)
+    account_id = UUIDField(index=True)
+
+    class Meta:
+        table_name = "account_word"
+        primary_key = CompositeKey("word", "account_id")
 
 
 class SessionRow(Table):
@@ -188,12 +224,35 @@ def _list_sessions(tx: Transaction) -> None:
     tx.add_columns(SessionRow.id, SessionRow.began_at, SessionRow.renewed_at, SessionRow.address, SessionRow.browser)
 
 
+def _keep_contacts(tx: Transaction) -> None:
+    tx.add_columns(AccountRow.email, AccountRow.phone, AccountRow.address)
+
+
+def _list_accounts(tx: Transaction) -> None:
+    tx.create_tables(AccountWordRow)
+    tx.add_columns(AccountRow.sort_name, AccountRow.is_doctor)
+    for known in tx.rows(AccountRow.select()):
+        _list_by_name(tx, _account(known))
+
+
+def _describe_institutions(tx: Transaction) -> None:
+    row = InstitutionRow
+    tx.add_columns(row.shown_name, row.sort_name, row.address)
+    for known in tx.rows(row.select()):
+        tx.execute(row.update(sort_name=folded(known.shown_name or known.name)).where(row.id == known.id))
+
+
 MIGRATIONS = (
     Migration(1, "accounts, sessions, patients, institutions", _create),
     Migration(2, "one outbox for all roles", lambda tx: unite(tx, DELIVERIES.role)),
     Migration(3, "who holds something of whom", _note_who_holds),
     Migration(4, "sessions that are listed, accounts that are shut out", _list_sessions),
     Migration(5, "second factors", second_factors.create),
+    Migration(6, "passkeys", passkeys.create),
+    Migration(7, "how people are reached", _keep_contacts),
+    Migration(8, "accounts in lists", _list_accounts),
+    Migration(9, "institutions as administrators describe them", _describe_institutions),
+    Migration(10, "record types", record_types.create),
 )
 
 
@@ -220,7 +279,9 @@ class Credentials:
     is_active: bool
 
 
-def create_account(tx: Transaction, account: Account, password_hash: str) -> None:
+def create_account(
+    tx: Transaction, account: Account, password_hash: str, particulars: Particulars = _NOTHING_KEPT
+) -> None:
     """Conflict if the username is taken; it is compared without case."""
     if tx.exists(AccountRow.select(AccountRow.id).where(AccountRow.username == account.username.casefold())):
         raise Conflict(f"There is an account {account.username} already", key="username-taken")
@@ -233,11 +294,47 @@ def create_account(tx: Transaction, account: Account, password_hash: str) -> Non
         family_name=account.family_name,
         roles=" ".join(sorted(account.roles)),
         institution_id=account.institution_id,
+        is_doctor=particulars.is_doctor,
+        **asdict(particulars.contact),
+    )
+    _list_by_name(tx, account)
+
+
+def change_account(tx: Transaction, account: Account, particulars: Particulars) -> None:
+    """All of the account is as said, but its username, which stays."""
+    values = {
+        "given_name": account.given_name,
+        "family_name": account.family_name,
+        "roles": " ".join(sorted(account.roles)),
+        "institution_id": account.institution_id,
+        "is_doctor": particulars.is_doctor,
+        **asdict(particulars.contact),
+    }
+    tx.execute(AccountRow.update(**values).where(AccountRow.id == account.id))
+    _list_by_name(tx, account)
+
+
+def _list_by_name(tx: Transaction, account: Account) -> None:
+    names = folded(f"{account.family_name} {account.given_name}")
+    tx.execute(AccountRow.update(sort_name=names).where(AccountRow.id == account.id))
+    tx.execute(AccountWordRow.delete().where(AccountWordRow.account_id == account.id))
+    for word in sorted({word[:64] for word in f"{names} {folded(account.username)}".split()}):
+        tx.insert(AccountWordRow, word=word, account_id=account.id)
+
+
+def accounts_having(word: str) -> Any:
+    """Query of the ids of accounts of which a name or the username begins with a folded word."""
+    return AccountWordRow.select(AccountWordRow.account_id).where(
+        (AccountWordRow.word >= word) & (AccountWordRow.word < word + _LAST_CHARACTER)
     )
 
 
 def credentials(tx: Transaction, username: str) -> Credentials | None:
     return _credentials(tx.first(AccountRow.select().where(AccountRow.username == username.casefold())))
+
+
+def credentials_of(tx: Transaction, account_id: AccountId) -> Credentials | None:
+    return _credentials(tx.first(AccountRow.select().where(AccountRow.id == account_id)))
 
 
 def _credentials(row: Any) -> Credentials | None:
@@ -253,9 +350,27 @@ def set_active(tx: Transaction, account_id: AccountId, *, is_active: bool) -> No
     tx.execute(AccountRow.update(deactivated_at=deactivated_at).where(AccountRow.id == account_id))
 
 
+def contact(tx: Transaction, account_id: AccountId) -> Contact | None:
+    """How somebody is reached; None if there is no such account."""
+    row = tx.first(AccountRow.select().where(AccountRow.id == account_id))
+    return Contact(row.email or "", row.phone or "", row.address or "") if row else None
+
+
+def set_contact(tx: Transaction, account_id: AccountId, contact: Contact) -> bool:
+    """Whether there is such an account."""
+    values = {"email": contact.email, "phone": contact.phone, "address": contact.address}
+    return tx.execute(AccountRow.update(**values).where(AccountRow.id == account_id)) > 0
+
+
 def account(tx: Transaction, account_id: AccountId) -> Account | None:
     row = tx.first(AccountRow.select().where(AccountRow.id == account_id))
     return _account(row) if row else None
+
+
+def account_entry(row: Any) -> AccountEntry:
+    """An account and what is kept beside it, from a whole row."""
+    particulars = Particulars(Contact(row.email or "", row.phone or "", row.address or ""), bool(row.is_doctor))
+    return AccountEntry(_account(row), particulars, row.deactivated_at is None)
 
 
 def _account(row: Any) -> Account:
@@ -437,12 +552,25 @@ def directory(tx: Transaction) -> tuple[InstitutionEntry, ...]:
     nodes: dict[UUID, list[NodeEntry]] = {}
     for row in tx.rows(NodeRow.select().order_by(NodeRow.name, NodeRow.id)):
         nodes.setdefault(row.institution_id, []).append(NodeEntry(row.id, row.name, row.base_url))
-    rows = tx.rows(InstitutionRow.select().order_by(InstitutionRow.name, InstitutionRow.id))
-    return tuple(InstitutionEntry(row.id, row.name, row.base_url, tuple(nodes.get(row.id, ()))) for row in rows)
+    rows = tx.rows(InstitutionRow.select().order_by(InstitutionRow.sort_name, InstitutionRow.id))
+    return tuple(
+        InstitutionEntry(row.id, row.shown_name or row.name, row.base_url, tuple(nodes.get(row.id, ()))) for row in rows
+    )
+
+
+def has_institution(tx: Transaction, institution_id: InstitutionId) -> bool:
+    return tx.exists(InstitutionRow.select(InstitutionRow.id).where(InstitutionRow.id == institution_id))
 
 
 def keep_institution(tx: Transaction, entry: InstitutionEntry) -> None:
-    values = {"name": entry.name, "base_url": entry.base_url, "seen_at": _now()}
+    """``entry`` as it says itself; what administrators say of it stays."""
+    shown_name = tx.value(InstitutionRow.select(InstitutionRow.shown_name).where(InstitutionRow.id == entry.id))
+    values = {
+        "name": entry.name,
+        "base_url": entry.base_url,
+        "seen_at": _now(),
+        "sort_name": folded(shown_name or entry.name),
+    }
     if not tx.execute(InstitutionRow.update(**values).where(InstitutionRow.id == entry.id)):
         tx.insert(InstitutionRow, id=entry.id, **values)
     tx.execute(NodeRow.delete().where(NodeRow.institution_id == entry.id))

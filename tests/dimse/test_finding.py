@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from appliance.dimse.peers import Peer
 from appliance.storage import dimse_queries, queries
+from appliance.storage.audit import AuditRow
 from tests.dimse.dimse_node import PEERS, DimseNode, dimse_node
 from tests.services.node_parts import ct_slice, encoded
 
@@ -217,3 +218,13 @@ async def test_no_value_of_an_identifier_is_in_the_log(
     await uids(node, tmp_path, "PatientName=Muster^Eva")
 
     assert "Muster" not in capfd.readouterr().err
+
+
+async def test_who_searches_is_on_record_without_what_was_searched(node: DimseNode, tmp_path: Path) -> None:
+    last = node.parts.trail.count(node.parts.database)
+
+    await find(node, tmp_path, "QueryRetrieveLevel=STUDY", "PatientName=Muster*")
+
+    (row,) = node.parts.database.read(lambda tx: tx.rows(AuditRow.select().where(AuditRow.sequence > last)))
+    assert (row.actor_kind, row.actor_id, row.address) == ("peer", "PEER", "127.0.0.1")
+    assert (row.action, row.subject_kind, row.subject_uid, row.reason) == ("search", "study", "", "")

@@ -66,12 +66,13 @@ async def open_browser(
     http3: Sequence[str] = (),
     arguments: Sequence[str] = (),
     executable: str | None = None,
+    locale: str | None = None,
 ) -> AsyncIterator[BrowserContext]:
     """A headless browser with a fresh profile under ``home``; closed, with its processes, on leaving.
 
     ``hosts`` maps names to addresses, as a DNS would. ``http3`` names the origins ("host:port", or "*") that are spoken to
     over HTTP/3 from the first request; an IPv4-only listener must not be called localhost there, because QUIC tries ::1.
-    ``executable`` is run instead of Chromium itself, and runs it where it is to be.
+    ``executable`` is run instead of Chromium itself, and runs it where it is to be. ``locale`` is the language of whoever reads.
     """
     executable = executable or chromium_path()
     trust(home, authority)
@@ -83,6 +84,7 @@ async def open_browser(
             chromium_sandbox=os.geteuid() != 0,  # the sandbox cannot be had as root
             args=[*_QUIET, *_name_rules(hosts or {}), *_http3_rule(http3), *arguments],
             env={**os.environ, "HOME": str(home)},
+            locale=locale,
         )
         try:
             yield context

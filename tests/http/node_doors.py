@@ -80,7 +80,7 @@ async def node_doors(
         archive = Archive(parts.store, parts.threads)
         await archive.start()
         blueprints = [
-            Queries(archive, access, held_back(parts), BASE).blueprint(),
+            Queries(archive, access, auditing, held_back(parts), BASE).blueprint(),
             Retrieval(archive, access, auditing, held_back(parts), BASE).blueprint(),
             studies(parts.catalogue, access, auditing, held_back(parts), CLINIC),
             deletions(parts.catalogue, access, auditing, CLINIC),

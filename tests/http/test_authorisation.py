@@ -33,10 +33,24 @@ STREAMED = {("POST", "/api/uploads"), ("POST", "/dicom-web/studies"), ("POST", "
 IN_PATHS = {
     "study": "9.9.9", "study_uid": "9.9.9", "series": "9.9.9.1", "instance": "9.9.9.1.1", "frames": "1",
     "path": "7FE00010", "refused_key": "0" * 64, "patient_id": NOT_THERE, "session_id": NOT_THERE, "child_id": NOT_THERE,
+    "passkey_id": NOT_THERE, "institution_id": str(CLINIC), "node_id": NOT_THERE, "type_id": NOT_THERE,
 }  # fmt: skip
+PERSON = {"given_name": "Ana", "family_name": "Anić", "roles": ["physician"], "institution_id": str(CLINIC)}
 BODIES: dict[str, dict] = {  # type: ignore[type-arg]
+    "/api/accounts": {**PERSON, "username": "eva", "password": "correct horse battery"},
+    "/api/accounts/<account_id>": PERSON,
+    "/api/accounts/<account_id>/password": {"password": "short"},
     "/api/accounts/<account_id>/activity": {"is_active": True},
+    "/api/institutions/<institution_id>": {"name": None, "address": "Ilica 1"},
+    "/api/record-types": {"name": "CT"},
+    "/api/record-types/<type_id>": {"name": "MR", "is_active": True},
     "/api/account/password": {"old": "x", "new": "y"},
+    "/api/session/passkey": {
+        "credential": {
+            "rawId": "AAAA",
+            "response": {"clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA"},
+        }
+    },
     "/api/inbox/<study_uid>/patient": {
         "PUT": {"patient_id": None, "seen_patient_id": None, "with_number": False},
         "POST": {

@@ -249,3 +249,21 @@ async def test_a_physician_enrols_nobody(client: httpx.AsyncClient, folder: Path
         ("make-enrolment-token", "refused"),
         ("end-enrolment", "refused"),
     ]
+
+
+async def test_a_token_that_is_refused_is_on_record_once_for_an_address(
+    client: httpx.AsyncClient, folder: Path
+) -> None:
+    for _ in range(3):
+        await redeem(client, "guessed.thumbprint", Ed25519PrivateKey.generate())
+    await redeem(client, await token(client), Ed25519PrivateKey.generate())
+    await redeem(client, await token(client), Ed25519PrivateKey.generate())
+
+    with sqlite3.connect(folder / "toplevel.sqlite") as database:
+        columns = "actor_name, address, subject_uid, outcome, reason"
+        rows = database.execute(f"SELECT {columns} FROM audit WHERE action = 'enrol' ORDER BY sequence").fetchall()
+    assert rows == [
+        ("", "192.0.2.7", str(NEW), "refused", "token-not-valid"),
+        ("Second Clinic", "192.0.2.7", str(NEW), "done", ""),
+        ("", "192.0.2.7", str(NEW), "refused", "already-enrolled"),
+    ]

@@ -21,6 +21,7 @@ from appliance.domain.identifiers import AccountId, InstitutionId, StudyUid
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.conflicts import conflicts
+from appliance.http.nodes import capacity
 from appliance.http.renderer import renderer
 from appliance.http.uploads import UploadLimits, Uploads
 from appliance.services.archive import Archive
@@ -29,6 +30,7 @@ from appliance.services.conflicts import Conflicts
 from appliance.services.drawing import RendererState
 from appliance.services.imports import ArchiveLimits
 from appliance.services.metrics import Metrics
+from appliance.services.nodes import Holdings
 from appliance.services.tokens import TokenSigner, TokenVerifier
 from appliance.storage.audit import AuditRow
 from appliance.storage.render_cache import CacheFigures
@@ -64,9 +66,12 @@ async def asking(tmp_path: Path) -> AsyncIterator[Asking]:
         auditing, archive = Auditing(node.trail, node.threads), Archive(node.store, node.threads)
         service = Conflicts(node.store, node.threads, node.ingest, archive, auditing, node_id=NODE_ID)
         uploads = Uploads(node.ingest, access, Metrics(), institution_id=CLINIC, limits=LIMITS)
-        root = Root(
-            resources([conflicts(service, access, auditing, CLINIC), renderer(lambda: DRAWS, access)]), None, uploads
-        )  # type: ignore[arg-type]
+        blueprints = [
+            conflicts(service, access, auditing, CLINIC),
+            renderer(lambda: DRAWS, access),
+            capacity(Holdings(node.store, node.threads), access),
+        ]
+        root = Root(resources(blueprints), None, uploads)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as client:
             yield Asking(node, signer, client)
@@ -98,6 +103,20 @@ async def test_administrators_see_what_draws_and_physicians_do_not(asking: Askin
     told = answer.json()
     assert (told["renderer"], told["contexts_lost"], told["render_cache"]["entries"]) == ("a card", 3, 7)
     assert (await asking.client.get("/api/renderer", headers=asking.headers())).status_code == 403
+
+
+async def test_administrators_see_what_a_node_holds_and_how_much_room_there_is(asking: Asking) -> None:
+    empty = await asking.client.get("/api/capacity", headers=asking.headers(Role.ADMINISTRATOR))
+    for uid in ("1.2.3", "1.2.4"):
+        await asking.upload(encoded(ct_slice(study=uid, series=f"{uid}.1")))
+
+    told = (await asking.client.get("/api/capacity", headers=asking.headers(Role.ADMINISTRATOR))).json()
+
+    assert [empty.json()[what] for what in ("studies", "series", "instances")] == [0, 0, 0]
+    assert [told[what] for what in ("studies", "series", "instances")] == [2, 2, 2]
+    assert 0 < told["free_bytes"] < told["total_bytes"]
+    assert told["floor_bytes"] == 0
+    assert (await asking.client.get("/api/capacity", headers=asking.headers())).status_code == 403
 
 
 async def conflict_of(asking: Asking, first: bytes, other: bytes) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence
 from appliance.domain.accounts import Role
 from appliance.http import qido
 from appliance.storage import queries
+from appliance.storage.audit import AuditRow
 from tests.http.node_doors import ROOT, node_doors, values
 from tests.services.node_parts import SOMEBODY, ct_slice, encoded
 
@@ -347,3 +348,18 @@ async def test_a_day_after_the_other_is_a_range(held):
     asked = f"{day:%Y%m%d}-{day + timedelta(days=1):%Y%m%d}"
 
     assert await found(held, "studies", StudyDate=asked) == ["1.1"]
+
+
+async def test_who_searches_is_on_record_once_without_what_was_searched(tmp_path):
+    async with node_doors(tmp_path) as doors:
+        await doors.store(encoded(ct_slice()))
+        for name in ("Muster*", "M*"):
+            await doors.client.get("/dicom-web/studies", params={"PatientName": name})
+        await doors.client.get("/dicom-web/studies/1.2.3/series")
+
+        rows = doors.parts.database.read(lambda tx: tx.rows(AuditRow.select()))
+
+    assert [(row.action, row.subject_kind, row.subject_uid) for row in rows] == [
+        ("search", "study", ""),
+        ("open", "study", "1.2.3"),
+    ]

@@ -19,6 +19,7 @@ from appliance.services import accounts as module
 from appliance.services.accounts import Accounts, Whence, account_to_create
 from appliance.services.audit import AuditTrail
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.passkeys import Passkeys
 from appliance.services.second_factors import SecondFactors
 from appliance.services.tokens import TokenSigner, TokenVerifier
 from appliance.storage import audit, toplevel
@@ -51,6 +52,7 @@ async def accounts(tmp_path: Path, signer: TokenSigner) -> AsyncIterator[Account
         signer,
         AuditTrail("toplevel", tmp_path / "audit-head"),
         SecondFactors(tmp_path / "second-factors.key"),
+        Passkeys(tmp_path / "second-factors.key", None),
         session_lifetime=timedelta(days=7),
     )
     yield made

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zxingcpp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.domain.accounts import Account, Role
@@ -17,6 +19,7 @@ from appliance.services import second_factors
 from appliance.services.accounts import Accounts, Session, Whence, account_to_create
 from appliance.services.audit import AuditTrail
 from appliance.services.database_threads import DatabaseThreads
+from appliance.services.passkeys import Passkeys
 from appliance.services.second_factors import SecondFactors, code_at
 from appliance.services.tokens import TokenSigner
 from appliance.storage import audit, toplevel
@@ -82,6 +85,7 @@ async def ana(tmp_path: Path, clock: list[float]) -> AsyncIterator[Somebody]:
         TokenSigner(Ed25519PrivateKey.generate(), lifetime_s=600),
         AuditTrail("toplevel", tmp_path / "audit-head"),
         SecondFactors(tmp_path / "second-factors.key"),
+        Passkeys(tmp_path / "second-factors.key", None),
         session_lifetime=timedelta(days=7),
     )
     wanted = account_to_create("ana", given_name="", family_name="", roles=[Role.PHYSICIAN], institution_id=None)
@@ -101,6 +105,16 @@ async def test_a_login_asks_for_a_code_and_takes_the_one_of_the_app(ana: Somebod
     assert asked.value.key == "second-factor-needed"
 
     await ana.log_in(ana.code())
+
+
+async def test_the_qr_code_says_what_the_app_is_told(ana: Somebody) -> None:
+    await ana.accounts.turn_off_second_factor(ana.account, PASSWORD, HERE)
+    told = await ana.accounts.begin_second_factor(ana.account, PASSWORD, HERE)
+    dark = np.array([[module == "1" for module in row] for row in told.qr_code])
+
+    (read,) = zxingcpp.read_barcodes(np.where(np.pad(dark, 4).repeat(4, 0).repeat(4, 1), 0, 255).astype(np.uint8))
+
+    assert read.text == told.uri
 
 
 @pytest.mark.parametrize("steps_later", [-2, 2, 100])

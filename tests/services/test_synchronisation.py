@@ -118,3 +118,66 @@ async def test_which_tokens_are_good_comes_down() -> None:
     verifier = await carry(Memory(1), Above())
 
     assert verifier.trust == Trust((KEY,))
+
+
+async def test_a_line_says_what_waits_for_how_long_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synchronisation, "_FIRST_DELAY_S", 30.0)
+    outbox, above = Memory(3), Above(Unavailable("away"))
+    metrics = Metrics()
+    uplink = Uplink("node", CHILD, outbox, above, verifier=TokenVerifier(), metrics=metrics)
+    uplink.start()
+    async with asyncio.timeout(10):
+        while not (await uplink.state()).errors:
+            await asyncio.sleep(0.005)
+
+    away = await uplink.state()
+    uplink.show()
+    text = metrics.text().decode()
+    uplink.wake()
+    async with asyncio.timeout(10):
+        while outbox.changes or (await uplink.state()).errors:
+            await asyncio.sleep(0.005)
+    told = await uplink.state()
+    await uplink.stop()
+
+    assert (away.role, away.child_id, away.waiting, away.errors) == ("node", CHILD, 3, {"changes": "away"})
+    assert away.lag_s > 0
+    assert 'appliance_synchronisation_fails{role="node",what="changes"} 1.0' in text
+    assert 'appliance_synchronisation_fails{role="node",what="trust"} 0.0' in text
+    assert (told.waiting, told.lag_s) == (0, 0.0)
+    assert told.heard_at is not None
+
+
+async def test_an_error_of_what_goes_up_is_not_forgotten_when_something_comes_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(synchronisation, "_FIRST_DELAY_S", 30.0)
+    uplink = Uplink(
+        "node", CHILD, Memory(1), Above(ZeroDivisionError("secret")), verifier=TokenVerifier(), metrics=Metrics()
+    )
+    uplink.start()
+    async with asyncio.timeout(10):
+        while (await uplink.state()).heard_at is None or not (await uplink.state()).errors:
+            await asyncio.sleep(0.005)
+    state = await uplink.state()
+    await uplink.stop()
+
+    assert state.errors == {"changes": "ZeroDivisionError"}
+
+
+async def test_changes_that_keep_coming_are_no_lag_while_each_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synchronisation, "_GATHER_S", 0.02)
+    outbox, above = Memory(1), Above()
+    uplink = Uplink("node", CHILD, outbox, above, verifier=TokenVerifier(), metrics=Metrics())
+    uplink.start()
+    lags = []
+    async with asyncio.timeout(20):
+        for number in range(2, 8):
+            while outbox.changes:
+                await asyncio.sleep(0.01)
+            lags.append((await uplink.state()).lag_s)
+            outbox.changes.append(NumberedChange(number, StudyGone("1.2", CHILD)))
+            uplink.wake()
+    await uplink.stop()
+
+    assert lags == [0.0] * 6

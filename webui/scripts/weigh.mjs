@@ -28,7 +28,15 @@ async function kibibytesOf(files) {
   return sizes.reduce((sum, size) => sum + size, 0) / 1024
 }
 
-const login = new Set(['index.html', ...filesOf('index.html')])
+/** A browser loads the texts of one language. */
+async function heaviestTexts() {
+  const files = Object.entries(manifest).flatMap(([key, { file }]) => (/^src\/shared\/texts\/[a-z]{2}\.ts\?page$/.test(key) ? [file] : []))
+  if (!files.length) throw new Error("there are no texts in the build's manifest")
+  const sizes = await Promise.all(files.map(async (file) => [await kibibytesOf([file]), file]))
+  return sizes.sort(([one], [other]) => other - one)[0][1]
+}
+
+const login = new Set(['index.html', ...filesOf('index.html'), await heaviestTexts()])
 const picture = new Set(login)
 for (const key of WAY_TO_THE_FIRST_PICTURE) for (const file of filesOf(key)) picture.add(file)
 

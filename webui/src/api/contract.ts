@@ -1,6 +1,6 @@
 /** What the servers say, word for word as docs/api.md writes it. */
 
-export type Role = 'physician' | 'administrator' | 'technician'
+export type Role = 'physician' | 'administrator' | 'superuser'
 
 export interface Account {
   id: string
@@ -17,6 +17,53 @@ export interface SessionGrant {
   account: Account
   /** Where it was asked for. */
   directory?: Directory
+}
+
+/** How somebody is reached, as they say themselves; empty where they do not. */
+export interface Contact {
+  email: string
+  phone: string
+  address: string
+}
+
+/** A browser in which somebody is logged in. */
+export interface KeptSession {
+  id: string
+  began_at: string
+  renewed_at: string
+  address: string
+  /** What it calls itself (User-Agent). */
+  browser: string
+  is_this: boolean
+}
+
+export interface SecondFactor {
+  is_on: boolean
+  /** How many are left. */
+  recovery_codes: number
+}
+
+/** What an authenticator app is told, once. */
+export interface NewAuthenticator {
+  /** Base32. */
+  secret: string
+  uri: string
+  /** `uri` as a QR code, row by row from the top; 1 is dark. */
+  qr_code: string[]
+}
+
+export interface Passkey {
+  id: string
+  name: string
+  created_at: string
+  used_at: string | null
+  is_synced: boolean
+}
+
+export interface PasskeyList {
+  passkeys: Passkey[]
+  /** The name that they belong to; null where the appliance has none, and so no passkeys. */
+  relying_party_id: string | null
 }
 
 export interface NodeEntry {

@@ -52,7 +52,11 @@ export class Session implements TokenSource {
 
   /** null, or why not. */
   async enter(username: string, password: string, code: string | null = null): Promise<Failure | null> {
-    const outcome = await logIn(username, password, code)
+    return this.enterBy(await logIn(username, password, code))
+  }
+
+  /** The same, in another way than by a password. */
+  enterBy(outcome: Outcome<SessionGrant>): Failure | null {
     if (!outcome.ok) return outcome.failure
     setLeaving(false)
     this.#take(outcome.value)

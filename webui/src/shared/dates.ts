@@ -2,24 +2,33 @@
 
 import { texts } from './texts'
 
-const DAY = new Intl.DateTimeFormat(texts.locale, { day: '2-digit', month: 'short', year: 'numeric', timeZone: 'UTC' })
-const INSTANT = new Intl.DateTimeFormat(texts.locale, {
-  day: '2-digit',
-  month: 'short',
-  year: 'numeric',
-  hour: '2-digit',
-  minute: '2-digit',
-})
+const DAY: Intl.DateTimeFormatOptions = { day: '2-digit', month: 'short', year: 'numeric' }
+const MINUTE: Intl.DateTimeFormatOptions = { ...DAY, hour: '2-digit', minute: '2-digit' }
+const day = once(() => new Intl.DateTimeFormat(texts.locale, { ...DAY, timeZone: 'UTC' }))
+const instant = once(() => new Intl.DateTimeFormat(texts.locale, MINUTE))
 
-/** A day without a time has no time zone either: it is written as it stands. What is no date is written as it came. */
-export function writtenDay(day: string): string {
-  const instant = Date.parse(`${day}T00:00:00Z`)
-  return Number.isNaN(instant) ? day : DAY.format(instant)
+const second = once(() => new Intl.DateTimeFormat(texts.locale, { ...MINUTE, second: '2-digit' }))
+
+/** What `make` makes when it is first wanted: the texts are there by then. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make())
 }
 
-export function writtenInstant(text: string): string {
-  const instant = Date.parse(text)
-  return Number.isNaN(instant) ? text : INSTANT.format(instant)
+/** A day without a time has no time zone either: it is written as it stands. What is no date is written as it came. */
+export function writtenDay(text: string): string {
+  const midnight = Date.parse(`${text}T00:00:00Z`)
+  return Number.isNaN(midnight) ? text : day().format(midnight)
+}
+
+export const writtenInstant = (text: string): string => written(text, instant())
+
+/** To the second, where the order of things matters. */
+export const writtenSecond = (text: string): string => written(text, second())
+
+function written(text: string, format: Intl.DateTimeFormat): string {
+  const moment = Date.parse(text)
+  return Number.isNaN(moment) ? text : format.format(moment)
 }
 
 /** Hours and minutes of HH:MM:SS. */

@@ -1,2 +1,2 @@
 export { Navigation } from './navigation.svelte'
-export { addressOf, routeAt, type Route } from './routes'
+export { addressOf, routeAt, type AdministrationPart, type Route } from './routes'

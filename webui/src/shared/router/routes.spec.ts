@@ -7,6 +7,9 @@ const NODE = '7c1de0a2-1111-4222-8333-944455556666'
 const ROUTES: Route[] = [
   { at: 'patients' },
   { at: 'upload' },
+  { at: 'account' },
+  { at: 'administration', part: 'accounts' },
+  { at: 'administration', part: 'audit' },
   { at: 'inbox', studyUid: null },
   { at: 'inbox', studyUid: '1.2.3' },
   { at: 'viewer', patientId: null, nodeId: NODE, studyUid: '1.2.3', seriesUid: '1.2.3.4' },
@@ -20,7 +23,7 @@ describe('an address', () => {
     expect(routeAt(addressOf(route))).toEqual(route)
   })
 
-  it.each(['/patients/Doe', '/patients', `/patients/${PATIENT}/nodes/x/studies/1.2`, '/../etc', '/inbox/1.2.3', '/inbox/studies/Doe'])('leads nowhere: %s', (path) => {
+  it.each(['/patients/Doe', '/patients', `/patients/${PATIENT}/nodes/x/studies/1.2`, '/../etc', '/inbox/1.2.3', '/inbox/studies/Doe', '/administration', '/administration/passwords'])('leads nowhere: %s', (path) => {
     expect(routeAt(path)).toEqual({ at: 'nowhere' })
   })
 })

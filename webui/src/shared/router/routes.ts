@@ -1,5 +1,7 @@
 /** The places of the page and their addresses. An address holds identifiers of ours and DICOM UIDs, nothing else. */
 
+export type AdministrationPart = 'accounts' | 'institutions' | 'nodes' | 'record-types' | 'synchronisation' | 'audit'
+
 export type Route =
   | { at: 'patients' }
   | { at: 'patient'; patientId: string }
@@ -7,6 +9,8 @@ export type Route =
   | { at: 'viewer'; patientId: string | null; nodeId: string; studyUid: string; seriesUid: string | null }
   | { at: 'inbox'; studyUid: string | null }
   | { at: 'upload' }
+  | { at: 'account' }
+  | { at: 'administration'; part: AdministrationPart }
   | { at: 'nowhere' }
 
 const UUID = '([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
@@ -15,6 +19,11 @@ const UID = '([0-9.]{1,64})'
 const PATTERNS: [RegExp, (parts: string[]) => Route][] = [
   [/^\/$/, () => ({ at: 'patients' })],
   [/^\/upload$/, () => ({ at: 'upload' })],
+  [/^\/account$/, () => ({ at: 'account' })],
+  [
+    /^\/administration\/(accounts|institutions|nodes|record-types|synchronisation|audit)$/,
+    ([part]) => ({ at: 'administration', part: part as AdministrationPart }),
+  ],
   [new RegExp(`^/inbox(?:/studies/${UID})?$`), ([studyUid]) => ({ at: 'inbox', studyUid: studyUid ?? null })],
   [new RegExp(`^/patients/${UUID}$`), ([patientId]) => ({ at: 'patient', patientId: patientId! })],
   [
@@ -40,7 +49,10 @@ export function routeAt(path: string): Route {
 export function addressOf(route: Route): string {
   switch (route.at) {
     case 'upload':
-      return '/upload'
+    case 'account':
+      return `/${route.at}`
+    case 'administration':
+      return `/administration/${route.part}`
     case 'inbox':
       return route.studyUid ? `/inbox/studies/${route.studyUid}` : '/inbox'
     case 'patient':

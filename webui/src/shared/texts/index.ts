@@ -1,5 +1,48 @@
-/** The texts of the language of the page. */
+/**
+ * The texts of the page in one language: the first that whoever reads prefers and in which there are texts, English where there
+ * is none. They are loaded room by room, before anything reads them.
+ *
+ * A language is one file in this folder. The query gives each room a module of its own, with the export of that room alone.
+ */
 
-import { en, type Texts } from './en'
+import type { account, administration, page } from './en'
 
-export const texts: Texts = en
+type Files<T> = Record<string, () => Promise<T>>
+type PageTexts = typeof page
+type AccountTexts = typeof account
+type AdministrationTexts = typeof administration
+
+const PAGE = import.meta.glob<PageTexts>('./??.ts', { import: 'page', query: '?page' })
+const ACCOUNT = import.meta.glob<AccountTexts>('./??.ts', { import: 'account', query: '?account' })
+const ADMINISTRATION = import.meta.glob<AdministrationTexts>('./??.ts', { import: 'administration', query: '?administration' })
+
+export let texts: PageTexts
+export let accountTexts: AccountTexts
+export let administrationTexts: AdministrationTexts
+
+let language = 'en'
+
+/** The language (ISO 639-1) of the page from now on, by those that whoever reads prefers (BCP 47); its first texts are there. */
+export async function speak(preferred: readonly string[]): Promise<string> {
+  language = preferred.map((tag) => tag.slice(0, 2)).find((code) => fileOf(code) in PAGE) ?? 'en'
+  texts = await load(PAGE)
+  return language
+}
+
+/** What `loading` brings, when its texts are there as well. */
+export async function withAccountTexts<T>(loading: Promise<T>): Promise<T> {
+  const [found, loaded] = await Promise.all([load(ACCOUNT), loading])
+  accountTexts = found
+  return loaded
+}
+
+export async function withAdministrationTexts<T>(loading: Promise<T>): Promise<T> {
+  const [found, loaded] = await Promise.all([load(ADMINISTRATION), loading])
+  administrationTexts = found
+  return loaded
+}
+
+const fileOf = (code: string): string => `./${code}.ts`
+
+/** Every file has every export: they are of one shape. */
+const load = <T>(files: Files<T>): Promise<T> => files[fileOf(language)]!()

@@ -1,0 +1,7 @@
+/** The language of the tests is English. */
+
+import { speak, withAccountTexts, withAdministrationTexts } from '.'
+
+await speak(['en'])
+await withAccountTexts(Promise.resolve())
+await withAdministrationTexts(Promise.resolve())
