@@ -26,7 +26,7 @@ from appliance.http.certificates import CertificateFiles
 from appliance.http.quic import Application, QuicListener
 
 Headers = Sequence[tuple[bytes, bytes]]
-_SERVERS_CONTROL_STREAM = 3
+SERVERS_CONTROL_STREAM = 3
 
 
 @dataclass
@@ -111,7 +111,7 @@ class Client(QuicConnectionProtocol):
             self._answer(event.stream_id).reset_code = event.error_code
         elif isinstance(event, StopSendingReceived):
             self._answer(event.stream_id).stopped_code = event.error_code
-        elif isinstance(event, StreamDataReceived) and event.stream_id == _SERVERS_CONTROL_STREAM:
+        elif isinstance(event, StreamDataReceived) and event.stream_id == SERVERS_CONTROL_STREAM:
             self.control_bytes += event.data
         for http_event in self.http.handle_event(event):
             if isinstance(http_event, HeadersReceived):
