@@ -17,6 +17,7 @@ import httpx
 import pytest
 import yaml
 
+from appliance.http import receive_queue
 from tests.end_to_end.running import PASSWORD, USERNAME, RunningAppliance, all_in_one, command
 from tests.services.node_parts import ct_slice, encoded
 
@@ -42,6 +43,14 @@ def test_check_config_says_the_roles(toplevel: RunningAppliance) -> None:
 
     assert done.returncode == 0
     assert "toplevel, institution" in done.stdout
+
+
+def test_check_config_says_what_the_machine_lacks(toplevel: RunningAppliance) -> None:
+    done = run("check-config", str(toplevel.config))
+
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note: ")]
+    lacks = receive_queue.shortage(receive_queue.allowed_bytes())
+    assert notes == ([f"note: {lacks}"] if lacks else [])
 
 
 def test_check_config_refuses_an_unknown_key_with_status_2(toplevel: RunningAppliance) -> None:

@@ -17,7 +17,7 @@ import logging
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -27,7 +27,7 @@ from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Config, Sockets
 
 from appliance.domain.errors import SettingsError, Unavailable
-from appliance.http import certificates, http2
+from appliance.http import certificates, http2, receive_queue
 from appliance.http.certificates import CertificateFiles
 from appliance.http.quic import DISCONNECT_GRACE_S, Application, Message, QuicListener
 
@@ -57,6 +57,28 @@ class Address:
 
     host: str
     port: int
+
+
+@dataclass(slots=True)
+class ListenerState:
+    """How the listeners are, for the figures and for whoever asks."""
+
+    udp: Sequence[socket.socket] = ()
+    """While they listen."""
+
+    @property
+    def dropped_datagrams(self) -> int:
+        """Since the start: they came while their queue was full."""
+        return sum(map(receive_queue.dropped, self.udp))
+
+    @property
+    def receive_queue_bytes(self) -> int:
+        """What may wait to be read, as the kernel granted it to each socket."""
+        return min(map(receive_queue.granted_bytes, self.udp), default=0)
+
+    def note(self) -> str | None:
+        """What should be done about this machine; None where nothing should."""
+        return receive_queue.shortage(self.receive_queue_bytes) if self.udp else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,24 +235,29 @@ async def serve(
     stop: asyncio.Event,
     ready: Callable[[Address], object] | None = None,
     drain_timeout_s: float = _DRAIN_TIMEOUT_S,
+    state: ListenerState | None = None,
 ) -> None:
     """Serves the application until ``stop`` is set and its last requests are answered, at most ``drain_timeout_s`` later.
 
     The files of the certificate are watched: when they are replaced, new connections get the new one, and those that are
-    there go on. ``port`` 0 is a free one. ``ready`` is called once, when requests are taken, with the address. Raises
-    SettingsError where the address or the certificate cannot be used, and Unavailable when the application refuses to start.
+    there go on. ``port`` 0 is a free one. ``ready`` is called once, when requests are taken, with the address; ``state``
+    says meanwhile how the listeners are. Raises SettingsError where the address or the certificate cannot be used, and
+    Unavailable when the application refuses to start.
     """
+    state = state or ListenerState()
     certificates.check(certificate)
     bound = _bind(address, port)
     stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
     try:
         async with _lifespan(application), _listening(application, bound, certificate, drain_timeout_s) as tcp:
+            state.udp = (bound.udp,)
             log.info("listening on %s port %d (TCP and UDP)", bound.address.host, bound.address.port)
             if ready is not None:
                 ready(bound.address)
             await asyncio.wait({tcp, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
+        state.udp = ()
         bound.close()
 
 

@@ -53,7 +53,7 @@ from aioquic.quic.events import (
 )
 from aioquic.quic.packet import pull_quic_header
 
-from appliance.http import congestion
+from appliance.http import congestion, receive_queue
 from appliance.http.certificates import CertificateFiles
 from appliance.http.http3 import (
     CONNECTION_WINDOW_BYTES,
@@ -87,8 +87,6 @@ READ_PAST_BYTES = 64 << 20
 """Of a body that nobody waits for any more, before the client is asked to stop. Chromium 156, when asked to stop within an
 upload, never hands out the answer that it already has (RFC 9114 §4.1 has it the other way)."""
 
-RECEIVE_BUFFER_BYTES = 4 << 20
-"""Of the socket, where the kernel allows it (net.core.rmem_max): a burst outlives a busy moment of the event loop."""
 _DATAGRAM_BYTES = 1350
 """Fits through the tunnels of clinics (1500 less IPv6, UDP and a VPN's header); aioquic does not probe for more."""
 _IDLE_TIMEOUT_S = 60.0
@@ -548,10 +546,8 @@ class QuicListener:
     async def start(cls, application: Application, bound: socket.socket, certificate: CertificateFiles) -> QuicListener:
         """A listener on a bound UDP socket, which it owns from now on. The files must have passed ``certificates.check``."""
         bound.setblocking(False)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        granted_bytes = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)  # the kernel says twice what it gave
-        if granted_bytes < RECEIVE_BUFFER_BYTES:
-            log.info("the kernel gives %d bytes for incoming datagrams; net.core.rmem_max sets it", granted_bytes)
+        if note := receive_queue.shortage(receive_queue.widen(bound)):
+            log.warning("%s", note)
         host, port = bound.getsockname()[:2]
         listener = cls(application, (host, port))
         _, listener._server = await asyncio.get_running_loop().create_datagram_endpoint(
