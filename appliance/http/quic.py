@@ -55,6 +55,7 @@ from aioquic.quic.packet import pull_quic_header
 
 from appliance.http import congestion, receive_queue
 from appliance.http.certificates import CertificateFiles
+from appliance.http.connection_ids import ID_BYTES, Share, id_of_short, reset_for
 from appliance.http.http3 import (
     CONNECTION_WINDOW_BYTES,
     FIRST_WINDOW_BYTES,
@@ -101,6 +102,8 @@ _CANCEL_TIMEOUT_S = 2.0
 _DRAIN_POLL_S = 0.02
 _LONG_HEADER = 0x80
 """Of the packets of a handshake (RFC 9000 §17.2)."""
+_RESETS_A_SECOND = 200
+"""To a client whose connection is gone. More of them would only serve somebody who makes us send."""
 _CONNECTION_FIELDS = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 """Meant for the hop of HTTP/1.1, malformed in HTTP/3 (RFC 9114 §4.2)."""
 
@@ -494,17 +497,24 @@ class HttpConnection(QuicConnectionProtocol):
 
 
 class _Server(QuicServer):
-    """aioquic's, which one bad datagram cannot stop, and which asks for a proof of address only when ``is_pressed``."""
+    """aioquic's, which one bad datagram cannot stop, and which asks for a proof of address only when ``is_pressed``.
+
+    What goes to a connection that is not known is answered by a stateless reset (RFC 9000 §10.3).
+    """
 
     def __init__(
         self,
         configuration: QuicConfiguration,
         create_protocol: Callable[..., HttpConnection],
         is_pressed: Callable[[], bool],
+        share: Share,
     ) -> None:
         super().__init__(configuration=configuration, create_protocol=create_protocol, retry=True)
         self._tokens = self._retry
+        self._tokens._aead = share.retry_cipher()
         self._is_pressed = is_pressed
+        self._share = share
+        self._resets_left, self._resets_from = _RESETS_A_SECOND, 0.0
 
     def show(self, configuration: QuicConfiguration) -> None:
         """To connections from now on; those that are there go on with theirs."""
@@ -512,12 +522,29 @@ class _Server(QuicServer):
 
     def datagram_received(self, data: bytes | str, addr: NetworkAddress) -> None:
         try:
+            if self._is_of_nobody(cast(bytes, data)):
+                self._reset(cast(bytes, data), addr)
+                return
             # whoever was asked for a proof is held to it, also when the pressure is gone
             is_proof_due = self._is_pressed() or _has_token(cast(bytes, data))
             self._retry = self._tokens if is_proof_due else None  # type: ignore[assignment]
             super().datagram_received(data, addr)
         except Exception:  # the edge of the transport: whatever it is, the other clients go on
             log.exception("a datagram from %s could not be handled", addr[0])
+
+    def _is_of_nobody(self, data: bytes) -> bool:
+        connection_id = id_of_short(data)
+        return connection_id is not None and connection_id not in self._protocols
+
+    def _reset(self, data: bytes, addr: NetworkAddress) -> None:
+        now = self._loop.time()
+        if now - self._resets_from >= 1:
+            self._resets_left, self._resets_from = _RESETS_A_SECOND, now
+        reset = reset_for(data, self._share.reset_token(data[1 : 1 + ID_BYTES]))
+        if reset is not None and self._resets_left > 0:
+            self._resets_left -= 1
+            assert self._transport is not None
+            self._transport.sendto(reset, addr)
 
 
 def _has_token(data: bytes) -> bool:
@@ -532,8 +559,9 @@ def _has_token(data: bytes) -> bool:
 class QuicListener:
     """HTTP/3 on one UDP socket. Made by ``start``; ``drain`` and ``close`` end it, in this order."""
 
-    def __init__(self, application: Application, address: tuple[str, int]) -> None:
+    def __init__(self, application: Application, address: tuple[str, int], share: Share | None = None) -> None:
         self.address = address
+        self._share = share or Share()
         self.connections: set[HttpConnection] = set()
         self.unproven: set[HttpConnection] = set()
         """Those whose handshake is under way: the client may not be where it says."""
@@ -543,15 +571,25 @@ class QuicListener:
         self._is_draining = False
 
     @classmethod
-    async def start(cls, application: Application, bound: socket.socket, certificate: CertificateFiles) -> QuicListener:
-        """A listener on a bound UDP socket, which it owns from now on. The files must have passed ``certificates.check``."""
+    async def start(
+        cls,
+        application: Application,
+        bound: socket.socket,
+        certificate: CertificateFiles,
+        share: Share | None = None,
+    ) -> QuicListener:
+        """A listener on a bound UDP socket, which it owns from now on. The files must have passed ``certificates.check``.
+
+        ``share`` says which of several on one port it is; without it, it is alone there.
+        """
         bound.setblocking(False)
         if note := receive_queue.shortage(receive_queue.widen(bound)):
             log.warning("%s", note)
         host, port = bound.getsockname()[:2]
-        listener = cls(application, (host, port))
+        listener = cls(application, (host, port), share)
         _, listener._server = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Server(_configuration(certificate), listener._connection, listener._is_pressed), sock=bound
+            lambda: _Server(_configuration(certificate), listener._connection, listener._is_pressed, listener._share),
+            sock=bound,
         )
         return listener
 
@@ -564,6 +602,7 @@ class QuicListener:
         return len(self.unproven) >= UNPROVEN_LIMIT
 
     def _connection(self, quic: QuicConnection, stream_handler: object = None) -> HttpConnection:
+        self._share.name(quic)
         connection = HttpConnection(quic, self)
         self.connections.add(connection)
         self.unproven.add(connection)
@@ -625,6 +664,7 @@ def _configuration(certificate: CertificateFiles) -> QuicConfiguration:
         idle_timeout=_IDLE_TIMEOUT_S,
         max_datagram_size=_DATAGRAM_BYTES,
         congestion_control_algorithm=congestion.NAME,
+        connection_id_length=ID_BYTES,
     )
     configuration.load_cert_chain(certificate.certificate, certificate.key)
     return configuration

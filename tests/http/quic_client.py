@@ -23,6 +23,7 @@ from aioquic.quic.events import (
 )
 
 from appliance.http.certificates import CertificateFiles
+from appliance.http.connection_ids import Share
 from appliance.http.quic import Application, QuicListener
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -125,11 +126,13 @@ class Client(QuicConnectionProtocol):
 
 
 @asynccontextmanager
-async def listening(application: Application, certificate: CertificateFiles) -> AsyncIterator[QuicListener]:
+async def listening(
+    application: Application, certificate: CertificateFiles, share: Share | None = None
+) -> AsyncIterator[QuicListener]:
     """The application over HTTP/3 on a free port."""
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     bound.bind(("127.0.0.1", 0))
-    listener = await QuicListener.start(application, bound, certificate)
+    listener = await QuicListener.start(application, bound, certificate, share)
     try:
         yield listener
     finally:
