@@ -130,6 +130,7 @@ async def serve(settings: Appliance, stop: asyncio.Event) -> None:
                 drain_timeout_s=settings.listen.drain_s,
                 ready=lambda address: log.info("ready", extra={"port": address.port, "roles": list(settings.roles)}),
                 state=assembled.listeners,
+                processes=settings.listen.processes,
             )
         finally:
             renewing.cancel()
@@ -310,8 +311,14 @@ def _tell_of_listeners(bench: _Bench, state: ListenerState) -> None:
     def refresh() -> None:
         bench.metrics.dropped_datagrams.set(state.dropped_datagrams)
         bench.metrics.receive_queue.set(state.receive_queue_bytes)
+        bench.metrics.helper_restarts.labels("front").set(state.restarts)
+
+    async def check() -> str | None:
+        return state.missing()
 
     bench.gauges.append(refresh)
+    if bench.settings.listen.processes > 1:
+        bench.checks["fronts"] = check
     bench.notes.append(state.note)
 
 

@@ -218,6 +218,22 @@ def test_serving_ends_with_status_0_on_sigterm(toplevel: RunningAppliance) -> No
     assert toplevel.stop() == 0
 
 
+def test_several_processes_may_hold_the_connections(toplevel: RunningAppliance) -> None:
+    toplevel.settings["listen"]["processes"] = 2
+    toplevel.create_account()
+    toplevel.start()
+    with toplevel.client() as client:
+        answer = client.post("/api/session", json={"username": USERNAME, "password": PASSWORD})
+        ready, figures = client.get("/readyz").json(), client.get("/metrics")  # which only this machine may see
+
+    assert answer.status_code == 200
+    assert ready["parts"]["fronts"] == "ready"
+    assert 'appliance_helper_restarts{helper="front"} 0.0' in figures.text
+    (granted,) = re.findall(r"^appliance_receive_queue_bytes (\S+)$", figures.text, re.MULTILINE)
+    assert float(granted) == min(receive_queue.WANTED_BYTES, receive_queue.allowed_bytes())
+    assert toplevel.stop() == 0
+
+
 def test_a_request_in_flight_is_answered_before_the_end(toplevel: RunningAppliance) -> None:
     toplevel.create_account()
     toplevel.start()
