@@ -522,8 +522,13 @@ class _Server(QuicServer):
 
     def datagram_received(self, data: bytes | str, addr: NetworkAddress) -> None:
         try:
-            if self._is_of_nobody(cast(bytes, data)):
-                self._reset(cast(bytes, data), addr)
+            connection_id = id_of_short(cast(bytes, data))
+            if connection_id is not None:  # nearly all of them: the connection itself reads the rest of the header
+                connection = self._protocols.get(connection_id)
+                if connection is None:
+                    self._reset(cast(bytes, data), addr)
+                else:
+                    connection.datagram_received(data, addr)
                 return
             # whoever was asked for a proof is held to it, also when the pressure is gone
             is_proof_due = self._is_pressed() or _has_token(cast(bytes, data))
@@ -531,10 +536,6 @@ class _Server(QuicServer):
             super().datagram_received(data, addr)
         except Exception:  # the edge of the transport: whatever it is, the other clients go on
             log.exception("a datagram from %s could not be handled", addr[0])
-
-    def _is_of_nobody(self, data: bytes) -> bool:
-        connection_id = id_of_short(data)
-        return connection_id is not None and connection_id not in self._protocols
 
     def _reset(self, data: bytes, addr: NetworkAddress) -> None:
         now = self._loop.time()
