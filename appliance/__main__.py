@@ -23,6 +23,7 @@ from appliance.domain.audit import Action, Event, Outcome, Subject
 from appliance.domain.enrolment import EnrolmentToken, Kind
 from appliance.domain.errors import ApplianceError, BadRequest, SettingsError
 from appliance.domain.identifiers import InstitutionId
+from appliance.http import receive_queue
 from appliance.services import journal
 from appliance.services.accounts import account_to_create
 from appliance.services.audit import at_the_shell
@@ -149,6 +150,8 @@ async def _serve_until_stopped(settings: Appliance) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     settings = load(arguments.file)
     print(f"{arguments.file}: right; roles: {', '.join(settings.roles)}")
+    if note := receive_queue.shortage(receive_queue.allowed_bytes()):
+        print(f"note: {note}")
     return 0
 
 

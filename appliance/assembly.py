@@ -34,9 +34,10 @@ from appliance.http.conflicts import conflicts
 from appliance.http.deliveries import deliveries
 from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
-from appliance.http.health import Check, health
+from appliance.http.health import Check, Note, health
 from appliance.http.inbox import inbox
 from appliance.http.institutions import institutions
+from appliance.http.listeners import ListenerState
 from appliance.http.measuring import Measuring
 from appliance.http.nodes import capacity, nodes
 from appliance.http.origins import Origins
@@ -140,6 +141,8 @@ async def serve(settings: Appliance, stop: asyncio.Event) -> None:
                 stop=stop,
                 drain_timeout_s=settings.listen.drain_s,
                 ready=lambda address: log.info("ready", extra={"port": address.port, "roles": list(settings.roles)}),
+                state=assembled.listeners,
+                processes=settings.listen.processes,
             )
         finally:
             renewing.cancel()
@@ -280,6 +283,8 @@ class Assembled:
     """An appliance that is open, ready to be listened for."""
 
     application: Application
+    listeners: ListenerState
+    """What its figures tell of those that listen."""
 
 
 @dataclass(slots=True)
@@ -294,6 +299,7 @@ class _Bench:
     checks: dict[str, Check] = field(default_factory=dict)
     gauges: list[Callable[[], None]] = field(default_factory=list)
     uplinks: list[Uplink] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     children: Children = field(init=False)
     streamed: list[Streamed] = field(default_factory=list)
 
@@ -319,16 +325,33 @@ async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
         toplevel_here = await _open_toplevel(bench)
         institution_here = await _open_institution(bench, toplevel_here)
         uploads = await _open_node(bench, institution_here)
+        state = ListenerState()
+        _tell_of_listeners(bench, state)
         bench.blueprints += [
             deliveries(bench.children),
             synchronisation(bench.uplinks, bench.access),
             entry(bench.access),
-            health(bench.checks, bench.metrics, bench.access, bench.refresh),
+            health(bench.checks, bench.notes, bench.metrics, bench.access, bench.refresh),
         ]
         quart = resources(bench.blueprints)
         refuse_unlisted(quart)
         root = Root(cast(Application, quart), page, uploads, bench.streamed)  # the same words, typed more narrowly
-        yield Assembled(Measuring(Origins(root, settings.allowed_origins), bench.metrics))
+        yield Assembled(Measuring(Origins(root, settings.allowed_origins), bench.metrics), state)
+
+
+def _tell_of_listeners(bench: _Bench, state: ListenerState) -> None:
+    def refresh() -> None:
+        bench.metrics.dropped_datagrams.set(state.dropped_datagrams)
+        bench.metrics.receive_queue.set(state.receive_queue_bytes)
+        bench.metrics.helper_restarts.labels("front").set(state.restarts)
+
+    async def check() -> str | None:
+        return state.missing()
+
+    bench.gauges.append(refresh)
+    if bench.settings.listen.processes > 1:
+        bench.checks["fronts"] = check
+    bench.notes.append(state.note)
 
 
 def _page(settings: Appliance) -> Page | None:

@@ -60,6 +60,8 @@ class Listen(Settings, frozen=True):
     port: Port = 443
     drain_s: Positive = 10
     """How long requests in flight may go on after a stop was asked for."""
+    processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    """How many hold the connections (TLS, HTTP, QUIC); with 1 the process of the application itself (docs/transport.md)."""
 
 
 class Log(Settings, frozen=True):

@@ -100,6 +100,16 @@ class Metrics:
             ("what",),
             registry=self.registry,
         )
+        self.dropped_datagrams = Gauge(
+            "appliance_dropped_datagrams",
+            "Datagrams of HTTP/3 that came while the queue of the socket was full, since the start",
+            registry=self.registry,
+        )
+        self.receive_queue = Gauge(
+            "appliance_receive_queue_bytes",
+            "Datagrams of HTTP/3 that may wait to be read, as the kernel granted it",
+            registry=self.registry,
+        )
         self.made_ready = Gauge(
             "appliance_made_ready",
             "Frames and pictures that were made before anybody asked, and what waits to be",

@@ -237,6 +237,7 @@ async def test_ready_names_its_parts(client: httpx.AsyncClient) -> None:
 
     assert answer.status_code == 200
     assert answer.json()["parts"]["toplevel database"] == "ready"
+    assert answer.json()["notes"] == []
 
 
 async def test_the_metrics_count_logins_and_requests_by_resource(client: httpx.AsyncClient) -> None:
