@@ -20,9 +20,13 @@ T = TypeVar("T")
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """``value`` as JSON: dataclasses, structs, dates and UUIDs included. Never cached: it speaks of patients."""
+    """``value`` as JSON: dataclasses, structs, dates and UUIDs included. Never cached: it speaks of patients.
+
+    It goes before files and pictures that are on their way: what a page asks for next follows from it.
+    """
     response = Response(msgspec.json.encode(value), status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
+    response.headers["Priority"] = "u=0"
     return response
 
 

@@ -1,6 +1,6 @@
 export * from './contract'
 export { Entrances } from './entrances'
 export { failed, isRefusedAs, isUnauthenticated, succeeded, type Failure, type Outcome, type Problem } from './outcome'
-export { failureOf } from './request'
+export { askJson, failureOf } from './request'
 export { bearer, withToken, type Token, type TokenSource } from './tokens'
 export { logIn, logOut, renewSession, resumeSession, Toplevel } from './toplevel'
