@@ -15,6 +15,7 @@ from quart import Response, request
 
 from appliance.domain.errors import BadRequest
 from appliance.http.codings import best_coding
+from appliance.http.priorities import FIRST
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ def json_response(value: object, status: int = 200) -> Response:
     """
     response = Response(msgspec.json.encode(value), status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
-    response.headers["Priority"] = "u=0"
+    response.headers["Priority"] = FIRST
     return response
 
 

@@ -32,6 +32,10 @@ class Priority:
 
 
 UNSAID = Priority()
+FIRST = "u=0, i=?0"
+"""Of an answer that goes before files and whatever else is on its way, and whole."""
+URGENT = 1
+"""What browsers call a script's ``fetch`` of high priority, and their own files as well."""
 
 
 def read_priority(value: bytes, before: Priority = UNSAID) -> Priority:
