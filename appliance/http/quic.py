@@ -205,6 +205,7 @@ class RequestStream:
         http3 = self._connection.http3
         if self.state is StreamState.STARTED:
             self.state = StreamState.SENDING
+            http3.heed_priority_of_answer(self.stream_id, self._answer_head)
             http3.send_headers(self.stream_id, self._answer_head, end_stream=is_end and not body)
         elif is_end and not body:
             http3.send_data(self.stream_id, b"", end_stream=True)

@@ -1,6 +1,7 @@
 """Logging in, staying logged in, logging out, and being shut out: the toplevel's side.
 
-A browser gets an access token for minutes and a refresh secret, kept here only as its hash, that is spent at each renewal.
+A browser gets an access token for minutes and a refresh secret, kept here only as its hash, that is spent at each renewal. A
+spent one is good for a minute more: the answer with the new one may be lost with the line, or two tabs ask at once.
 
 Failures slow down whoever makes them and deny the service to nobody. They are counted by username and by address: after a few
 free attempts the wait doubles up to five minutes, and a wait that is over allows one more attempt. A browser in which somebody
@@ -45,6 +46,8 @@ _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 300
 _FORGET_FAILURES_AFTER = timedelta(hours=1)
 _FORGET_DEVICE_AFTER = timedelta(days=180)
+_SPENT_IS_GOOD_FOR = timedelta(minutes=1)
+"""Four times as long as the page waits for an answer before it asks again."""
 _SECRET_BYTES = 32
 _LONGEST_USERNAME = 64
 _NOTHING_KEPT = Particulars()
@@ -209,11 +212,11 @@ class Accounts:
             raise NotAuthenticated("The code is wrong, or was used", key="wrong-code")
 
     async def renew(self, refresh_secret: str) -> Session:
-        """The session goes on with a new secret; NotAuthenticated if it has ended or the secret was spent."""
+        """The session goes on with a new secret; NotAuthenticated if it has ended or the secret was spent a while ago."""
         secret = _new_secret()
 
         def exchange(tx: Transaction) -> tuple[toplevel.KeptSession, Account] | None:
-            session = toplevel.spend_session(tx, _sha256(refresh_secret))
+            session = toplevel.spend_session(tx, _sha256(refresh_secret), good_for=_SPENT_IS_GOOD_FOR)
             account = toplevel.account(tx, session.account_id) if session else None
             if session is None or account is None:
                 return None

@@ -101,7 +101,10 @@ class AccountWordRow(Table):
 
 
 class SessionRow(Table):
-    """A logged-in browser. The secret of its refresh cookie is kept as a hash, and spent at each renewal."""
+    """A logged-in browser. The secret of its refresh cookie is kept as a hash, and spent at each renewal.
+
+    A session has as many rows as secrets that are good: a spent one is for a minute.
+    """
 
     secret_sha256 = BlobField(primary_key=True)
     account_id = UUIDField(index=True)
@@ -412,19 +415,24 @@ def begin_session(tx: Transaction, secret_sha256: bytes, session: KeptSession, l
     )
 
 
-def spend_session(tx: Transaction, secret_sha256: bytes) -> KeptSession | None:
-    """A session that had not ended, which is over now under this secret; None if there is no such session."""
+def spend_session(tx: Transaction, secret_sha256: bytes, *, good_for: timedelta = timedelta(0)) -> KeptSession | None:
+    """A session that had not ended, which is over under this secret after ``good_for``; None if there is no such session."""
     this = SessionRow.secret_sha256 == secret_sha256
-    row = tx.first(SessionRow.select().where(this & (SessionRow.ends_at >= _now())))
-    tx.execute(SessionRow.delete().where(this))
+    now = _now()
+    row = tx.first(SessionRow.select().where(this & (SessionRow.ends_at >= now)))
+    if row is None or not good_for:
+        tx.execute(SessionRow.delete().where(this))
+    elif row.ends_at > now + good_for:
+        tx.execute(SessionRow.update(ends_at=now + good_for).where(this))
     return _session(row) if row else None
 
 
 def sessions_of(tx: Transaction, account_id: AccountId) -> tuple[KeptSession, ...]:
-    """Those that have not ended, the newest first."""
+    """Those that have not ended, the newest first; each once, under however many secrets it goes on."""
     of_account = (SessionRow.account_id == account_id) & (SessionRow.ends_at >= _now())
     found = [_session(row) for row in tx.rows(SessionRow.select().where(of_account))]
-    return tuple(sorted(found, key=lambda session: session.renewed_at, reverse=True))
+    newest = {session.id: session for session in sorted(found, key=lambda session: session.renewed_at)}
+    return tuple(sorted(newest.values(), key=lambda session: session.renewed_at, reverse=True))
 
 
 def end_session(tx: Transaction, session: KeptSession) -> None:

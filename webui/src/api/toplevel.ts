@@ -27,7 +27,10 @@ export function resumeSession(): Promise<Outcome<SessionGrant>> {
 
 export const renewSession = (): Promise<Outcome<SessionGrant>> => renew('')
 
-/** Two tabs share one refresh cookie and each renewal spends it, so renewals of all tabs stand in one line. */
+/**
+ * Two tabs share one refresh cookie and each renewal spends it, so renewals of all tabs stand in one line. That of a page
+ * which opens does not wait in it, for the browser may take longer over that than the line: a spent one is good for a moment.
+ */
 const renew = (query: string): Promise<Outcome<SessionGrant>> =>
   navigator.locks.request('session-renewal', () => askJson<SessionGrant>(`${SESSION}/renewal${query}`, { method: 'POST' }))
 

@@ -89,7 +89,7 @@ function lookQuery(view: View, subject: Subject): URLSearchParams {
   return query
 }
 
-/** `fineness` is of a draft of a frame or a plane. */
+/** `fineness` is of a draft of a frame or a plane. index.html asks for the first one of a study by the same address. */
 export function pictureRequest(view: View, subject: Subject, grade: Grade, fineness: Fineness = FINEST): PictureRequest {
   const { path, query, footprint, size } = parts(view, subject, grade, fineness)
   const { accept, quality, isLossy } = encodingOf(view.scene, subject, grade, fineness, size)
