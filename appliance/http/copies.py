@@ -21,16 +21,18 @@ from appliance.services.audit import Auditing
 from appliance.services.copies import KnownHere, ToplevelCopy
 
 
-class Place(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whose address it is that the page was opened from."""
+class OfToplevel(msgspec.Struct, frozen=True, tag_field="kind", tag="toplevel"):
+    """The page was opened from the toplevel's address."""
 
-    kind: str
-    """"toplevel", or "institution"."""
-    name: str | None = None
-    toplevel_url: str | None = None
-    is_toplevel_away: bool = False
-    heard_at: datetime | None = None
-    """When the toplevel answered last."""
+
+class OfInstitution(msgspec.Struct, frozen=True, tag_field="kind", tag="institution"):
+    """The page was opened from an institution's own address."""
+
+    name: str
+    toplevel_url: str
+    is_toplevel_away: bool
+    heard_at: datetime | None
+    """When the toplevel answered last; None before it has."""
 
 
 def toplevel_place() -> Blueprint:
@@ -38,7 +40,7 @@ def toplevel_place() -> Blueprint:
 
     @blueprint.get("/api/place")
     async def place() -> Response:
-        return json_response(Place("toplevel"))
+        return json_response(OfToplevel())
 
     return blueprint
 
@@ -49,7 +51,7 @@ def institution_place(name: str, toplevel_url: str, copy: ToplevelCopy, is_away:
     @blueprint.get("/api/place")
     async def place() -> Response:
         heard_at = await copy.heard_at()
-        return json_response(Place("institution", name, toplevel_url, is_away(), heard_at))
+        return json_response(OfInstitution(name, toplevel_url, is_away(), heard_at))
 
     return blueprint
 
