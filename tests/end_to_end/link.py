@@ -8,12 +8,16 @@ import threading
 
 
 class Link:
-    """Listens on a port of its own and carries what comes to another; in a thread of its own. Cut, it refuses and resets."""
+    """Listens on a port of its own and carries what comes to another, in a thread of its own. Cut, it refuses and resets.
 
-    def __init__(self, port: int, to_port: int) -> None:
+    With several ports behind it, it is what stands before the processes of a toplevel: each connection goes to the next of them
+    that takes it.
+    """
+
+    def __init__(self, port: int, *to_ports: int) -> None:
         self.port = port
         self.is_cut = False
-        self._to_port = to_port
+        self.to_ports = list(to_ports)
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._run, name=f"link {port}", daemon=True)
@@ -51,15 +55,22 @@ class Link:
         for writer in list(self._open):
             writer.transport.abort()
 
+    async def _onward(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        for _ in self.to_ports:
+            self.to_ports.append(self.to_ports.pop(0))
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", self.to_ports[-1])
+        return None
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.is_cut:
             writer.transport.abort()
             return
-        try:
-            onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._to_port)
-        except OSError:
+        connected = await self._onward()
+        if connected is None:
             writer.transport.abort()
             return
+        onward_reader, onward = connected
         self._open |= {writer, onward}
         try:
             await asyncio.gather(_copy(reader, onward), _copy(onward_reader, writer))
