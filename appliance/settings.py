@@ -123,6 +123,9 @@ class Institution(Settings, frozen=True):
     """What becomes of a study with a Patient ID that nobody knows: it waits for a physician, or it makes a patient, where it
     names one with a birth date. ``create`` is for an institution whose Patient IDs all come from a system of its own. What
     contradicts a patient who is known waits either way, and so does what has no Patient ID."""
+    offline_hours: Positive = 72
+    """So long after the toplevel was last heard the institution's own people are let in on what it said then: a weekend. Whom it
+    shuts out while the line is down is out here after that and the ten minutes of a token, at the latest."""
 
 
 class Instances(Settings, frozen=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgresql import Postgresql, PostgresqlMissing, running_postgresql
+from tests.postgresql import Postgresql, PostgresqlMissing, new_cockroachdb, running_postgresql
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,10 +57,17 @@ def postgresql() -> Iterator[Postgresql]:
         pytest.fail(str(missing), pytrace=False)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+_COCKROACHDB = os.environ.get("APPLIANCE_TEST_COCKROACHDB")
+"""cockroachdb://USER@HOST:PORT: a server on which the tests of databases run too, each in a database that they make there."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql", *(["cockroachdb"] if _COCKROACHDB else [])])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database, once of each engine."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/rows.sqlite"
+    if request.param == "cockroachdb":
+        assert _COCKROACHDB is not None
+        return new_cockroachdb(_COCKROACHDB)
     server: Postgresql = request.getfixturevalue("postgresql")
     return server.new_database()

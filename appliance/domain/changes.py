@@ -7,6 +7,7 @@ or hearing only the last of several does no harm.
 from __future__ import annotations
 
 import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -219,6 +220,60 @@ class RecordTypes(msgspec.Struct, frozen=True):
     """How far it has heard with these."""
     is_all: bool
     """Whether there is nothing after these."""
+
+
+class SubjectKind(StrEnum):
+    """What the feed of an institution speaks of."""
+
+    ACCOUNT = "account"
+    """Of its own people."""
+    INSTITUTION = "institution"
+    """Any, with its nodes: the directory."""
+    PATIENT = "patient"
+    """Of whom it holds something or whom its people have opened."""
+
+
+Plain = str | int | bool | None
+"""A value of a column as it travels: identifiers and times as text (ISO 8601), bytes in base64."""
+
+
+class SubjectNow(msgspec.Struct, frozen=True):
+    """All rows of one subject as they are at the toplevel now; none where there is no such subject for this institution."""
+
+    kind: SubjectKind
+    id: UUID
+    rows: dict[str, list[dict[str, Plain]]] = {}
+    """By table, then by column."""
+    second_factor: bytes | None = None
+    """Of an account that has one: the secret of its authenticator app."""
+
+
+class FeedCursor(msgspec.Struct, frozen=True):
+    """How far an institution has heard its feed."""
+
+    number: int = 0
+    epoch: UUID | None = None
+    """Of which beginning of the feed; None before the first answer."""
+
+
+class FeedWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What has changed since?"""
+
+    child_id: UUID
+    after: FeedCursor
+    wait_s: float = 0.0
+    """So long the answer may wait for something to tell."""
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """What has changed, in order, each subject once and as it is now."""
+
+    subjects: tuple[SubjectNow, ...]
+    cursor: FeedCursor
+    behind: int
+    """So many wait after these."""
+    is_from_start: bool
+    """Whether this is the beginning of a feed that is not the one of the question: what was heard before is void."""
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):

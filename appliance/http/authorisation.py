@@ -142,7 +142,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/sync/questions", Need.SIGNATURE),
     Route("POST", "/api/sync/releases", Need.SIGNATURE),
     Route("POST", "/api/sync/record-types", Need.SIGNATURE),
+    Route("POST", "/api/sync/feed", Need.SIGNATURE),
     Route("GET", "/api/sync/trust", Need.SIGNATURE),
+    Route("GET", "/api/place", Need.NOTHING),
 )
 
 

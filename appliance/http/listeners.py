@@ -381,7 +381,9 @@ async def _end(tcp: asyncio.Task[None]) -> None:
         log.warning("connections over TCP did not end in %g s and are dropped", _CLOSE_TIMEOUT_S)
         tcp.cancel()
         await asyncio.wait({tcp}, timeout=_CLOSE_TIMEOUT_S)
-    if tcp.done() and not tcp.cancelled():
+        if tcp.done() and not tcp.cancelled():
+            tcp.exception()  # hypercorn 0.18 fails over its own cancellation, which says nothing of the stop
+    elif not tcp.cancelled():
         tcp.result()  # raises what hypercorn failed with
 
 

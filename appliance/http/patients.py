@@ -38,19 +38,20 @@ def patients(toplevel: Toplevel, access: Access, auditing: Auditing) -> Blueprin
             offset=integer_parameter("offset", 0),
         )
         await auditing.looked_at(access.actor(account), Action.SEARCH, Subject("patient"))
-        return json_response({"patients": [_patient(patient) for patient in found], "total": total})
+        return json_response({"patients": [patient_json(patient) for patient in found], "total": total})
 
     @blueprint.get("/api/patients/<patient_id>")
     async def one(patient_id: str) -> Response:
         account = access.writer()
         found = await toplevel.patient(account, PatientId(uuid_in_path(patient_id, "patient_id")))
         await auditing.looked_at(access.actor(account), Action.OPEN, patient_subject(found.id))
-        return json_response(_patient(found))
+        return json_response(patient_json(found))
 
     return blueprint
 
 
-def _patient(patient: Patient) -> dict[str, object]:
+def patient_json(patient: Patient) -> dict[str, object]:
+    """A patient as docs/api.md has it."""
     return {
         "id": patient.id,
         "family_name": patient.family_name,

@@ -94,8 +94,10 @@ class Accounts:
         *,
         session_lifetime: timedelta,
         on_revoked: Callable[[], Awaitable[None]] = nobody_to_tell,
+        admission: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``on_revoked`` is called when tokens that have not ended are no good any more."""
+        """``on_revoked`` is called when tokens that have not ended are no good any more. Where ``admission`` is given, the
+        accounts are a copy, in which nothing is changed here, and it refuses when that is too old to let anybody in."""
         self.session_lifetime = session_lifetime
         self._trail = trail
         self._database = database
@@ -104,6 +106,7 @@ class Accounts:
         self._passkeys = passkeys
         self._passwords = Passwords()
         self._on_revoked = on_revoked
+        self._admission = admission
 
     async def create(
         self, account: Account, password: str, by: Actor, particulars: Particulars = _NOTHING_KEPT
@@ -141,7 +144,8 @@ class Accounts:
             await self._recorded(lambda tx: None, event)
             raise _deactivated()
         await self._ask_second_factor(found.account, code, who, subjects)
-        newer_hash = await self._passwords.hash_again(password) if self._passwords.is_old(found.password_hash) else None
+        is_to_renew = self._admission is None and self._passwords.is_old(found.password_hash)
+        newer_hash = await self._passwords.hash_again(password) if is_to_renew else None
 
         def settle(tx: Transaction) -> None:
             toplevel.forget_failures(tx, subjects[0])
@@ -186,6 +190,8 @@ class Accounts:
         by_what: str = "",
     ) -> Session:
         """A new session, on record; ``settle`` is done in its transaction."""
+        if self._admission is not None:
+            await self._admission()
         secret, device_secret = _new_secret(), whence.device_secret or _new_secret()
         kept = _begun(account.id, whence)
 
@@ -213,6 +219,8 @@ class Accounts:
 
     async def renew(self, refresh_secret: str) -> Session:
         """The session goes on with a new secret; NotAuthenticated if it has ended or the secret was spent a while ago."""
+        if self._admission is not None:
+            await self._admission()
         secret = _new_secret()
 
         def exchange(tx: Transaction) -> tuple[toplevel.KeptSession, Account] | None:

@@ -21,6 +21,7 @@ from appliance.domain.changes import (
 from appliance.domain.errors import BadRequest, Conflict, NotAllowed, NotFound, Unavailable
 from appliance.domain.identifiers import InstitutionId, PatientId, StudyUid
 from appliance.services.audit import AuditTrail
+from appliance.services.copies import know_new_patient
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.synchronisation import AnswerQuestions
 from appliance.storage import inbox, institution
@@ -171,6 +172,7 @@ class Inbox:
         if decision.patient_id is not None:
             here = PatientHere(self._institution_id, decision.patient_id, numbers, before, decision.record)
             institution.OUTBOX.put(tx, here)
+            know_new_patient(tx, here)
         elif before is not None and numbers:
             institution.OUTBOX.put(tx, NumbersFree(self._institution_id, before, numbers))
 

@@ -68,6 +68,12 @@ class Metrics:
             ("role", "what"),
             registry=self.registry,
         )
+        self.synchronisation_behind = Gauge(
+            "appliance_synchronisation_behind",
+            "Subjects that have changed above and were not heard here, as the parent said last",
+            ("role",),
+            registry=self.registry,
+        )
         self.renderer = Gauge(
             "appliance_renderer_info",
             "1 for the OpenGL that draws",

@@ -22,13 +22,14 @@ from appliance.domain.changes import (
     PatientRecord,
     Question,
     Questions,
+    SubjectKind,
 )
 from appliance.domain.errors import BadRequest, NotAllowed, NotFound
 from appliance.domain.identifiers import InstitutionId, PatientId
 from appliance.domain.matching import Matched, Reason, Waits
 from appliance.domain.people import Patient, PatientIdentity
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import toplevel
+from appliance.storage import feed, toplevel
 from appliance.storage.database import Transaction
 from appliance.storage.toplevel import InstitutionEntry, NodeEntry
 
@@ -62,9 +63,13 @@ class Toplevel:
 
     async def patient(self, account: Account, patient_id: PatientId) -> Patient:
         account.require(Right.VIEW)
-        found = await self._database.read(lambda tx: toplevel.patient(tx, patient_id))
+        found, is_told = await self._database.read(
+            lambda tx: (toplevel.patient(tx, patient_id), _is_told(tx, account, patient_id))
+        )
         if found is None:
             raise NotFound("There is no such patient", key="no-such-patient")
+        if not is_told:
+            await self._database.run(lambda tx: _tell(tx, account, patient_id))
         return found
 
     async def take_delivery(self, delivery: Delivery) -> Acknowledgement:
@@ -146,6 +151,19 @@ class Toplevel:
             toplevel.know_number(tx, known, outcome.patient_id)
         toplevel.note_held(tx, outcome.patient_id, child_id)
         return Answer(question.study_uid, outcome.patient_id, None)
+
+
+def _is_told(tx: Transaction, account: Account, patient_id: PatientId) -> bool:
+    """Whether the institution of the account knows of the patient, so as to find them also while the toplevel is away."""
+    home = account.institution_id
+    if home is None or feed.cursor(tx, home) is None:
+        return True  # nobody to tell
+    return feed.is_following(tx, home, SubjectKind.PATIENT, patient_id)
+
+
+def _tell(tx: Transaction, account: Account, patient_id: PatientId) -> None:
+    if account.institution_id is not None and toplevel.has_patient(tx, patient_id):
+        feed.follow(tx, account.institution_id, SubjectKind.PATIENT, patient_id)
 
 
 def _new_patient(patient_id: PatientId, record: PatientRecord) -> Patient:

@@ -2,6 +2,9 @@
 
 Functions here take a ``Transaction`` and return values of ``domain``. A search by name is a range over a folded column
 (index-ordered, the same on every engine), never LIKE, which is a scan.
+
+Whoever changes the rows of an account, an institution or a patient says so to ``storage.feed``, in the same transaction: those
+who keep a copy are told.
 """
 
 from __future__ import annotations
@@ -26,11 +29,12 @@ from peewee import (
 )
 
 from appliance.domain.accounts import Account, Contact, Role
+from appliance.domain.changes import SubjectKind
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
 from appliance.domain.staff import AccountEntry, Particulars
-from appliance.storage import passkeys, record_types, second_factors
+from appliance.storage import feed, passkeys, record_types, second_factors
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.outbox import Deliveries, unite
 
@@ -256,6 +260,7 @@ MIGRATIONS = (
     Migration(8, "accounts in lists", _list_accounts),
     Migration(9, "institutions as administrators describe them", _describe_institutions),
     Migration(10, "record types", record_types.create),
+    Migration(20, "what institutions are to be told", feed.create),
 )
 
 
@@ -301,6 +306,7 @@ def create_account(
         **asdict(particulars.contact),
     )
     _list_by_name(tx, account)
+    _tell_home(tx, account)
 
 
 def change_account(tx: Transaction, account: Account, particulars: Particulars) -> None:
@@ -315,6 +321,13 @@ def change_account(tx: Transaction, account: Account, particulars: Particulars) 
     }
     tx.execute(AccountRow.update(**values).where(AccountRow.id == account.id))
     _list_by_name(tx, account)
+    feed.changed(tx, SubjectKind.ACCOUNT, account.id)
+    _tell_home(tx, account)
+
+
+def _tell_home(tx: Transaction, account: Account) -> None:
+    if account.institution_id is not None:
+        feed.follow(tx, account.institution_id, SubjectKind.ACCOUNT, account.id)
 
 
 def _list_by_name(tx: Transaction, account: Account) -> None:
@@ -346,11 +359,13 @@ def _credentials(row: Any) -> Credentials | None:
 
 def set_password_hash(tx: Transaction, account_id: AccountId, password_hash: str) -> None:
     tx.execute(AccountRow.update(password_hash=password_hash).where(AccountRow.id == account_id))
+    feed.changed(tx, SubjectKind.ACCOUNT, account_id)
 
 
 def set_active(tx: Transaction, account_id: AccountId, *, is_active: bool) -> None:
     deactivated_at = None if is_active else _now()
     tx.execute(AccountRow.update(deactivated_at=deactivated_at).where(AccountRow.id == account_id))
+    feed.changed(tx, SubjectKind.ACCOUNT, account_id)
 
 
 def contact(tx: Transaction, account_id: AccountId) -> Contact | None:
@@ -362,12 +377,17 @@ def contact(tx: Transaction, account_id: AccountId) -> Contact | None:
 def set_contact(tx: Transaction, account_id: AccountId, contact: Contact) -> bool:
     """Whether there is such an account."""
     values = {"email": contact.email, "phone": contact.phone, "address": contact.address}
+    feed.changed(tx, SubjectKind.ACCOUNT, account_id)
     return tx.execute(AccountRow.update(**values).where(AccountRow.id == account_id)) > 0
 
 
 def account(tx: Transaction, account_id: AccountId) -> Account | None:
     row = tx.first(AccountRow.select().where(AccountRow.id == account_id))
     return _account(row) if row else None
+
+
+def account_ids(tx: Transaction) -> tuple[AccountId, ...]:
+    return tuple(AccountId(row.id) for row in tx.rows(AccountRow.select(AccountRow.id).order_by(AccountRow.id)))
 
 
 def account_entry(row: Any) -> AccountEntry:
@@ -584,6 +604,7 @@ def keep_institution(tx: Transaction, entry: InstitutionEntry) -> None:
     tx.execute(NodeRow.delete().where(NodeRow.institution_id == entry.id))
     for node in entry.nodes:
         tx.insert(NodeRow, id=node.id, institution_id=entry.id, name=node.name, base_url=node.base_url)
+    feed.tell_everybody(tx, SubjectKind.INSTITUTION, entry.id)
 
 
 # Patients
@@ -623,18 +644,22 @@ def know_number(
             value=identity.value,
             patient_id=patient_id,
         )
+        feed.changed(tx, SubjectKind.PATIENT, patient_id)
         return True
     if owner not in (patient_id, instead_of):
         return False
-    tx.execute(PatientIdentityRow.update(patient_id=patient_id).where(this))
+    if owner != patient_id:
+        tx.execute(PatientIdentityRow.update(patient_id=patient_id).where(this))
+        feed.changed(tx, SubjectKind.PATIENT, owner)
+        feed.changed(tx, SubjectKind.PATIENT, patient_id)
     return True
 
 
 def forget_number(tx: Transaction, identity: PatientIdentity, patient_id: PatientId) -> None:
     """The number is nobody's, if it was the patient's."""
-    tx.execute(
-        PatientIdentityRow.delete().where(_is_identity(identity) & (PatientIdentityRow.patient_id == patient_id))
-    )
+    is_theirs = _is_identity(identity) & (PatientIdentityRow.patient_id == patient_id)
+    if tx.execute(PatientIdentityRow.delete().where(is_theirs)):
+        feed.changed(tx, SubjectKind.PATIENT, patient_id)
 
 
 def _is_identity(identity: PatientIdentity) -> Any:
@@ -662,10 +687,13 @@ def note_held(tx: Transaction, patient_id: PatientId, institution_id: Institutio
     """The institution holds something of the patient."""
     if not tx.exists(PatientInstitutionRow.select().where(_is_held(patient_id, institution_id))):
         tx.insert(PatientInstitutionRow, patient_id=patient_id, institution_id=institution_id)
+        feed.changed(tx, SubjectKind.PATIENT, patient_id)
+        feed.follow(tx, institution_id, SubjectKind.PATIENT, patient_id)
 
 
 def note_not_held(tx: Transaction, patient_id: PatientId, institution_id: InstitutionId) -> None:
-    tx.execute(PatientInstitutionRow.delete().where(_is_held(patient_id, institution_id)))
+    if tx.execute(PatientInstitutionRow.delete().where(_is_held(patient_id, institution_id))):
+        feed.changed(tx, SubjectKind.PATIENT, patient_id)
 
 
 def _is_held(patient_id: PatientId, institution_id: InstitutionId) -> Any:

@@ -80,6 +80,11 @@ export interface Directory {
   institutions: InstitutionEntry[]
 }
 
+/** Whose address the page was opened from. */
+export type Place =
+  | { kind: 'toplevel' }
+  | { kind: 'institution'; name: string; toplevel_url: string; is_toplevel_away: boolean; heard_at: string | null }
+
 export type Gender = 'F' | 'M' | 'O'
 
 export interface Patient {
