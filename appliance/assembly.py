@@ -45,6 +45,7 @@ from appliance.http.pictures import Pictures
 from appliance.http.qido import Queries
 from appliance.http.records import records
 from appliance.http.renderer import renderer
+from appliance.http.reports import reports
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
@@ -71,6 +72,7 @@ from appliance.services.parse_process import ParseLimits
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
+from appliance.services.reports import Reports
 from appliance.services.second_factors import SecondFactors
 from appliance.services.synchronisation import (
     Below,
@@ -353,13 +355,15 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     uplink = await _open_uplink(bench, "institution", settings.id, outbox, parent, then=matching.ask)
     trail = institution_trail(bench.settings)
     auditing = Auditing(trail, database)
-    service = Institution(database, here, trail, on_change=uplink.wake)
+    service = Institution(database, here, on_change=uplink.wake)
+    written = Reports(database, here, parent.answer, auditing, policy=settings.reports_elsewhere, on_change=uplink.wake)
     await service.announce()
     waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
     nodes = _enrolments_of_institution(bench.settings, database)
     bench.children.know(Below(nodes, service.take_delivery, tell=service.releases))
     bench.blueprints += [
         records(service, bench.access, auditing),
+        reports(written, bench.access),
         inbox(waiting, bench.access, auditing),
         enrolments(nodes, bench.access, auditing, institution_id),
     ]

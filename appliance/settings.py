@@ -117,6 +117,9 @@ class Institution(Settings, frozen=True):
     """What becomes of a study with a Patient ID that nobody knows: it waits for a physician, or it makes a patient, where it
     names one with a birth date. ``create`` is for an institution whose Patient IDs all come from a system of its own. What
     contradicts a patient who is known waits either way, and so does what has no Patient ID."""
+    reports_elsewhere: Literal["open", "reason", "closed"] = "open"
+    """What people of other institutions see of the reports here: all; all of a patient, for an hour, once they said why; or
+    nothing."""
 
 
 class Instances(Settings, frozen=True):

@@ -161,10 +161,23 @@ class Answer(msgspec.Struct, frozen=True):
     """Whom the number belongs to, where something else contradicts."""
 
 
+class PatientTold(msgspec.Struct, frozen=True):
+    """A patient as the toplevel knows them; replaces what was said of them before."""
+
+    patient_id: UUID
+    record: PatientRecord
+    numbers: tuple[PatientNumber, ...] = ()
+    """By which the institution that is told knows them, then those of insurers."""
+    merged: tuple[UUID, ...] = ()
+    """Patients who turned out to be this one: what was theirs is this one's."""
+
+
 class Answers(msgspec.Struct, frozen=True):
     studies: tuple[Answer, ...] = ()
     patient_ids: tuple[UUID, ...] = ()
     """Those of the question that there are."""
+    patients: tuple[PatientTold, ...] = ()
+    """What these are called."""
 
 
 class ReleaseCursor(msgspec.Struct, frozen=True):

@@ -125,6 +125,11 @@ class Toplevel:
         return Answers(
             tuple(self._answer(tx, child_id, question, questions.may_create) for question in questions.studies),
             tuple(asked for asked in questions.patient_ids if toplevel.has_patient(tx, PatientId(asked))),
+            tuple(
+                told
+                for asked in questions.patient_ids
+                if (told := toplevel.told(tx, PatientId(asked), child_id)) is not None
+            ),
         )
 
     def _answer(self, tx: Transaction, child_id: InstitutionId, question: Question, may_create: bool) -> Answer:

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from peewee import BlobField, CharField, CompositeKey, DateField, DateTimeField, IntegerField, TextField, UUIDField, fn
 
 from appliance.domain.accounts import Account, Role
+from appliance.domain.changes import PatientNumber, PatientRecord, PatientTold
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
@@ -543,6 +544,16 @@ def _words(patient: Patient) -> set[str]:
 def patient(tx: Transaction, patient_id: PatientId) -> Patient | None:
     row = tx.first(PatientRow.select().where(PatientRow.id == patient_id))
     return _patients(tx, [row])[0] if row else None
+
+
+def told(tx: Transaction, patient_id: PatientId, institution_id: InstitutionId) -> PatientTold | None:
+    """What an institution is told of a patient."""
+    found = patient(tx, patient_id)
+    if found is None:
+        return None
+    record = PatientRecord(found.family_name, found.given_name, found.birth_date, found.gender)
+    numbers = [PatientNumber(one.issuer, one.value) for one in found.identities if one.institution_id == institution_id]
+    return PatientTold(found.id, record, tuple(numbers))
 
 
 def search_patients(tx: Transaction, search: str, *, limit: int, offset: int) -> tuple[tuple[Patient, ...], int]:

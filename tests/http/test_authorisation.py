@@ -33,10 +33,13 @@ STREAMED = {("POST", "/api/uploads"), ("POST", "/dicom-web/studies"), ("POST", "
 IN_PATHS = {
     "study": "9.9.9", "study_uid": "9.9.9", "series": "9.9.9.1", "instance": "9.9.9.1.1", "frames": "1",
     "path": "7FE00010", "refused_key": "0" * 64, "patient_id": NOT_THERE, "session_id": NOT_THERE, "child_id": NOT_THERE,
+    "report_id": NOT_THERE, "number": "1",
 }  # fmt: skip
 BODIES: dict[str, dict] = {  # type: ignore[type-arg]
     "/api/accounts/<account_id>/activity": {"is_active": True},
     "/api/account/password": {"old": "x", "new": "y"},
+    "/api/patients/<patient_id>/reports/access": {"reason": "an emergency"},
+    "/api/reports/<report_id>/draft": {"patient_id": NOT_THERE},
     "/api/inbox/<study_uid>/patient": {
         "PUT": {"patient_id": None, "seen_patient_id": None, "with_number": False},
         "POST": {
@@ -165,4 +168,7 @@ def test_only_superusers_do_at_another_institution_what_is_done_at_home() -> Non
         if may(elsewhere, route) and route.method != "GET" and not isinstance(route.need, Need)
     ]
 
-    assert {route.path.split("/")[2] for route in changing} == {"enrolments"}
+    assert {route.path.split("/")[2] for route in changing} == {"enrolments", "patients"}
+    assert [route.path for route in changing if route.path.startswith("/api/patients")] == [
+        "/api/patients/<patient_id>/reports/access"
+    ]
