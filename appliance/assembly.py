@@ -69,6 +69,8 @@ from appliance.services.matching import Matching
 from appliance.services.metrics import Metrics
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
+from appliance.services.patient_news import PatientNews
+from appliance.services.patient_records import PatientRecords
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
@@ -334,7 +336,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
         sessions(accounts, service, bench.access, bench.metrics),
         own_account(accounts, bench.access),
         other_accounts(accounts, bench.access, auditing),
-        patients(service, bench.access, auditing),
+        patients(service, PatientRecords(database, auditing), bench.access, auditing),
         enrolments(institutions, bench.access, auditing),
     ]
     bench.checks["toplevel database"] = _database_check(database)
@@ -352,7 +354,13 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     parent = await _parent(bench, settings.parent, settings.id, toplevel_here)
     matching = Matching(database, institution_id, parent.answer, may_create=settings.new_patients == "create")
     outbox = KeptOutbox(database, institution.OUTBOX)
-    uplink = await _open_uplink(bench, "institution", settings.id, outbox, parent, then=matching.ask)
+    news = PatientNews(database, institution_id, parent.answer, on_change=lambda: uplink.wake())
+
+    async def ask_and_hear() -> None:
+        await matching.ask()
+        await news.hear()
+
+    uplink = await _open_uplink(bench, "institution", settings.id, outbox, parent, then=ask_and_hear)
     trail = institution_trail(bench.settings)
     auditing = Auditing(trail, database)
     service = Institution(database, here, on_change=uplink.wake)

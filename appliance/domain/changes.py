@@ -148,7 +148,9 @@ class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     may_create: bool = False
     """Whether an unknown Patient ID with a name and a birth date makes a patient (``new_patients: create``)."""
     patient_ids: tuple[UUID, ...] = ()
-    """Are there such patients?"""
+    """Are there such patients, and what are they called?"""
+    patients_after: int | None = None
+    """What is new, after this number, of patients whom the institution holds something of?"""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -177,7 +179,10 @@ class Answers(msgspec.Struct, frozen=True):
     patient_ids: tuple[UUID, ...] = ()
     """Those of the question that there are."""
     patients: tuple[PatientTold, ...] = ()
-    """What these are called."""
+    """What these are called, and what is new of others."""
+    patients_last: int = 0
+    """The number up to which ``patients`` says what is new."""
+    is_all_news: bool = True
 
 
 class ReleaseCursor(msgspec.Struct, frozen=True):

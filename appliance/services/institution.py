@@ -21,7 +21,7 @@ from appliance.domain.changes import (
 from appliance.domain.errors import BadRequest, NotAllowed
 from appliance.domain.identifiers import InstitutionId, PatientId
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import inbox, institution
+from appliance.storage import inbox, institution, known_patients
 from appliance.storage.database import Transaction
 
 _LONGEST_TEXT = 100_000
@@ -46,7 +46,9 @@ class Institution:
     async def studies(self, account: Account, patient_id: PatientId) -> tuple[StudyHeld, ...]:
         """The patient's studies at this institution, newest first; none of a patient who was never here."""
         account.require(Right.VIEW)
-        return await self._database.read(lambda tx: institution.studies_of(tx, patient_id))
+        return await self._database.read(
+            lambda tx: institution.studies_of(tx, known_patients.now_called(tx, patient_id))
+        )
 
     async def take_delivery(self, delivery: Delivery) -> Acknowledgement:
         """All changes of ``delivery`` are kept, those that were heard before left out; from a node known by its key."""

@@ -314,7 +314,7 @@ class Reports:
         written = _as_told(told) if told else await self._database.read(lambda tx: _as_held(tx, patient_id))
         if written is None:
             raise Unavailable(
-                "Nobody here knows the patient's name, and the toplevel cannot be asked now", key="toplevel-away"
+                "Nobody here knows the patient's name, and the toplevel cannot be asked now", key="patient-name-unknown"
             )
         return written
 

@@ -20,6 +20,7 @@ from appliance.domain.changes import (
     PatientNotHere,
     PatientNumber,
     PatientRecord,
+    PatientTold,
     Question,
     Questions,
 )
@@ -35,6 +36,7 @@ from appliance.storage.toplevel import InstitutionEntry, NodeEntry
 log = logging.getLogger(__name__)
 
 _MOST_PATIENTS = 200
+_NEWS_AT_ONCE = 500
 
 
 class Toplevel:
@@ -62,7 +64,7 @@ class Toplevel:
 
     async def patient(self, account: Account, patient_id: PatientId) -> Patient:
         account.require(Right.VIEW)
-        found = await self._database.read(lambda tx: toplevel.patient(tx, patient_id))
+        found = await self._database.read(lambda tx: toplevel.patient(tx, toplevel.now_called(tx, patient_id)))
         if found is None:
             raise NotFound("There is no such patient", key="no-such-patient")
         return found
@@ -95,13 +97,14 @@ class Toplevel:
         elif isinstance(change, PatientHere):
             self._keep_assigned(tx, child_id, change)
         elif isinstance(change, PatientNotHere):
+            # Of somebody who was merged it says nothing: the other's things may be there.
             toplevel.note_not_held(tx, PatientId(change.patient_id), child_id)
         else:
             for identity in self._identities(child_id, change.numbers):
                 toplevel.forget_number(tx, identity, PatientId(change.patient_id))
 
     def _keep_assigned(self, tx: Transaction, child_id: InstitutionId, change: PatientHere) -> None:
-        patient_id = PatientId(change.patient_id)
+        patient_id = toplevel.now_called(tx, PatientId(change.patient_id))
         if change.record:
             toplevel.add_patient(tx, _new_patient(patient_id, change.record))
         elif not toplevel.has_patient(tx, patient_id):
@@ -122,14 +125,17 @@ class Toplevel:
 
     def _answers(self, tx: Transaction, questions: Questions) -> Answers:
         child_id = InstitutionId(questions.child_id)
+        asked = [toplevel.told(tx, PatientId(patient_id), child_id) for patient_id in questions.patient_ids]
+        news: tuple[PatientTold, ...] = ()
+        last = questions.patients_after or 0
+        if questions.patients_after is not None:
+            news, last = toplevel.told_after(tx, child_id, questions.patients_after, limit=_NEWS_AT_ONCE)
         return Answers(
             tuple(self._answer(tx, child_id, question, questions.may_create) for question in questions.studies),
-            tuple(asked for asked in questions.patient_ids if toplevel.has_patient(tx, PatientId(asked))),
-            tuple(
-                told
-                for asked in questions.patient_ids
-                if (told := toplevel.told(tx, PatientId(asked), child_id)) is not None
-            ),
+            tuple(one for one, told in zip(questions.patient_ids, asked, strict=True) if told is not None),
+            (*(told for told in asked if told is not None), *news),
+            last,
+            len(news) < _NEWS_AT_ONCE,
         )
 
     def _answer(self, tx: Transaction, child_id: InstitutionId, question: Question, may_create: bool) -> Answer:
