@@ -52,6 +52,7 @@ from appliance.http.qido import Queries
 from appliance.http.record_types import record_types, record_types_here
 from appliance.http.records import records
 from appliance.http.renderer import renderer
+from appliance.http.reports import reports
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
@@ -82,10 +83,13 @@ from appliance.services.nodes import Holdings, Nodes
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
 from appliance.services.passkeys import Passkeys, relying_party
+from appliance.services.patient_news import PatientNews
+from appliance.services.patient_records import PatientRecords
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.record_types import RecordTypesDefined, RecordTypesKnown
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
+from appliance.services.reports import Reports
 from appliance.services.second_factors import SecondFactors
 from appliance.services.staff import Staff
 from appliance.services.synchronisation import (
@@ -440,7 +444,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
         own_account(accounts, bench.access),
         own_passkeys(accounts, bench.access),
         other_accounts(accounts, staff, bench.access, auditing),
-        patients(service, bench.access, auditing),
+        patients(service, PatientRecords(database, auditing), bench.access, auditing),
         institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
         enrolments(children, bench.access, auditing),
         audit_trail(AuditReading(TOPLEVEL, database, auditing), bench.access),
@@ -463,6 +467,16 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     matching = Matching(database, institution_id, parent.answer, may_create=settings.new_patients == "create")
     outbox = KeptOutbox(database, institution.OUTBOX)
     types = RecordTypesKnown(database, institution_id, parent.record_types)
+
+    def wake() -> None:
+        uplink.wake()
+
+    news = PatientNews(database, institution_id, parent.answer, on_change=wake)
+
+    async def ask_and_hear() -> None:
+        await matching.ask()
+        await news.hear()
+
     trail = institution_trail(bench.settings)
     below = await _open_copy(bench, settings, database, parent) if isinstance(parent, RemoteParent) else None
     uplink = await _open_uplink(
@@ -471,7 +485,7 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
         settings.id,
         outbox,
         parent,
-        then=matching.ask,
+        then=ask_and_hear,
         follow=types.follow,
         copy=below.copy.follow if below else None,
         take_trust=below.trust.hear if below else None,
@@ -479,13 +493,15 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     if below is not None:
         _answer_from_copy(bench, settings, database, below, uplink)
     auditing = Auditing(trail, database)
-    service = Institution(database, here, trail, on_change=uplink.wake)
+    service = Institution(database, here, on_change=uplink.wake)
+    written = Reports(database, here, parent.answer, auditing, policy=settings.reports_elsewhere, on_change=uplink.wake)
     await service.announce()
     waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
     children = _enrolments_of_institution(bench.settings, database)
     bench.children.know(Below(children, service.take_delivery, tell=service.releases))
     bench.blueprints += [
         records(service, bench.access, auditing),
+        reports(written, bench.access),
         inbox(waiting, bench.access, auditing),
         enrolments(children, bench.access, auditing, institution_id),
         audit_trail(AuditReading(INSTITUTION, database, auditing, institution_id), bench.access),

@@ -126,6 +126,9 @@ class Institution(Settings, frozen=True):
     offline_hours: Positive = 72
     """So long after the toplevel was last heard the institution's own people are let in on what it said then: a weekend. Whom it
     shuts out while the line is down is out here after that and the ten minutes of a token, at the latest."""
+    reports_elsewhere: Literal["open", "reason", "closed"] = "open"
+    """What people of other institutions see of the reports here: all; all of a patient, for an hour, once they said why; or
+    nothing."""
 
 
 class Instances(Settings, frozen=True):

@@ -149,7 +149,9 @@ class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     may_create: bool = False
     """Whether an unknown Patient ID with a name and a birth date makes a patient (``new_patients: create``)."""
     patient_ids: tuple[UUID, ...] = ()
-    """Are there such patients?"""
+    """Are there such patients, and what are they called?"""
+    patients_after: int | None = None
+    """What is new, after this number, of patients whom the institution holds something of?"""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -162,10 +164,26 @@ class Answer(msgspec.Struct, frozen=True):
     """Whom the number belongs to, where something else contradicts."""
 
 
+class PatientTold(msgspec.Struct, frozen=True):
+    """A patient as the toplevel knows them; replaces what was said of them before."""
+
+    patient_id: UUID
+    record: PatientRecord
+    numbers: tuple[PatientNumber, ...] = ()
+    """By which the institution that is told knows them, then those of insurers."""
+    merged: tuple[UUID, ...] = ()
+    """Patients who turned out to be this one: what was theirs is this one's."""
+
+
 class Answers(msgspec.Struct, frozen=True):
     studies: tuple[Answer, ...] = ()
     patient_ids: tuple[UUID, ...] = ()
     """Those of the question that there are."""
+    patients: tuple[PatientTold, ...] = ()
+    """What these are called, and what is new of others."""
+    patients_last: int = 0
+    """The number up to which ``patients`` says what is new."""
+    is_all_news: bool = True
 
 
 class ReleaseCursor(msgspec.Struct, frozen=True):

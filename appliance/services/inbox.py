@@ -24,7 +24,7 @@ from appliance.services.audit import AuditTrail
 from appliance.services.copies import know_new_patient
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.synchronisation import AnswerQuestions
-from appliance.storage import inbox, institution
+from appliance.storage import inbox, institution, reports
 from appliance.storage.database import Transaction
 from appliance.storage.inbox import Assignment, StudyPatient
 
@@ -181,7 +181,7 @@ class Inbox:
         before = current.patient_id
         if before is None or before == decision.patient_id:
             return
-        if not inbox.is_known(tx, before) and not institution.reports_of(tx, before):
+        if not inbox.is_known(tx, before) and not reports.has_reports(tx, before):
             institution.OUTBOX.put(tx, PatientNotHere(self._institution_id, before))
 
 

@@ -28,6 +28,7 @@ from appliance.storage.toplevel import (
     AccountRow,
     InstitutionRow,
     NodeRow,
+    PatientAliasRow,
     PatientIdentityRow,
     PatientInstitutionRow,
     PatientRow,
@@ -46,6 +47,7 @@ TABLES: dict[SubjectKind, tuple[Any, ...]] = {
         PatientWordRow.patient_id,
         PatientIdentityRow.patient_id,
         PatientInstitutionRow.patient_id,
+        PatientAliasRow.patient_id,
     ),
 }
 """Where the rows of a subject are, and the column that says whose they are."""

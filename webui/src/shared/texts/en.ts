@@ -81,6 +81,10 @@ export const page = {
       'no-such-patient': 'There is no such patient any more.',
       'toplevel-away': 'The central records cannot be reached. A new patient can be made meanwhile.',
       'no-name': 'The patient needs a name.',
+      'draft-of-another': 'Somebody else is writing this version.',
+      'reports-closed': 'This institution keeps its reports to itself.',
+      'reason-needed': 'opened only for a reason',
+      'patient-name-unknown': 'The patient’s name is not known here, and the central records cannot be reached. The draft is kept; sign it later.',
       'other-institution': 'Only physicians of that institution may do this.',
       'too-many-attempts': 'Too many attempts. Please wait a moment.',
       'account-deactivated': 'This account may not log in any more. Ask your administrator.',
@@ -194,25 +198,6 @@ export const page = {
     meanwhile: (by: string | null) =>
       by ? `${by} has decided about this study meanwhile.` : 'This study has been matched or taken back meanwhile.',
     reload: 'Show how it is now',
-  },
-
-  reports: {
-    title: 'Reports',
-    none: 'No reports.',
-    noneYet: 'No reports so far.',
-    write: 'New report',
-    institution: 'Institution',
-    study: 'Study',
-    noStudy: 'No particular study',
-    description: 'Title',
-    findings: 'Findings',
-    conclusion: 'Conclusion',
-    recommendation: 'Recommendation',
-    save: 'Save report',
-    saving: 'Saving …',
-    untitled: 'Report',
-    needed: 'Please write a title and findings or a conclusion.',
-    by: (author: string, institution: string) => `${author} · ${institution}`,
   },
 
   upload: {
