@@ -17,7 +17,7 @@ import logging
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -213,15 +213,17 @@ async def serve(
     stop: asyncio.Event,
     ready: Callable[[Address], object] | None = None,
     drain_timeout_s: float = _DRAIN_TIMEOUT_S,
+    handed: Sequence[socket.socket] = (),
 ) -> None:
     """Serves the application until ``stop`` is set and its last requests are answered, at most ``drain_timeout_s`` later.
 
     The files of the certificate are watched: when they are replaced, new connections get the new one, and those that are
-    there go on. ``port`` 0 is a free one. ``ready`` is called once, when requests are taken, with the address. Raises
+    there go on. ``port`` 0 is a free one. ``handed`` are the two sockets of a service manager, which are used instead of
+    ``address``, and must be of ``port``. ``ready`` is called once, when requests are taken, with the address. Raises
     SettingsError where the address or the certificate cannot be used, and Unavailable when the application refuses to start.
     """
     certificates.check(certificate)
-    bound = _bind(address, port)
+    bound = _adopt(handed, port) if handed else _bind(address, port)
     stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
     try:
         async with _lifespan(application), _listening(application, bound, certificate, drain_timeout_s) as tcp:
@@ -330,6 +332,24 @@ def _bind(address: str, port: int) -> _BoundPair:
     raise AssertionError("the loop returns or raises")
 
 
+def _adopt(handed: Sequence[socket.socket], port: int) -> _BoundPair:
+    """The pair that a service manager listens on; it keeps both, so that who calls between two lives of this process waits."""
+    tcp = next((one for one in handed if one.type is socket.SOCK_STREAM), None)
+    udp = next((one for one in handed if one.type is socket.SOCK_DGRAM), None)
+    is_internet = all(one.family in (socket.AF_INET, socket.AF_INET6) for one in handed)
+    if len(handed) != 2 or tcp is None or udp is None or not is_internet or tcp.family != udp.family:
+        kinds = ", ".join(f"{one.family!s} {one.type!s}" for one in handed)
+        raise SettingsError(f"handed over are {kinds}: one TCP and one UDP socket are needed", key="listen")
+    ports = {one.getsockname()[1] for one in handed}
+    if len(ports) != 1 or (port and ports != {port}):
+        listed = " and ".join(map(str, sorted(ports)))
+        raise SettingsError(f"handed over are sockets of port {listed}, and listen.port is {port}", key="listen")
+    _send_soon(tcp)
+    for one in handed:
+        one.setblocking(False)
+    return _BoundPair(tcp, udp)
+
+
 def _resolve(address: str) -> tuple[socket.AddressFamily, str]:
     try:
         found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -343,9 +363,7 @@ def _bind_one(family: socket.AddressFamily, kind: socket.SocketKind, host: str, 
     if kind is socket.SOCK_STREAM:
         # connections of a former process may still be ending
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # asyncio sets this only on sockets that name their protocol; without it an answer in two writes takes 40 ms
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        _send_soon(bound)
     if family is socket.AF_INET6:
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # "::" means IPv4 as well
     try:
@@ -358,6 +376,13 @@ def _bind_one(family: socket.AddressFamily, kind: socket.SocketKind, host: str, 
         raise SettingsError(f"cannot listen on {host} port {port} ({protocol}): {_why(error)}", key="listen") from error
     bound.setblocking(False)
     return bound
+
+
+def _send_soon(listener: socket.socket) -> None:
+    """The connections of ``listener``, which have its options, neither gather small writes nor take much that waits."""
+    # asyncio sets this only on sockets that name their protocol; without it an answer in two writes takes 40 ms
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 def _why(error: OSError) -> str:
