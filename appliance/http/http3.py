@@ -13,6 +13,7 @@ when an upgrade moves them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -241,7 +242,9 @@ class Http3(H3Connection):
         """Sends GOAWAY: requests on ``next_stream_id`` and later have not been looked at (RFC 9114 §5.2)."""
         assert self._local_control_stream_id is not None
         frame = encode_frame(FrameType.GOAWAY, encode_uint_var(next_stream_id))
-        self._quic.send_stream_data(self._local_control_stream_id, frame)
+        # A client that has stopped the control stream hears nothing more on it: its connection is being closed for that.
+        with contextlib.suppress(RuntimeError):
+            self._quic.send_stream_data(self._local_control_stream_id, frame)
 
     def is_request_complete(self, stream_id: int) -> bool:
         """Whether all of a request has arrived."""

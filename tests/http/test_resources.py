@@ -32,6 +32,16 @@ async def patients_found(client: httpx.AsyncClient, headers: dict[str, str], sea
     raise AssertionError("the patient did not arrive at the toplevel")
 
 
+async def studies_of(client: httpx.AsyncClient, headers: dict[str, str], patient: dict) -> list[dict]:  # type: ignore[type-arg]
+    """Those of a patient, who may be told before them."""
+    async with asyncio.timeout(10):
+        while not (
+            found := (await client.get(f"/api/patients/{patient['id']}/studies", headers=headers)).json()["studies"]
+        ):
+            await asyncio.sleep(0.05)
+    return list(found)
+
+
 async def test_logging_in_gives_a_token_and_an_http_only_cookie(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/session", json={"username": "ana", "password": PASSWORD})
 
@@ -151,7 +161,7 @@ async def test_a_study_that_a_node_delivers_makes_its_patient_findable(
 
     assert patient["birth_date"] == "1970-01-31"
     assert patient["institution_ids"] == [str(CLINIC)]
-    studies = (await client.get(f"/api/patients/{patient['id']}/studies", headers=headers)).json()["studies"]
+    studies = await studies_of(client, headers, patient)
     assert [study["description"] for study in studies] == ["CT chest"]
 
 
@@ -174,7 +184,7 @@ async def test_a_delivery_that_is_heard_twice_changes_nothing(client: httpx.Asyn
     await deliver_a_study(client, node_key)
 
     (patient,) = await patients_found(client, headers)
-    studies = (await client.get(f"/api/patients/{patient['id']}/studies", headers=headers)).json()["studies"]
+    studies = await studies_of(client, headers, patient)
     assert len(studies) == 1
 
 
