@@ -22,6 +22,16 @@ _TARGETS = {
     "system-preset": Path("/etc/systemd/system-preset"),
     "system": Path("/etc/systemd/system"),
 }
+_PACKAGES = (*box.PACKAGES, *box.MODULE_PACKAGES)
+_OPENZFS = next(package for package in box.PACKAGES if package.name == "zfsutils-linux")
+_ARCHIVE = Copy(
+    b"# Written by provisioning/provision: OpenZFS is here.\n"
+    b"Types: deb\nURIs: http://deb.debian.org/debian\nSuites: trixie trixie-updates\nComponents: contrib\n"
+    b"Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n"
+    b"Types: deb\nURIs: http://deb.debian.org/debian-security\nSuites: trixie-security\nComponents: contrib\n"
+    b"Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+    Path("/etc/apt/sources.list.d/appliance.sources"),
+)
 _ACCOUNTS = ("sysusers.d", "tmpfiles.d", "sysctl.d")
 
 
@@ -30,6 +40,7 @@ def parts() -> list[Part]:
     environment = BoxEnvironment()
     return [
         Part("Machine", look_at_machine),
+        Part("Archive", _look_at_archive, _add_archive),
         Part("Packages of Debian", _look_at_packages, _install_packages),
         Part("Packages of Python", lambda: _look_at_python(environment), lambda: _install_python(environment)),
         Part("Appliance", lambda: _look_at_appliance(environment), environment.install_appliance),
@@ -54,14 +65,30 @@ def look_at_machine() -> Found:
 
 
 def _look_at_packages() -> Found:
-    missing = [package.name for package in debian.find_missing(box.PACKAGES)]
+    missing = [package.name for package in debian.find_missing(_PACKAGES)]
     if missing:
         return Found(is_well=False, told=f"missing: {', '.join(missing)}")
     return Found(is_well=True, told=f"all {len(box.PACKAGES)} are there")
 
 
 def _install_packages() -> None:
-    debian.provide(box.PACKAGES, box.LOG)
+    debian.provide(_PACKAGES, box.LOG)
+
+
+def _look_at_archive() -> Found:
+    """OpenZFS is in `contrib`, which an installation of Debian does not ask for by itself."""
+    if debian.find_missing((_OPENZFS,)):
+        known = run("apt-cache", "policy", _OPENZFS.name, mend="apt-get update")
+        if "Candidate: (none)" in known or not known:
+            return Found(
+                is_well=False, told=f"nothing is known of {_OPENZFS.name}: `contrib` is not asked for, or never was"
+            )
+    return Found(is_well=True, told=f"{_OPENZFS.name} can be had")
+
+
+def _add_archive() -> None:
+    _ARCHIVE.put()
+    run("apt-get", "update", mend="is the network there?")
 
 
 def _look_at_python(environment: BoxEnvironment) -> Found:

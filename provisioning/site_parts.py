@@ -38,7 +38,7 @@ _MOUNTS = {
     r"srv-render\x2dcache.mount": Path("/srv/render-cache"),
 }
 _TIMERS = tuple(
-    f"appliance-{name}.timer" for name in ("snapshot", "pool-status", "scrub", "verify", "backup", "certificate")
+    f"appliance-{name}.timer" for name in ("snapshot", "pool-status", "scrub", "verify", "backup", "drill", "certificate")
 )
 _READY_TIMEOUT_S = 900
 """A box without a graphics card compiles its shaders first."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import getpass
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zfs import creation, disks, keys, manifests, names, replacement, replication, scrubbing, snapshots, status
+from zfs import creation, disks, drill, keys, manifests, names, replacement, replication, scrubbing, snapshots, status
 from zfs.layout import BOX, RECORDS, ROOT
 from zfs.names import Place
 from zfs.running import Refusal
@@ -18,6 +19,13 @@ from zfs.running import Refusal
 _FAILED = 1
 _CHILDREN = ("database", "instances")
 """Of ``RECORDS``, in the order in which they are copied."""
+_PLACES = {child: str(ds.mountpoint) for child in _CHILDREN for ds in BOX.data_sets if ds.name == f"{RECORDS}/{child}"}
+_UNSEEN = "APPLIANCE_DRILL_UNSEEN"
+"""Set where the mounts of a drill are in a name space of its own."""
+_VERIFY = (
+    *("runuser", "--user", "appliance", "--", "/opt/appliance/bin/appliance", "verify"),
+    *("--config", "/etc/appliance/appliance.yaml", "--json"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,6 +98,19 @@ def parser() -> argparse.ArgumentParser:
         "--all", action="store_true", help="read every file, not only those that came since the last time"
     )
 
+    copy.add_argument("--write", type=Path, metavar="FILE", help="write what came of it as JSON, for others to read")
+
+    practice = command(
+        "drill", _drill, "Practise the restore: a copy is laid over the data, unseen, and read by the appliance"
+    )
+    practice.add_argument(
+        "--from", dest="origin", type=_origin, default=Place(RECORDS), metavar="[[ACCOUNT@]BOX:]POOL/NAME",
+        help="where `replicate` copied to; default: the newest snapshot of this pool",
+    )  # fmt: skip
+    practice.add_argument(
+        "--write", type=Path, metavar="FILE", help="write what came of it as JSON, for others to read"
+    )
+
     manifest = command("manifest", _manifest, "The files of a snapshot with their hashes, a line of JSON each")
     manifest.add_argument("snapshot", metavar="POOL/NAME@SNAPSHOT")
     manifest.add_argument("--since", metavar="SNAPSHOT", help="read only what is not as it was then")
@@ -98,6 +119,11 @@ def parser() -> argparse.ArgumentParser:
     state.add_argument("--json", action="store_true", help="print it as JSON")
     state.add_argument("--write", type=Path, metavar="FILE", help="write it as JSON, for others to read; status 0")
     return whole
+
+
+def _origin(text: str) -> Place:
+    """Nothing, as of a service whose box makes no copies, is this pool itself."""
+    return Place.parse(text) if text else Place(RECORDS)
 
 
 def _add_key(to: argparse.ArgumentParser) -> None:
@@ -252,7 +278,20 @@ def _replace(arguments: argparse.Namespace) -> int:
 def _replicate(arguments: argparse.Namespace) -> int:
     outcomes = replication.replicate(RECORDS, _CHILDREN, arguments.to, reads_all=arguments.all)
     print(replication.as_json(outcomes))
+    if arguments.write is not None:
+        status.write(replication.summary(outcomes, arguments.to, datetime.now(UTC)), arguments.write)
     return 0 if all(outcome.is_well for outcome in outcomes) else _FAILED
+
+
+def _drill(arguments: argparse.Namespace) -> int:
+    if os.environ.get(_UNSEEN) is None:
+        words = ["unshare", "--mount", "--propagation", "private", "--", sys.executable, "-m", "zfs", *sys.argv[1:]]
+        os.execvpe(words[0], words, os.environ | {_UNSEEN: "yes"})  # noqa: S606 (no shell)
+    found = drill.practise(arguments.origin, _PLACES, _VERIFY)
+    print(found.as_json())
+    if arguments.write is not None:
+        status.write(found.as_json(), arguments.write)
+    return 0 if found.is_well else _FAILED
 
 
 def _manifest(arguments: argparse.Namespace) -> int:
@@ -269,7 +308,7 @@ def _manifest(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     found = status.look(BOX)
     if arguments.write is not None:
-        status.write(found, arguments.write)
+        status.write(found.as_json(), arguments.write)
         return 0
     return _tell(found, as_json=arguments.json)
 

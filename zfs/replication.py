@@ -116,7 +116,7 @@ def _carry(source: str, taken: Sequence[str], to: Place, reads_all: bool) -> Out
     is_there = _exists(to.data_set, target)
     if is_there and target.run("zfs", "get", "-H", "-o", "value", COPY, to.data_set).strip() != "yes":
         raise Refusal(f"{to} is there and is no copy: nothing of it is changed", "name another place")
-    to_do = plan(taken, _copies(to.data_set, target) if is_there else [])
+    to_do = plan(taken, copies(to.data_set, target) if is_there else [])
     if to_do.is_sent:
         return Outcome(source, to_do.newest, to_do.base, None)
     if to_do.base is None and is_there:
@@ -199,7 +199,8 @@ def _exists(data_set: str, machine: Machine) -> bool:
     return True
 
 
-def _copies(data_set: str, machine: Machine) -> list[Copy]:
+def copies(data_set: str, machine: Machine) -> list[Copy]:
+    """What is there of ours, oldest first."""
     told = machine.run(
         "zfs", "list", "-H", "-t", "snapshot", "-d", "1", "-s", "createtxg", "-o", f"name,{VERIFIED}", data_set
     )
@@ -234,3 +235,15 @@ def as_json(outcomes: Sequence[Outcome]) -> str:
     """One object: whether all is well, and each data set."""
     each: list[Mapping[str, object]] = [asdict(outcome) | {"is_well": outcome.is_well} for outcome in outcomes]
     return json.dumps({"is_well": all(outcome.is_well for outcome in outcomes), "data_sets": each})
+
+
+def summary(outcomes: Sequence[Outcome], to: Place, now: datetime) -> str:
+    """The same for the health page, as one object: no file is named, and times are RFC 3339."""
+    files = sum(outcome.comparison.files for outcome in outcomes if outcome.comparison)
+    differences = sum(outcome.comparison.differences for outcome in outcomes if outcome.comparison)
+    return json.dumps(
+        {
+            "to": str(to), "snapshot": outcomes[0].snapshot, "ended": now.isoformat(), "files": files,
+            "differences": differences, "is_well": all(outcome.is_well for outcome in outcomes),
+        }
+    )  # fmt: skip

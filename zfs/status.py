@@ -191,9 +191,9 @@ def look(layout: Layout, machine: Machine = HERE) -> Status:
     return read(told, layout, data_sets, taken, datetime.now(UTC))
 
 
-def write(status: Status, file: Path) -> None:
-    """``file`` holds the status as JSON, whole at every moment, for everybody to read."""
+def write(told: str, file: Path) -> None:
+    """``file`` holds ``told``, JSON that names nobody, whole at every moment, for everybody to read."""
     fresh = file.with_suffix(".new")
-    fresh.write_text(status.as_json() + "\n")
+    fresh.write_text(told + "\n")
     fresh.chmod(0o644)
     fresh.replace(file)

@@ -27,6 +27,7 @@ HARDENING = SYSTEM / "appliance-.service.d" / "10-hardening.conf"
 
 EXPOSURE = {
     "appliance-backup.service": 2.6,  # root with two capabilities: it mounts snapshots and reads what is another account's
+    "appliance-drill.service": 2.9,  # the same, and what it restored is read by the server's account
 }
 """At most so exposed, of 10; all others 1.5."""
 _PROGRAMS = ("/opt/appliance/bin/appliance", "/opt/appliance/bin/appliance-zfs", "/usr/bin/certbot")
@@ -140,9 +141,10 @@ def test_each_service_says_itself_what_the_common_hardening_leaves_open(service:
     assert not set(unit) & set(common), "what both say, the common file decides"
 
 
-def test_nobody_is_root_but_the_backup() -> None:
+def test_nobody_is_root_but_the_backup_and_its_drill() -> None:
     assert [service.name for service in SERVICES if "User" not in Unit(service)["Service"]] == [
-        "appliance-backup.service"
+        "appliance-backup.service",
+        "appliance-drill.service",
     ]
 
 
@@ -191,7 +193,7 @@ def test_each_timer_has_its_service_and_is_enabled() -> None:
     preset = (ROOT / "systemd/system-preset/80-appliance.preset").read_text()
 
     assert timers == {
-        f"appliance-{name}" for name in ("snapshot", "pool-status", "scrub", "verify", "backup", "certificate")
+        f"appliance-{name}" for name in ("snapshot", "pool-status", "scrub", "verify", "backup", "drill", "certificate")
     }
     assert timers <= {path.stem for path in SERVICES}
     assert set(re.findall(r"^enable (\S+)\.timer$", preset, re.MULTILINE)) == timers

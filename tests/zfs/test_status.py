@@ -94,7 +94,7 @@ def test_disks_of_every_class_are_seen() -> None:
 
 def test_it_is_json_that_others_can_read(tmp_path: Path) -> None:
     file = tmp_path / "status.json"
-    status.write(seen(disk("a"), disk("b", "REMOVED"), state="DEGRADED"), file)
+    status.write(seen(disk("a"), disk("b", "REMOVED"), state="DEGRADED").as_json(), file)
 
     told = json.loads(file.read_text())
     assert told["problems"] == ["the pool is DEGRADED", "disk b is REMOVED, 0 read, 0 write, 0 checksum errors"]
