@@ -92,6 +92,7 @@ from appliance.services.removals import Forget
 from appliance.services.reports import Reports
 from appliance.services.second_factors import SecondFactors
 from appliance.services.staff import Staff
+from appliance.services.supervision import Supervisor
 from appliance.services.synchronisation import (
     Below,
     Children,
@@ -150,13 +151,36 @@ _OWN_SESSION = timedelta(days=1)
 _BUILT_PAGE = Path(__file__).resolve().parent.parent / "webui" / "dist"
 
 
-async def serve(settings: Appliance, stop: asyncio.Event) -> None:
-    """Plays the roles until ``stop`` is set, then lets requests in flight end."""
-    async with opened(settings) as assembled:
+async def serve(settings: Appliance, stop: asyncio.Event, supervisor: Supervisor | None = None) -> None:
+    """Plays the roles until ``stop`` is set, then lets requests in flight end; the supervisor hears when requests are taken."""
+    supervisor = supervisor or Supervisor()
+
+    def tell_ready(address: listeners.Address) -> None:
+        log.info("ready", extra={"port": address.port, "roles": list(settings.roles)})
+        supervisor.ready()
+
+    alive = asyncio.create_task(supervisor.keep_alive(), name="signs of life")
+    try:
+        await _serve(settings, stop, supervisor, tell_ready)
+    finally:
+        alive.cancel()
+    log.info("stopped")
+
+
+async def _serve(
+    settings: Appliance,
+    stop: asyncio.Event,
+    supervisor: Supervisor,
+    tell_ready: Callable[[listeners.Address], None],
+) -> None:
+    async with opened(settings, supervisor) as assembled:
         certificate = _certificate(settings)
         renewing = asyncio.create_task(_renew_self_made(settings), name="renewal of the certificate")
         stopping = asyncio.create_task(_prepare_stop(assembled, stop), name="the stop")
         try:
+            handed = supervisor.take("https")
+            if unknown := supervisor.left_over:
+                log.warning("sockets were handed over that these settings have no use for", extra={"sockets": unknown})
             await listeners.serve(
                 assembled.application,
                 address=settings.listen.address,
@@ -164,14 +188,14 @@ async def serve(settings: Appliance, stop: asyncio.Event) -> None:
                 certificate=certificate,
                 stop=stop,
                 drain_timeout_s=settings.listen.drain_s,
-                ready=lambda address: log.info("ready", extra={"port": address.port, "roles": list(settings.roles)}),
+                ready=tell_ready,
                 state=assembled.listeners,
                 processes=settings.listen.processes,
+                handed=handed,
             )
         finally:
             renewing.cancel()
             stopping.cancel()
-    log.info("stopped")
 
 
 async def _prepare_stop(assembled: Assembled, stop: asyncio.Event) -> None:
@@ -333,6 +357,7 @@ class _Bench:
 
     settings: Appliance
     stack: AsyncExitStack
+    supervisor: Supervisor = field(default_factory=Supervisor)
     metrics: Metrics = field(default_factory=Metrics)
     verifier: TokenVerifier = field(default_factory=TokenVerifier)
     blueprints: list[Blueprint] = field(default_factory=list)
@@ -367,10 +392,10 @@ class _Bench:
 
 
 @asynccontextmanager
-async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
+async def opened(settings: Appliance, supervisor: Supervisor | None = None) -> AsyncIterator[Assembled]:
     """All rooms of the roles, open; closed in reverse at the end."""
     async with AsyncExitStack() as stack:
-        bench = _Bench(settings, stack)
+        bench = _Bench(settings, stack, supervisor or Supervisor())
         page = await asyncio.to_thread(_page, settings)
         toplevel_here = await _open_toplevel(bench)
         institution_here = await _open_institution(bench, toplevel_here)
@@ -921,7 +946,7 @@ async def _open_dimse(
 
     await _migrated(settings.database, "commitments", commitments.MIGRATIONS)
     store = _store_settings(settings)
-    listener = doors.listening(wanted.address, wanted.port)
+    listener = doors.listening(wanted.address, wanted.port, bench.supervisor.take("dimse"))
     dimse = doors.Dimse(
         peers.DimseSettings(
             listener=-1,

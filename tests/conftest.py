@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.postgresql import Postgresql, PostgresqlMissing, new_cockroachdb, running_postgresql
@@ -18,6 +19,9 @@ _OURS = {str(Path(sys.prefix) / "bin"), str(Path(sys.executable).parent)}
 _PATH = os.environ.get("PATH", os.defpath).split(os.pathsep)
 os.environ["PATH"] = os.pathsep.join([*(p for p in _PATH if p not in _OURS), *(p for p in _PATH if p in _OURS)])
 
+# A loaded machine is not a failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 _LONGEST_S = 2 * 3600
 """For a test that is marked as long; the others have the limit of pyproject.toml."""

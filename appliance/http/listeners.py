@@ -265,18 +265,20 @@ async def serve(
     drain_timeout_s: float = _DRAIN_TIMEOUT_S,
     state: ListenerState | None = None,
     processes: int = 1,
+    handed: Sequence[socket.socket] = (),
 ) -> None:
     """Serves the application until ``stop`` is set and its last requests are answered, at most ``drain_timeout_s`` later.
 
     The files of the certificate are watched: when they are replaced, new connections get the new one, and those that are
-    there go on. ``port`` 0 is a free one. ``ready`` is called once, when requests are taken, with the address; ``state``
-    says meanwhile how the listeners are. With ``processes`` of more than one, the connections are held by as many processes of
-    their own, and the application's answers relayed. Raises SettingsError where the address or the certificate cannot be used,
-    and Unavailable when the application refuses to start.
+    there go on. ``port`` 0 is a free one. ``handed`` are the sockets of a service manager, which are used instead of
+    ``address``, and must be of ``port``: one for TCP and one for UDP a process. ``ready`` is called once, when requests are
+    taken, with the address; ``state`` says meanwhile how the listeners are. With ``processes`` of more than one, the connections are held by as
+    many processes of their own, and the application's answers relayed. Raises SettingsError where the address or the certificate
+    cannot be used, and Unavailable when the application refuses to start.
     """
     state = state or ListenerState()
     certificates.check(certificate)
-    group = _bind(address, port, processes)
+    group = _adopt(handed, port, processes) if handed else _bind(address, port, processes)
     stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
     try:
         async with _lifespan(application), AsyncExitStack() as stack:
@@ -416,6 +418,28 @@ def _bind_datagrams(family: socket.AddressFamily, host: str, port: int, processe
     return tuple(group)
 
 
+def _adopt(handed: Sequence[socket.socket], port: int, processes: int) -> _Group:
+    """The sockets that a service manager listens on; it keeps all, so that who calls between two lives of this process waits."""
+    tcp = [one for one in handed if one.type is socket.SOCK_STREAM]
+    udp = [one for one in handed if one.type is socket.SOCK_DGRAM]
+    families = {one.family for one in handed}
+    is_internet = families in ({socket.AF_INET}, {socket.AF_INET6})
+    if len(tcp) != 1 or len(udp) != processes or len(handed) != 1 + processes or not is_internet:
+        kinds = ", ".join(f"{one.family!s} {one.type!s}" for one in handed)
+        wanted = "one" if processes == 1 else f"{processes}, one a process,"
+        raise SettingsError(f"handed over are {kinds}: one TCP and {wanted} UDP socket are needed", key="listen")
+    ports = {one.getsockname()[1] for one in handed}
+    if len(ports) != 1 or (port and ports != {port}):
+        listed = " and ".join(map(str, sorted(ports)))
+        raise SettingsError(f"handed over are sockets of port {listed}, and listen.port is {port}", key="listen")
+    _send_soon(tcp[0])
+    for one in handed:
+        one.setblocking(False)
+    if processes > 1:
+        spread(udp)
+    return _Group(tcp[0], tuple(udp))
+
+
 def _resolve(address: str) -> tuple[socket.AddressFamily, str]:
     try:
         found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -433,9 +457,7 @@ def _bind_one(
     if kind is socket.SOCK_STREAM:
         # connections of a former process may still be ending
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # asyncio sets this only on sockets that name their protocol; without it an answer in two writes takes 40 ms
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        _send_soon(bound)
     if family is socket.AF_INET6:
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # "::" means IPv4 as well
     try:
@@ -448,6 +470,13 @@ def _bind_one(
         raise SettingsError(f"cannot listen on {host} port {port} ({protocol}): {_why(error)}", key="listen") from error
     bound.setblocking(False)
     return bound
+
+
+def _send_soon(listener: socket.socket) -> None:
+    """The connections of ``listener``, which have its options, neither gather small writes nor take much that waits."""
+    # asyncio sets this only on sockets that name their protocol; without it an answer in two writes takes 40 ms
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 def _why(error: OSError) -> str:
