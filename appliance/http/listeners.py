@@ -271,10 +271,10 @@ async def serve(
 
     The files of the certificate are watched: when they are replaced, new connections get the new one, and those that are
     there go on. ``port`` 0 is a free one. ``handed`` are the sockets of a service manager, which are used instead of
-    ``address``, and must be of ``port``: one for TCP and one for UDP a process. ``ready`` is called once, when requests are
-    taken, with the address; ``state`` says meanwhile how the listeners are. With ``processes`` of more than one, the connections are held by as
-    many processes of their own, and the application's answers relayed. Raises SettingsError where the address or the certificate
-    cannot be used, and Unavailable when the application refuses to start.
+    ``address``, and must be of ``port``: one for TCP, and for UDP one a process. ``ready`` is called once, when requests are
+    taken, with the address; ``state`` says meanwhile how the listeners are. With ``processes`` of more than one, the
+    connections are held by as many processes of their own, and the application's answers relayed. Raises SettingsError where
+    the address or the certificate cannot be used, and Unavailable when the application refuses to start.
     """
     state = state or ListenerState()
     certificates.check(certificate)

@@ -201,25 +201,6 @@ export const page: typeof PageInEnglish = {
     reload: 'Prikaži kako je sada',
   },
 
-  reports: {
-    title: 'Nalazi',
-    none: 'Nema nalaza.',
-    noneYet: 'Zasad nema nalaza.',
-    write: 'Novi nalaz',
-    institution: 'Ustanova',
-    study: 'Studija',
-    noStudy: 'Bez određene studije',
-    description: 'Naslov',
-    findings: 'Nalaz',
-    conclusion: 'Zaključak',
-    recommendation: 'Preporuka',
-    save: 'Spremi nalaz',
-    saving: 'Sprema se …',
-    untitled: 'Nalaz bez naslova',
-    needed: 'Upišite naslov i nalaz ili zaključak.',
-    by: (author, institution) => `${author} · ${institution}`,
-  },
-
   upload: {
     title: 'Slanje',
     intro: 'Ispustite ovdje datoteke ili mape DICOM ili ih odaberite.',
