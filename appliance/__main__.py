@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import getpass
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -24,11 +25,13 @@ from appliance.domain.audit import Action, Event, Outcome, Subject
 from appliance.domain.enrolment import EnrolmentToken, Kind
 from appliance.domain.errors import ApplianceError, BadRequest, SettingsError
 from appliance.domain.identifiers import InstitutionId
+from appliance.http import receive_queue
 from appliance.services import journal
 from appliance.services.accounts import account_to_create
 from appliance.services.audit import at_the_shell
 from appliance.services.audit_export import Format, messages
 from appliance.services.imports import Tally, import_folder
+from appliance.services.supervision import Supervisor
 from appliance.services.verification import Verification, row_count, verified
 from appliance.settings import Appliance, load
 from appliance.storage import rotation
@@ -148,21 +151,47 @@ def _serve(arguments: argparse.Namespace) -> int:
     settings = load(arguments.config)
     journal.set_up(settings.log.level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve_until_stopped(settings))
+        runner.run(_serve_until_stopped(settings, arguments.config))
     return 0
 
 
-async def _serve_until_stopped(settings: Appliance) -> None:
+async def _serve_until_stopped(settings: Appliance, file: Path) -> None:
+    supervisor = Supervisor.found_in(os.environ)
     stop = asyncio.Event()
+
+    def end() -> None:
+        supervisor.stopping()
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await assembly.serve(settings, stop)
+        loop.add_signal_handler(number, end)
+    if supervisor.is_there:  # else it means that the terminal has gone, and ends us
+        loop.add_signal_handler(signal.SIGHUP, _reload, settings, file, supervisor)
+    await assembly.serve(settings, stop, supervisor)
+
+
+def _reload(running: Appliance, file: Path, supervisor: Supervisor) -> None:
+    """The log level of ``file`` holds from now on; what else has changed in it needs a restart, and the log says so."""
+    supervisor.reloading()
+    try:
+        wanted = load(file)
+    except SettingsError as error:
+        log.error("the settings are not taken: %s", error.message)
+    else:
+        journal.set_up(wanted.log.level)
+        changed = [name for name in Appliance.__struct_fields__ if getattr(wanted, name) != getattr(running, name)]
+        if waiting := [name for name in changed if name != "log"]:
+            log.warning("what has changed in the settings needs a restart", extra={"blocks": waiting})
+        log.info("reloaded", extra={"log_level": wanted.log.level})
+    supervisor.ready()
 
 
 def _check(arguments: argparse.Namespace) -> int:
     settings = load(arguments.file)
     print(f"{arguments.file}: right; roles: {', '.join(settings.roles)}")
+    if note := receive_queue.shortage(receive_queue.allowed_bytes()):
+        print(f"note: {note}")
     return 0
 
 

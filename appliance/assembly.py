@@ -31,12 +31,14 @@ from appliance.http.audit import audit_trail
 from appliance.http.authorisation import refuse_unlisted
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
+from appliance.http.copies import institution_place, known_here, toplevel_place
 from appliance.http.deliveries import deliveries
 from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
-from appliance.http.health import Check, health
+from appliance.http.health import Check, Note, health
 from appliance.http.inbox import inbox
 from appliance.http.institutions import institutions
+from appliance.http.listeners import ListenerState
 from appliance.http.measuring import Measuring
 from appliance.http.nodes import capacity, nodes
 from appliance.http.openapi import openapi
@@ -51,6 +53,7 @@ from appliance.http.qido import Queries
 from appliance.http.record_types import record_types, record_types_here
 from appliance.http.records import records
 from appliance.http.renderer import renderer
+from appliance.http.reports import reports
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
@@ -65,9 +68,11 @@ from appliance.services.audit import INSTITUTION, NODE, TOPLEVEL, Auditing, Audi
 from appliance.services.audit_lists import AuditReading
 from appliance.services.catalogue import Catalogue
 from appliance.services.conflicts import Conflicts
+from appliance.services.copies import KeptTrust, KnownHere, ToplevelCopy
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings, RendererState
 from appliance.services.enrolment import Candidate, Enrolments, enrol, load_parent_key
+from appliance.services.feed import Feeds
 from appliance.services.imports import ArchiveLimits
 from appliance.services.inbox import Inbox
 from appliance.services.ingest import Ingest, IngestSettings
@@ -80,12 +85,16 @@ from appliance.services.nodes import Holdings, Nodes
 from appliance.services.outboxes import KeptOutbox
 from appliance.services.parse_process import ParseLimits
 from appliance.services.passkeys import Passkeys, relying_party
+from appliance.services.patient_news import PatientNews
+from appliance.services.patient_records import PatientRecords
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.record_types import RecordTypesDefined, RecordTypesKnown
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
+from appliance.services.reports import Reports
 from appliance.services.second_factors import SecondFactors
 from appliance.services.staff import Staff
+from appliance.services.supervision import Supervisor
 from appliance.services.synchronisation import (
     Below,
     Children,
@@ -101,6 +110,7 @@ from appliance.services.synchronisation import (
 from appliance.services.tokens import (
     TokenSigner,
     TokenVerifier,
+    Trust,
     load_or_make_private_key,
     load_private_key,
 )
@@ -109,11 +119,23 @@ from appliance.services.trust import SigningKeys, TrustKeeper, add_signing_key
 from appliance.services.volume_selection import VolumeSelection
 from appliance.settings import Appliance, Web
 from appliance.settings import Dimse as DimseSettings
+from appliance.settings import Institution as InstitutionSettings
 from appliance.settings import Node as NodeSettings
 from appliance.settings import Parent as ParentSettings
 from appliance.settings import Toplevel as ToplevelSettings
-from appliance.storage import audit, commitments, enrolment, index, institution, rotation, sealing, toplevel
-from appliance.storage.database import Database, Migration, migrate
+from appliance.storage import (
+    audit,
+    commitments,
+    copies,
+    enrolment,
+    index,
+    institution,
+    kept_trust,
+    rotation,
+    sealing,
+    toplevel,
+)
+from appliance.storage.database import Database, Migration, Transaction, migrate
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.render_cache import RenderCache
 from appliance.storage.structure import DataSetLimits
@@ -125,15 +147,42 @@ _BROWSERS_ACCEPT = "image/avif,image/webp,image/*"
 
 AnyParent = TypeVar("AnyParent", bound=Parent)
 _RENEWAL_LOOK_S = 86_400.0
+_OWN_TOKEN_S = 600
+"""Access tokens that an institution gives its own people."""
+_OWN_SESSION = timedelta(days=1)
 _BUILT_PAGE = Path(__file__).resolve().parent.parent / "webui" / "dist"
 
 
-async def serve(settings: Appliance, stop: asyncio.Event) -> None:
-    """Plays the roles until ``stop`` is set, then lets requests in flight end."""
-    async with opened(settings) as assembled:
+async def serve(settings: Appliance, stop: asyncio.Event, supervisor: Supervisor | None = None) -> None:
+    """Plays the roles until ``stop`` is set, then lets requests in flight end; the supervisor hears when requests are taken."""
+    supervisor = supervisor or Supervisor()
+
+    def tell_ready(address: listeners.Address) -> None:
+        log.info("ready", extra={"port": address.port, "roles": list(settings.roles)})
+        supervisor.ready()
+
+    alive = asyncio.create_task(supervisor.keep_alive(), name="signs of life")
+    try:
+        await _serve(settings, stop, supervisor, tell_ready)
+    finally:
+        alive.cancel()
+    log.info("stopped")
+
+
+async def _serve(
+    settings: Appliance,
+    stop: asyncio.Event,
+    supervisor: Supervisor,
+    tell_ready: Callable[[listeners.Address], None],
+) -> None:
+    async with opened(settings, supervisor) as assembled:
         certificate = _certificate(settings)
         renewing = asyncio.create_task(_renew_self_made(settings), name="renewal of the certificate")
+        stopping = asyncio.create_task(_prepare_stop(assembled, stop), name="the stop")
         try:
+            handed = supervisor.take("https")
+            if unknown := supervisor.left_over:
+                log.warning("sockets were handed over that these settings have no use for", extra={"sockets": unknown})
             await listeners.serve(
                 assembled.application,
                 address=settings.listen.address,
@@ -141,11 +190,19 @@ async def serve(settings: Appliance, stop: asyncio.Event) -> None:
                 certificate=certificate,
                 stop=stop,
                 drain_timeout_s=settings.listen.drain_s,
-                ready=lambda address: log.info("ready", extra={"port": address.port, "roles": list(settings.roles)}),
+                ready=tell_ready,
+                state=assembled.listeners,
+                processes=settings.listen.processes,
+                handed=handed,
             )
         finally:
             renewing.cancel()
-    log.info("stopped")
+            stopping.cancel()
+
+
+async def _prepare_stop(assembled: Assembled, stop: asyncio.Event) -> None:
+    await stop.wait()
+    await assembled.prepare_stop()
 
 
 @asynccontextmanager
@@ -208,9 +265,8 @@ def _accounts(
     session_lifetime: timedelta,
     on_revoked: Callable[[], Awaitable[None]] = nobody_to_tell,
 ) -> Accounts:
-    key_file = settings.signing_key.with_name("second-factors.key")
-    factors = SecondFactors(key_file)
-    passkeys = Passkeys(key_file, relying_party(settings.base_url, settings.passkey_domain))
+    factors = _factors(settings.signing_key)
+    passkeys = Passkeys(_factors_file(settings.signing_key), relying_party(settings.base_url, settings.passkey_domain))
     return Accounts(
         database,
         signer,
@@ -220,6 +276,15 @@ def _accounts(
         session_lifetime=session_lifetime,
         on_revoked=on_revoked,
     )
+
+
+def _factors(key: Path) -> SecondFactors:
+    return SecondFactors(_factors_file(key))
+
+
+def _factors_file(key: Path) -> Path:
+    """What seals second factors lies beside the key of the role."""
+    return key.with_name("second-factors.key")
 
 
 async def remove_second_factor(settings: Appliance, username: str) -> None:
@@ -282,6 +347,10 @@ class Assembled:
     """An appliance that is open, ready to be listened for."""
 
     application: Application
+    listeners: ListenerState
+    """What its figures tell of those that listen."""
+    prepare_stop: Callable[[], Awaitable[None]]
+    """Whoever waits for news is answered now."""
 
 
 @dataclass(slots=True)
@@ -290,21 +359,33 @@ class _Bench:
 
     settings: Appliance
     stack: AsyncExitStack
+    supervisor: Supervisor = field(default_factory=Supervisor)
     metrics: Metrics = field(default_factory=Metrics)
     verifier: TokenVerifier = field(default_factory=TokenVerifier)
     blueprints: list[Blueprint] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
     gauges: list[Callable[[], None]] = field(default_factory=list)
     uplinks: list[Uplink] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    stopping: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What is told that the appliance is to stop, so that nobody waits for an answer meanwhile."""
     children: Children = field(init=False)
     streamed: list[Streamed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.children = Children(lambda: self.verifier.trust)
 
+    async def prepare_stop(self) -> None:
+        for stopping in self.stopping:
+            await stopping()
+
     @property
     def access(self) -> Access:
         return Access(self.verifier)
+
+    async def use_trust(self, trust: Trust) -> None:
+        """Tokens of these keys are accepted from now on."""
+        self.verifier.replace(trust)
 
     def refresh(self) -> None:
         """The gauges say how it is now."""
@@ -313,25 +394,42 @@ class _Bench:
 
 
 @asynccontextmanager
-async def opened(settings: Appliance) -> AsyncIterator[Assembled]:
+async def opened(settings: Appliance, supervisor: Supervisor | None = None) -> AsyncIterator[Assembled]:
     """All rooms of the roles, open; closed in reverse at the end."""
     async with AsyncExitStack() as stack:
-        bench = _Bench(settings, stack)
+        bench = _Bench(settings, stack, supervisor or Supervisor())
         page = await asyncio.to_thread(_page, settings)
         toplevel_here = await _open_toplevel(bench)
         institution_here = await _open_institution(bench, toplevel_here)
         uploads = await _open_node(bench, institution_here)
+        state = ListenerState()
+        _tell_of_listeners(bench, state)
         bench.blueprints += [
             deliveries(bench.children),
             synchronisation(bench.uplinks, bench.access),
             entry(bench.access),
             openapi({("POST", UPLOADS_PATH)} if uploads else set()),
-            health(bench.checks, bench.metrics, bench.access, bench.refresh),
+            health(bench.checks, bench.notes, bench.metrics, bench.access, bench.refresh),
         ]
         quart = resources(bench.blueprints)
         refuse_unlisted(quart)
         root = Root(cast(Application, quart), page, uploads, bench.streamed)  # the same words, typed more narrowly
-        yield Assembled(Measuring(Origins(root, settings.allowed_origins), bench.metrics))
+        yield Assembled(Measuring(Origins(root, settings.allowed_origins), bench.metrics), state, bench.prepare_stop)
+
+
+def _tell_of_listeners(bench: _Bench, state: ListenerState) -> None:
+    def refresh() -> None:
+        bench.metrics.dropped_datagrams.set(state.dropped_datagrams)
+        bench.metrics.receive_queue.set(state.receive_queue_bytes)
+        bench.metrics.helper_restarts.labels("front").set(state.restarts)
+
+    async def check() -> str | None:
+        return state.missing()
+
+    bench.gauges.append(refresh)
+    if bench.settings.listen.processes > 1:
+        bench.checks["fronts"] = check
+    bench.notes.append(state.note)
 
 
 def _page(settings: Appliance) -> Page | None:
@@ -346,6 +444,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     settings = bench.settings.toplevel
     if settings is None:
         return None
+    await _refused(settings.database, copies.refuse_copy)
     database = await _open_database(bench.stack, settings.database, "toplevel", toplevel.MIGRATIONS)
     keys = SigningKeys(settings.signing_key)
     signer = TokenSigner(keys.signing, lifetime_s=settings.access_token_s)
@@ -362,17 +461,23 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     staff = Staff(database, auditing, accounts, on_revoked=trust.look)
     children = _enrolments_of_toplevel(settings, database)
     types = RecordTypesDefined(database, auditing)
-    bench.children.know(Below(children, service.take_delivery, service.answer, record_types=types.tell))
+    feeds = Feeds(database, _factors(settings.signing_key))
+    bench.stack.push_async_callback(feeds.close)
+    bench.stopping.append(feeds.close)
+    bench.children.know(
+        Below(children, service.take_delivery, service.answer, record_types=types.tell, feed=feeds.tell)
+    )
     bench.blueprints += [
         sessions(accounts, service, bench.access, bench.metrics),
         own_account(accounts, bench.access),
         own_passkeys(accounts, bench.access),
         other_accounts(accounts, staff, bench.access, auditing),
-        patients(service, bench.access, auditing),
+        patients(service, PatientRecords(database, auditing), bench.access, auditing),
         institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
         enrolments(children, bench.access, auditing),
         audit_trail(AuditReading(TOPLEVEL, database, auditing), bench.access),
         record_types(types, bench.access),
+        toplevel_place(),
     ]
     bench.checks["toplevel database"] = _database_check(database)
     return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer, types.tell)
@@ -390,18 +495,41 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     matching = Matching(database, institution_id, parent.answer, may_create=settings.new_patients == "create")
     outbox = KeptOutbox(database, institution.OUTBOX)
     types = RecordTypesKnown(database, institution_id, parent.record_types)
-    uplink = await _open_uplink(
-        bench, "institution", settings.id, outbox, parent, then=matching.ask, follow=types.follow
-    )
+
+    def wake() -> None:
+        uplink.wake()
+
+    news = PatientNews(database, institution_id, parent.answer, on_change=wake)
+
+    async def ask_and_hear() -> None:
+        await matching.ask()
+        await news.hear()
+
     trail = institution_trail(bench.settings)
+    below = await _open_copy(bench, settings, database, parent) if isinstance(parent, RemoteParent) else None
+    uplink = await _open_uplink(
+        bench,
+        "institution",
+        settings.id,
+        outbox,
+        parent,
+        then=ask_and_hear,
+        follow=types.follow,
+        copy=below.copy.follow if below else None,
+        take_trust=below.trust.hear if below else None,
+    )
+    if below is not None:
+        _answer_from_copy(bench, settings, database, below, uplink)
     auditing = Auditing(trail, database)
-    service = Institution(database, here, trail, on_change=uplink.wake)
+    service = Institution(database, here, on_change=uplink.wake)
+    written = Reports(database, here, parent.answer, auditing, policy=settings.reports_elsewhere, on_change=uplink.wake)
     await service.announce()
     waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
     children = _enrolments_of_institution(bench.settings, database)
     bench.children.know(Below(children, service.take_delivery, tell=service.releases))
     bench.blueprints += [
         records(service, bench.access, auditing),
+        reports(written, bench.access),
         inbox(waiting, bench.access, auditing),
         enrolments(children, bench.access, auditing, institution_id),
         audit_trail(AuditReading(INSTITUTION, database, auditing, institution_id), bench.access),
@@ -410,6 +538,77 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     ]
     bench.checks["institution database"] = _database_check(database)
     return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases)
+
+
+@dataclass(frozen=True, slots=True)
+class _CopyParts:
+    """What an institution has whose toplevel is elsewhere."""
+
+    copy: ToplevelCopy
+    keeper: TrustKeeper
+    signer: TokenSigner
+    trust: KeptTrust
+
+
+async def _open_copy(
+    bench: _Bench, settings: InstitutionSettings, database: DatabaseThreads, parent: RemoteParent
+) -> _CopyParts:
+    """The copy of the toplevel's rows, and what is trusted here from the first moment on."""
+    assert settings.parent is not None, "its toplevel is elsewhere"
+    await asyncio.to_thread(_migrate_copy, settings.database)
+    keys = SigningKeys(settings.parent.key.with_name("own-people.pem"))
+    signer = TokenSigner(keys.signing, lifetime_s=_OWN_TOKEN_S)
+    keeper = TrustKeeper(database, keys, signer, bench.verifier)
+    await keeper.look()
+    keeper.start()
+    bench.stack.push_async_callback(keeper.stop)
+    trust = KeptTrust(database, "institution", keeper.hear)
+    await trust.recall()
+    copy = ToplevelCopy(
+        database,
+        InstitutionId(settings.id),
+        parent.feed,
+        _factors(settings.parent.key),
+        bound=timedelta(hours=settings.offline_hours),
+        on_shut_out=keeper.look,
+    )
+    return _CopyParts(copy, keeper, signer, trust)
+
+
+def _migrate_copy(url: str) -> None:
+    database = Database(url)
+    try:
+        database.read(copies.refuse_toplevel)
+        migrate(database, "copy", copies.MIGRATIONS)
+        migrate(database, "toplevel", toplevel.MIGRATIONS)
+    finally:
+        database.close()
+
+
+def _answer_from_copy(
+    bench: _Bench, settings: InstitutionSettings, database: DatabaseThreads, parts: _CopyParts, uplink: Uplink
+) -> None:
+    """People log in here and find what is known here, from the institution's own address."""
+    assert settings.parent is not None, "its toplevel is elsewhere"
+    trail = institution_trail(bench.settings)
+    accounts = Accounts(
+        database,
+        parts.signer,
+        trail,
+        _factors(settings.parent.key),
+        Passkeys(_factors_file(settings.parent.key), None),
+        session_lifetime=_OWN_SESSION,
+        on_revoked=parts.keeper.look,
+        admission=parts.copy.refuse_if_too_old,
+    )
+    bench.stack.push_async_callback(accounts.close)
+    known = KnownHere(database, InstitutionId(settings.id))
+    bench.blueprints += [
+        sessions(accounts, known, bench.access, bench.metrics),
+        known_here(known, bench.access, Auditing(trail, database)),
+        institution_place(settings.name, settings.parent.base_url, parts.copy, lambda: uplink.is_parent_away),
+    ]
+    bench.gauges.append(lambda: bench.metrics.synchronisation_behind.labels("institution").set(parts.copy.behind))
 
 
 async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) -> Uploads | None:
@@ -425,7 +624,18 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
     parent = await _parent(bench, settings.parent, settings.id, institution_here)
     institution_id = InstitutionId(settings.institution_id or bench.settings.institution.id)  # type: ignore[union-attr]
     held_back = HeldBack(database, settings.id, institution_id, parent.releases)
-    uplink = await _open_uplink(bench, "node", settings.id, outbox, parent, follow=held_back.follow)
+    trust = KeptTrust(database, "node", bench.use_trust) if settings.parent is not None else None
+    if trust is not None:
+        await trust.recall()
+    uplink = await _open_uplink(
+        bench,
+        "node",
+        settings.id,
+        outbox,
+        parent,
+        follow=held_back.follow,
+        take_trust=trust.hear if trust else None,
+    )
     on_stored = [uplink.wake]
     ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=lambda: _call(on_stored))
     trail = node_trail(settings)
@@ -505,7 +715,21 @@ def _migrate(database: Database, room: str, migrations: Sequence[Migration]) -> 
     migrate(database, room, migrations)
     migrate(database, "audit", audit.MIGRATIONS)
     migrate(database, "enrolment", enrolment.MIGRATIONS)
+    migrate(database, "trust", kept_trust.MIGRATIONS)
     database.close()
+
+
+async def _refused(url: str, check: Callable[[Transaction], None]) -> None:
+    """Returns if the rows that are there are none of another kind of role; raises what ``check`` raises."""
+    database = Database(url)
+
+    def look() -> None:
+        try:
+            database.read(check)
+        finally:
+            database.close()
+
+    await asyncio.to_thread(look)
 
 
 def _database_check(database: DatabaseThreads) -> Check:
@@ -563,9 +787,20 @@ async def _open_uplink(
     *,
     then: Callable[[], Awaitable[None]] | None = None,
     follow: Callable[[], Awaitable[float]] | None = None,
+    copy: Callable[[], Awaitable[float]] | None = None,
+    take_trust: Callable[[Trust], Awaitable[None]] | None = None,
 ) -> Uplink:
     uplink = Uplink(
-        role, child_id, outbox, parent, verifier=bench.verifier, metrics=bench.metrics, then=then, follow=follow
+        role,
+        child_id,
+        outbox,
+        parent,
+        verifier=bench.verifier,
+        metrics=bench.metrics,
+        then=then,
+        follow=follow,
+        copy=copy,
+        take_trust=take_trust,
     )
     uplink.start()
     bench.uplinks.append(uplink)
@@ -714,7 +949,7 @@ async def _open_dimse(
 
     await _migrated(settings.database, "commitments", commitments.MIGRATIONS)
     store = _store_settings(settings)
-    listener = doors.listening(wanted.address, wanted.port)
+    listener = doors.listening(wanted.address, wanted.port, bench.supervisor.take("dimse"))
     dimse = doors.Dimse(
         peers.DimseSettings(
             listener=-1,

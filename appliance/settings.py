@@ -60,6 +60,8 @@ class Listen(Settings, frozen=True):
     port: Port = 443
     drain_s: Positive = 10
     """How long requests in flight may go on after a stop was asked for."""
+    processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    """How many hold the connections (TLS, HTTP, QUIC); with 1 the process of the application itself (docs/transport.md)."""
 
 
 class Log(Settings, frozen=True):
@@ -121,6 +123,12 @@ class Institution(Settings, frozen=True):
     """What becomes of a study with a Patient ID that nobody knows: it waits for a physician, or it makes a patient, where it
     names one with a birth date. ``create`` is for an institution whose Patient IDs all come from a system of its own. What
     contradicts a patient who is known waits either way, and so does what has no Patient ID."""
+    offline_hours: Positive = 72
+    """So long after the toplevel was last heard the institution's own people are let in on what it said then: a weekend. Whom it
+    shuts out while the line is down is out here after that and the ten minutes of a token, at the latest."""
+    reports_elsewhere: Literal["open", "reason", "closed"] = "open"
+    """What people of other institutions see of the reports here: all; all of a patient, for an hour, once they said why; or
+    nothing."""
 
 
 class Instances(Settings, frozen=True):

@@ -61,7 +61,7 @@ def _demonstrate(arguments: argparse.Namespace) -> int:
     _check_settings(data.settings_file)
     refuse_used_port(place)
     account = data.first_account() or data.make_first_account(_APPLIANCE)
-    with _serving(data, place) as server:
+    with serving(data, place, _APPLIANCE) as server:
         _fill(data, arguments.dicom, place)
         _say_how_to_get_in(data, place, account)
         return _wait(server, data)
@@ -95,30 +95,32 @@ def refuse_used_port(place: Place) -> None:
 
 
 @contextlib.contextmanager
-def _serving(data: DataFolder, place: Place) -> Iterator[subprocess.Popen[bytes]]:
-    """An appliance that is ready; told to stop, and waited for, at the end."""
+def serving(
+    data: DataFolder, place: Place, appliance: list[str], timeout_s: float = _READY_TIMEOUT_S
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The command line ``appliance``, ready within ``timeout_s``; told to stop, and waited for, at the end."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))  # as an exception, so that what follows is undone
     with data.log_file.open("wb") as log:
-        command = [*_APPLIANCE, "serve", "--config", str(data.settings_file)]
+        command = [*appliance, "serve", "--config", str(data.settings_file)]
         # A group of its own: Ctrl-C reaches us only, and we stop it once and in order.
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, stdout=log, start_new_session=True)
     try:
-        _await_ready(server, data, place)
+        _await_ready(server, data, place, timeout_s)
         yield server
     finally:
         _stop(server)
 
 
-def _await_ready(server: subprocess.Popen[bytes], data: DataFolder, place: Place) -> None:
+def _await_ready(server: subprocess.Popen[bytes], data: DataFolder, place: Place, timeout_s: float) -> None:
     started = time.monotonic()
     authority = data.settings_file.parent / "certificates" / "authority.pem"
     said = False
     while not _is_ready(place, authority):
         if server.poll() is not None:
             raise Refusal(f"The appliance ended while starting:\n{_tail(data.log_file)}", f"look into {data.log_file}")
-        if time.monotonic() - started > _READY_TIMEOUT_S:
-            what = f"The appliance is not ready after {_READY_TIMEOUT_S:.0f} s:\n{_tail(data.log_file)}"
+        if time.monotonic() - started > timeout_s:
+            what = f"The appliance is not ready after {timeout_s:.0f} s:\n{_tail(data.log_file)}"
             raise Refusal(what, f"look into {data.log_file}")
         if not said and time.monotonic() - started > 2:
             said = True
@@ -145,12 +147,12 @@ def _fill(data: DataFolder, dicom: Path | None, place: Place) -> None:
     """Imports the folder that was named; without one samples, the first time."""
     if dicom is not None:
         say(f"Importing {dicom}; {place.base_url} can be used meanwhile")
-        _import(data, dicom)
+        import_folder(data, dicom, _APPLIANCE)
     elif not data.is_filled:
         with tempfile.TemporaryDirectory(dir=data.settings_file.parent, prefix="samples-") as folder:
             _make_samples(Path(folder))
             say("Importing the samples")
-            _import(data, Path(folder))
+            import_folder(data, Path(folder), _APPLIANCE)
 
 
 def _make_samples(folder: Path) -> None:
@@ -170,8 +172,9 @@ def _make_samples(folder: Path) -> None:
         pass
 
 
-def _import(data: DataFolder, folder: Path) -> None:
-    done = subprocess.run([*_APPLIANCE, "import", "--config", str(data.settings_file), str(folder)], check=False)
+def import_folder(data: DataFolder, folder: Path, appliance: list[str]) -> None:
+    """All DICOM in the folder is kept; Refusal where the command line ``appliance`` could not."""
+    done = subprocess.run([*appliance, "import", "--config", str(data.settings_file), str(folder)], check=False)
     if done.returncode != 0:
         raise Refusal(
             f"Importing {folder} ended with status {done.returncode}", "see the line above; then run this again"

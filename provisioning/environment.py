@@ -43,13 +43,17 @@ def _parse(block: str) -> Requirement:
 
 
 class Environment:
-    """The virtual environment of a checkout."""
+    """A virtual environment with the packages of a checkout's lock."""
 
-    def __init__(self, root: Path, cache: Path, log: Path) -> None:
+    def __init__(
+        self, root: Path, cache: Path, log: Path, folder: Path | None = None, only: frozenset[str] | None = None
+    ) -> None:
+        """``folder`` is the checkout's own ``.venv`` unless it is named; ``only`` are the packages of the lock that it gets."""
         self._root = root
         self._cache = cache
         self._log = log
-        self._folder = root / ".venv"
+        self._folder = folder or root / ".venv"
+        self._only = only
         self.python = self._folder / "bin" / "python"
 
     def key(self) -> str:
@@ -75,16 +79,22 @@ class Environment:
 
     def fill(self) -> None:
         """Makes it and installs everything; what is there already stays. Refusal where a package cannot be had."""
+        self.fill_with_packages()
+        with Step("The appliance itself", self._log) as step:
+            step.run(
+                self._pip("install", "--editable", str(self._root), "--no-build-isolation", "--no-deps"), mend=_MEND
+            )
+
+    def fill_with_packages(self) -> None:
+        """The same without the appliance itself."""
         requirements = read_lock((self._root / "requirements.lock").read_text())
+        if self._only is not None:
+            requirements = [r for r in requirements if r.name in self._only]
         self._make()
         with Step(f"Python packages ({len(requirements)})", self._log) as step:
             wheels = self._write("wheels", [r for r in requirements if r.name not in _BUILT_HERE])
             step.run(self._pip("install", *_HASHED, "--only-binary", ":all:", "-r", wheels), mend=_MEND)
         self._build(requirements)
-        with Step("The appliance itself", self._log) as step:
-            step.run(
-                self._pip("install", "--editable", str(self._root), "--no-build-isolation", "--no-deps"), mend=_MEND
-            )
 
     def _make(self) -> None:
         if self.works():

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-from tests.postgresql import Postgresql, PostgresqlMissing, running_postgresql
+from tests.postgresql import Postgresql, PostgresqlMissing, new_cockroachdb, running_postgresql
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,6 +19,9 @@ _OURS = {str(Path(sys.prefix) / "bin"), str(Path(sys.executable).parent)}
 _PATH = os.environ.get("PATH", os.defpath).split(os.pathsep)
 os.environ["PATH"] = os.pathsep.join([*(p for p in _PATH if p not in _OURS), *(p for p in _PATH if p in _OURS)])
 
+# A loaded machine is not a failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 _LONGEST_S = 2 * 3600
 """For a test that is marked as long; the others have the limit of pyproject.toml."""
@@ -57,10 +61,17 @@ def postgresql() -> Iterator[Postgresql]:
         pytest.fail(str(missing), pytrace=False)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+_COCKROACHDB = os.environ.get("APPLIANCE_TEST_COCKROACHDB")
+"""cockroachdb://USER@HOST:PORT: a server on which the tests of databases run too, each in a database that they make there."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql", *(["cockroachdb"] if _COCKROACHDB else [])])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database, once of each engine."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/rows.sqlite"
+    if request.param == "cockroachdb":
+        assert _COCKROACHDB is not None
+        return new_cockroachdb(_COCKROACHDB)
     server: Postgresql = request.getfixturevalue("postgresql")
     return server.new_database()

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 
@@ -49,6 +50,17 @@ class Postgresql:
         with psycopg.connect(f"{self._base}/postgres", autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
         return f"{self._base}/{name}"
+
+
+def new_cockroachdb(server: str) -> str:
+    """The URL of an empty database at a server of CockroachDB, whose wire is PostgreSQL's."""
+    name = f"test_{uuid4().hex}"
+    base = server.rstrip("/")
+    with psycopg.connect(
+        base.replace("cockroachdb://", "postgresql://", 1) + "/defaultdb", autocommit=True
+    ) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    return f"{base}/{name}"
 
 
 @contextlib.contextmanager

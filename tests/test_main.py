@@ -17,6 +17,7 @@ import httpx
 import pytest
 import yaml
 
+from appliance.http import receive_queue
 from tests.end_to_end.running import PASSWORD, USERNAME, RunningAppliance, all_in_one, command
 from tests.services.node_parts import ct_slice, encoded
 
@@ -42,6 +43,14 @@ def test_check_config_says_the_roles(toplevel: RunningAppliance) -> None:
 
     assert done.returncode == 0
     assert "toplevel, institution" in done.stdout
+
+
+def test_check_config_says_what_the_machine_lacks(toplevel: RunningAppliance) -> None:
+    done = run("check-config", str(toplevel.config))
+
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note: ")]
+    lacks = receive_queue.shortage(receive_queue.allowed_bytes())
+    assert notes == ([f"note: {lacks}"] if lacks else [])
 
 
 def test_check_config_refuses_an_unknown_key_with_status_2(toplevel: RunningAppliance) -> None:
@@ -221,6 +230,22 @@ def test_enrolling_needs_a_parent_elsewhere(toplevel: RunningAppliance) -> None:
 def test_serving_ends_with_status_0_on_sigterm(toplevel: RunningAppliance) -> None:
     toplevel.start()
 
+    assert toplevel.stop() == 0
+
+
+def test_several_processes_may_hold_the_connections(toplevel: RunningAppliance) -> None:
+    toplevel.settings["listen"]["processes"] = 2
+    toplevel.create_account()
+    toplevel.start()
+    with toplevel.client() as client:
+        answer = client.post("/api/session", json={"username": USERNAME, "password": PASSWORD})
+        ready, figures = client.get("/readyz").json(), client.get("/metrics")  # which only this machine may see
+
+    assert answer.status_code == 200
+    assert ready["parts"]["fronts"] == "ready"
+    assert 'appliance_helper_restarts{helper="front"} 0.0' in figures.text
+    (granted,) = re.findall(r"^appliance_receive_queue_bytes (\S+)$", figures.text, re.MULTILINE)
+    assert float(granted) == min(receive_queue.WANTED_BYTES, receive_queue.allowed_bytes())
     assert toplevel.stop() == 0
 
 

@@ -11,7 +11,7 @@ import logging
 import math
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -35,8 +35,10 @@ _GATHER_S = 0.1
 _STOP_MARGIN_S = 3.0
 
 
-def listening(address: str, port: int) -> socket.socket:
-    """A socket that DIMSE processes take connections from. Raises SettingsError."""
+def listening(address: str, port: int, handed: Sequence[socket.socket] = ()) -> socket.socket:
+    """What DIMSE processes take connections from: the socket of a service manager, or one of our own. Raises SettingsError."""
+    if handed:
+        return _adopt(handed, port)
     is_both = address == "::"
     try:
         family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
@@ -45,6 +47,15 @@ def listening(address: str, port: int) -> socket.socket:
         )
     except OSError as error:
         raise SettingsError(f"node.dimse: cannot listen on {address} port {port}: {error.strerror}") from error
+
+
+def _adopt(handed: Sequence[socket.socket], port: int) -> socket.socket:
+    """A port below 1024 without the right to bind one."""
+    listener = handed[0]
+    is_tcp = listener.type == socket.SOCK_STREAM and listener.family in (socket.AF_INET, socket.AF_INET6)
+    if len(handed) != 1 or not is_tcp or listener.getsockname()[1] != port:
+        raise SettingsError(f"node.dimse: handed over must be one TCP socket of port {port}, as in the settings")
+    return listener
 
 
 class Dimse:

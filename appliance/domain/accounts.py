@@ -38,6 +38,8 @@ class Right(StrEnum):
     """Write reports, at one's own institution."""
     ASSIGN = "assign"
     """See the inbox and say whose a study is, at one's own institution."""
+    KEEP_PATIENTS = "keep patients' records"
+    """Add patients, say how they are called, remove those that nothing points to, and merge those who are the same person."""
     DELETE = "delete"
     """Remove DICOM, at one's own institution."""
     OPERATE = "operate"
@@ -57,7 +59,7 @@ class Right(StrEnum):
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN}),
+    Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN, Right.KEEP_PATIENTS}),
     Role.ADMINISTRATOR: frozenset(
         {
             Right.STORE,

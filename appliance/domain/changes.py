@@ -7,6 +7,7 @@ or hearing only the last of several does no harm.
 from __future__ import annotations
 
 import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -148,7 +149,9 @@ class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     may_create: bool = False
     """Whether an unknown Patient ID with a name and a birth date makes a patient (``new_patients: create``)."""
     patient_ids: tuple[UUID, ...] = ()
-    """Are there such patients?"""
+    """Are there such patients, and what are they called?"""
+    patients_after: int | None = None
+    """What is new, after this number, of patients whom the institution holds something of?"""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -161,10 +164,26 @@ class Answer(msgspec.Struct, frozen=True):
     """Whom the number belongs to, where something else contradicts."""
 
 
+class PatientTold(msgspec.Struct, frozen=True):
+    """A patient as the toplevel knows them; replaces what was said of them before."""
+
+    patient_id: UUID
+    record: PatientRecord
+    numbers: tuple[PatientNumber, ...] = ()
+    """By which the institution that is told knows them, then those of insurers."""
+    merged: tuple[UUID, ...] = ()
+    """Patients who turned out to be this one: what was theirs is this one's."""
+
+
 class Answers(msgspec.Struct, frozen=True):
     studies: tuple[Answer, ...] = ()
     patient_ids: tuple[UUID, ...] = ()
     """Those of the question that there are."""
+    patients: tuple[PatientTold, ...] = ()
+    """What these are called, and what is new of others."""
+    patients_last: int = 0
+    """The number up to which ``patients`` says what is new."""
+    is_all_news: bool = True
 
 
 class ReleaseCursor(msgspec.Struct, frozen=True):
@@ -219,6 +238,60 @@ class RecordTypes(msgspec.Struct, frozen=True):
     """How far it has heard with these."""
     is_all: bool
     """Whether there is nothing after these."""
+
+
+class SubjectKind(StrEnum):
+    """What the feed of an institution speaks of."""
+
+    ACCOUNT = "account"
+    """Of its own people."""
+    INSTITUTION = "institution"
+    """Any, with its nodes: the directory."""
+    PATIENT = "patient"
+    """Of whom it holds something or whom its people have opened."""
+
+
+Plain = str | int | bool | None
+"""A value of a column as it travels: identifiers and times as text (ISO 8601), bytes in base64."""
+
+
+class SubjectNow(msgspec.Struct, frozen=True):
+    """All rows of one subject as they are at the toplevel now; none where there is no such subject for this institution."""
+
+    kind: SubjectKind
+    id: UUID
+    rows: dict[str, list[dict[str, Plain]]] = {}
+    """By table, then by column."""
+    second_factor: bytes | None = None
+    """Of an account that has one: the secret of its authenticator app."""
+
+
+class FeedCursor(msgspec.Struct, frozen=True):
+    """How far an institution has heard its feed."""
+
+    number: int = 0
+    epoch: UUID | None = None
+    """Of which beginning of the feed; None before the first answer."""
+
+
+class FeedWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What has changed since?"""
+
+    child_id: UUID
+    after: FeedCursor
+    wait_s: float = 0.0
+    """So long the answer may wait for something to tell."""
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """What has changed, in order, each subject once and as it is now."""
+
+    subjects: tuple[SubjectNow, ...]
+    cursor: FeedCursor
+    behind: int
+    """So many wait after these."""
+    is_from_start: bool
+    """Whether this is the beginning of a feed that is not the one of the question: what was heard before is void."""
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):

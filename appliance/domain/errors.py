@@ -8,6 +8,8 @@
     ├── NotAcceptable        none of the media types that were asked for can be made
     ├── UnsupportedMedia     a body of a kind that is not taken here
     ├── Conflict             it contradicts what is kept
+    ├── Outdated             what it was made from was changed meanwhile; says what differs
+    ├── ConditionMissing     a change that does not say what it was made from
     ├── TooLarge             beyond a limit of the settings
     ├── NotDicom             bytes that are not DICOM, or DICOM that cannot be read
     ├── NotDrawable          an object that has no picture, or none that would be true
@@ -62,6 +64,14 @@ class UnsupportedMedia(ApplianceError):
 
 class Conflict(ApplianceError):
     default_key = "conflict"
+
+
+class Outdated(ApplianceError):
+    default_key = "changed-meanwhile"
+
+
+class ConditionMissing(ApplianceError):
+    default_key = "condition-missing"
 
 
 class TooLarge(ApplianceError):

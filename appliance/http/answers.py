@@ -14,8 +14,12 @@ from appliance.domain.enrolment import EnrolledChild
 from appliance.domain.institutions import InstitutionRecord
 from appliance.domain.nodes import NodeRecord
 from appliance.domain.people import Gender, PatientIdentity
+from appliance.domain.reports import ImageLink, PatientWritten, VersionState, Writer
 from appliance.http.patients import Directory
 from appliance.services.synchronisation import LineState
+
+Day = date
+"""Where a field is called so."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -120,6 +124,10 @@ class Patient(msgspec.Struct, frozen=True):
     gender: Gender | None
     identities: list[PatientIdentity]
     institution_ids: list[UUID]
+    address: str
+    email: str
+    phone: str
+    tag: str
 
 
 class Patients(msgspec.Struct, frozen=True):
@@ -148,19 +156,46 @@ class Person(msgspec.Struct, frozen=True):
     name: str
 
 
-class Report(msgspec.Struct, frozen=True):
-    id: UUID
-    study_uid: str | None
-    created_at: datetime
-    author: Person
+class ReportSignature(msgspec.Struct, frozen=True):
+    by: Writer
+    at: datetime
+    patient: PatientWritten
+    institution_name: str
+    sha256: str
+    is_intact: bool
+
+
+class ReportVersion(msgspec.Struct, frozen=True):
+    number: int
+    state: VersionState
+    author: Writer
+    begun_at: datetime
+    changed_at: datetime
     description: str
     findings: str
     conclusion: str
     recommendation: str
+    record_type: str
+    date: Day | None
+    study_uid: str | None
+    images: list[ImageLink]
+    reason: str
+    signature: ReportSignature | None
+
+
+class Report(msgspec.Struct, frozen=True):
+    id: UUID
+    patient_id: UUID
+    tag: str
+    versions: list[ReportVersion]
 
 
 class Reports(msgspec.Struct, frozen=True):
     reports: list[Report]
+
+
+class AccessToReports(msgspec.Struct, frozen=True):
+    until: datetime
 
 
 class PatientInFile(msgspec.Struct, frozen=True):

@@ -15,14 +15,19 @@ from quart import Response, request
 
 from appliance.domain.errors import BadRequest
 from appliance.http.codings import best_coding
+from appliance.http.priorities import FIRST
 
 T = TypeVar("T")
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """``value`` as JSON: dataclasses, structs, dates and UUIDs included. Never cached: it speaks of patients."""
+    """``value`` as JSON: dataclasses, structs, dates and UUIDs included. Never cached: it speaks of patients.
+
+    It goes before files and pictures that are on their way: what a page asks for next follows from it.
+    """
     response = Response(msgspec.json.encode(value), status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
+    response.headers["Priority"] = FIRST
     return response
 
 

@@ -10,6 +10,7 @@ from appliance.services.enrolment import ENROLMENT_PATH
 from appliance.services.signatures import SignedRequest
 from appliance.services.synchronisation import (
     CHANGES_PATH,
+    FEED_PATH,
     QUESTIONS_PATH,
     RECORD_TYPES_PATH,
     RELEASES_PATH,
@@ -41,6 +42,10 @@ def deliveries(children: Children) -> Blueprint:
     @blueprint.post(RECORD_TYPES_PATH)
     async def record_types() -> Response:
         return _response(await children.record_types(await _signed()))
+
+    @blueprint.post(FEED_PATH)
+    async def feed() -> Response:
+        return _response(await children.feed(await _signed()))
 
     @blueprint.get(TRUST_PATH)
     async def trust() -> Response:

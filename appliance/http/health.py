@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from quart import Blueprint, Response, request
 
@@ -16,7 +16,13 @@ Check = Callable[[], Awaitable[str | None]]
 """What is missing of a part, in a few words; None when it is ready."""
 
 
-def health(checks: Mapping[str, Check], metrics: Metrics, access: Access, refresh: Callable[[], None]) -> Blueprint:
+Note = Callable[[], str | None]
+"""What should be done about the machine, though all works; None when nothing should."""
+
+
+def health(
+    checks: Mapping[str, Check], notes: Sequence[Note], metrics: Metrics, access: Access, refresh: Callable[[], None]
+) -> Blueprint:
     """``refresh`` brings the gauges up to date before they are printed."""
     blueprint = Blueprint("health", __name__)
 
@@ -28,7 +34,11 @@ def health(checks: Mapping[str, Check], metrics: Metrics, access: Access, refres
     async def ready() -> Response:
         parts = {name: await check() for name, check in checks.items()}
         is_ready = all(missing is None for missing in parts.values())
-        answer = {"ready": is_ready, "parts": {name: missing or "ready" for name, missing in parts.items()}}
+        answer = {
+            "ready": is_ready,
+            "parts": {name: missing or "ready" for name, missing in parts.items()},
+            "notes": [said for note in notes if (said := note()) is not None],
+        }
         return json_response(answer, 200 if is_ready else 503)
 
     @blueprint.get("/metrics")

@@ -14,6 +14,8 @@ from typing import Any
 import hypercorn.protocol
 from h2.events import Event, PriorityUpdated, RequestReceived, UnknownFrameReceived
 from h2.settings import Settings
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import Response
 from hypercorn.protocol.h2 import H2Protocol
 from priority.priority import DeadlockError, MissingStreamError
 
@@ -52,6 +54,9 @@ class SendOrder:
         if stream_id in self._priorities:
             self._priorities[stream_id] = priority
 
+    def priority(self, stream_id: int) -> Priority:
+        return self._priorities.get(stream_id, UNSAID)
+
     def __next__(self) -> int:
         """The stream whose turn it is; raises DeadlockError when there is none."""
         if not self._ready:
@@ -76,6 +81,12 @@ class Http2(H2Protocol):
         self.priority.insert_stream(request.stream_id)
         self._prioritize(request.stream_id, priority_of(request.headers))
         await super()._create_stream(request)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Response):
+            order: Any = self.priority
+            self._prioritize(event.stream_id, priority_of(event.headers, order.priority(event.stream_id)))
+        await super().stream_send(event)
 
     async def _handle_events(self, events: list[Event]) -> None:
         await super()._handle_events(events)

@@ -13,7 +13,6 @@ when an upgrade moves them.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -209,6 +208,9 @@ class SendOrder:
             is_over = self._quic._stream_is_discarded
             self._priorities = {one: said for one, said in self._priorities.items() if not is_over(one)}
 
+    def priority(self, stream_id: int) -> Priority:
+        return self._priorities.get(stream_id, UNSAID)
+
     def is_said(self, stream_id: int) -> bool:
         """Whether anything was said of the stream before its request came."""
         return stream_id in self._priorities
@@ -222,7 +224,7 @@ class SendOrder:
         assert stream.stream_id is not None
         if stream.stream_id % 4 != 0:  # the control stream and those of the header table
             return (-1, False, stream.stream_id)
-        return self._priorities.get(stream.stream_id, UNSAID).rank(stream.stream_id)
+        return self.priority(stream.stream_id).rank(stream.stream_id)
 
 
 class Http3(H3Connection):
@@ -238,13 +240,17 @@ class Http3(H3Connection):
         if not self._order.is_said(stream_id):
             self._order.prioritize(stream_id, priority_of(headers))
 
+    def heed_priority_of_answer(self, stream_id: int, headers: Headers) -> None:
+        """What the answer says of itself counts until the client says something newer."""
+        self._order.prioritize(stream_id, priority_of(headers, self._order.priority(stream_id)))
+
     def announce_end(self, next_stream_id: int) -> None:
         """Sends GOAWAY: requests on ``next_stream_id`` and later have not been looked at (RFC 9114 §5.2)."""
+        if self._is_done:  # for a broken rule, which may be that the client stopped our control stream
+            return
         assert self._local_control_stream_id is not None
         frame = encode_frame(FrameType.GOAWAY, encode_uint_var(next_stream_id))
-        # A client that has stopped the control stream hears nothing more on it: its connection is being closed for that.
-        with contextlib.suppress(RuntimeError):
-            self._quic.send_stream_data(self._local_control_stream_id, frame)
+        self._quic.send_stream_data(self._local_control_stream_id, frame)
 
     def is_request_complete(self, stream_id: int) -> bool:
         """Whether all of a request has arrived."""

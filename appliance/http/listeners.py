@@ -1,6 +1,7 @@
 """The listeners: one application on HTTP/1.1 and HTTP/2 over TCP and on HTTP/3 over UDP, on one port.
 
-hypercorn serves TCP, ``appliance.http.quic`` UDP, in the same event loop. The application's lifespan is run here, once, so
+hypercorn serves TCP, ``appliance.http.quic`` UDP, in the same event loop: that of the application, or of front processes
+(``appliance.http.fronts``) that hold the connections for it. The application's lifespan is run here, once, so
 that it starts before the first request of either and ends after the last:
 
     bind both  →  lifespan startup  →  serve  →  stop is set  →  drain both  →  close both  →  lifespan shutdown
@@ -17,8 +18,8 @@ import logging
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,8 +28,10 @@ from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Config, Sockets
 
 from appliance.domain.errors import SettingsError, Unavailable
-from appliance.http import certificates, http2
+from appliance.http import certificates, http2, receive_queue
 from appliance.http.certificates import CertificateFiles
+from appliance.http.connection_ids import Share, spread
+from appliance.http.fronts import Fronts
 from appliance.http.quic import DISCONNECT_GRACE_S, Application, Message, QuicListener
 
 log = logging.getLogger(__name__)
@@ -59,8 +62,43 @@ class Address:
     port: int
 
 
+@dataclass(slots=True)
+class ListenerState:
+    """How the listeners are, for the figures and for whoever asks."""
+
+    udp: Sequence[socket.socket] = ()
+    """While they listen."""
+    fronts: Fronts | None = None
+    """Where the connections are held by processes of their own."""
+
+    @property
+    def dropped_datagrams(self) -> int:
+        """Since the start: they came while their queue was full."""
+        return sum(map(receive_queue.dropped, self.udp))
+
+    @property
+    def receive_queue_bytes(self) -> int:
+        """What may wait to be read, as the kernel granted it to each socket."""
+        return min(map(receive_queue.granted_bytes, self.udp), default=0)
+
+    def note(self) -> str | None:
+        """What should be done about this machine; None where nothing should."""
+        return receive_queue.shortage(self.receive_queue_bytes) if self.udp else None
+
+    @property
+    def restarts(self) -> int:
+        """How often a front process died and was started again."""
+        return self.fronts.restarts if self.fronts else 0
+
+    def missing(self) -> str | None:
+        """Which front process does not listen just now."""
+        return self.fronts.missing() if self.fronts else None
+
+
 @dataclass(frozen=True, slots=True)
-class _BoundPair:
+class Bound:
+    """The sockets of one process; several processes have the first in common."""
+
     tcp: socket.socket
     udp: socket.socket
 
@@ -68,9 +106,21 @@ class _BoundPair:
     def address(self) -> Address:
         return Address(*self.tcp.getsockname()[:2])
 
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The sockets of all processes on a port. They stay open while a process is started again: what comes meanwhile waits."""
+
+    tcp: socket.socket
+    udp: tuple[socket.socket, ...]
+
+    @property
+    def address(self) -> Address:
+        return Address(*self.tcp.getsockname()[:2])
+
     def close(self) -> None:
-        self.tcp.close()
-        self.udp.close()
+        for one in (self.tcp, *self.udp):
+            one.close()
 
 
 class _TcpConfig(Config):
@@ -213,35 +263,56 @@ async def serve(
     stop: asyncio.Event,
     ready: Callable[[Address], object] | None = None,
     drain_timeout_s: float = _DRAIN_TIMEOUT_S,
+    state: ListenerState | None = None,
+    processes: int = 1,
+    handed: Sequence[socket.socket] = (),
 ) -> None:
     """Serves the application until ``stop`` is set and its last requests are answered, at most ``drain_timeout_s`` later.
 
     The files of the certificate are watched: when they are replaced, new connections get the new one, and those that are
-    there go on. ``port`` 0 is a free one. ``ready`` is called once, when requests are taken, with the address. Raises
-    SettingsError where the address or the certificate cannot be used, and Unavailable when the application refuses to start.
+    there go on. ``port`` 0 is a free one. ``handed`` are the sockets of a service manager, which are used instead of
+    ``address``, and must be of ``port``: one for TCP, and for UDP one a process. ``ready`` is called once, when requests are
+    taken, with the address; ``state`` says meanwhile how the listeners are. With ``processes`` of more than one, the
+    connections are held by as many processes of their own, and the application's answers relayed. Raises SettingsError where
+    the address or the certificate cannot be used, and Unavailable when the application refuses to start.
     """
+    state = state or ListenerState()
     certificates.check(certificate)
-    bound = _bind(address, port)
+    group = _adopt(handed, port, processes) if handed else _bind(address, port, processes)
     stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
     try:
-        async with _lifespan(application), _listening(application, bound, certificate, drain_timeout_s) as tcp:
-            log.info("listening on %s port %d (TCP and UDP)", bound.address.host, bound.address.port)
+        async with _lifespan(application), AsyncExitStack() as stack:
+            ending: set[asyncio.Task[Any]] = {stopping}
+            if processes == 1:
+                bound = Bound(group.tcp, group.udp[0])
+                ending.add(await stack.enter_async_context(listening(application, bound, certificate, drain_timeout_s)))
+            else:
+                state.fronts = Fronts(application, group.tcp, group.udp, certificate, drain_timeout_s)
+                await state.fronts.start()
+                stack.push_async_callback(state.fronts.stop)
+            state.udp = group.udp
+            log.info("listening on %s port %d (TCP and UDP)", group.address.host, group.address.port)
             if ready is not None:
-                ready(bound.address)
-            await asyncio.wait({tcp, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                ready(group.address)
+            await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
-        bound.close()
+        state.udp, state.fronts = (), None
+        group.close()
 
 
 @asynccontextmanager
-async def _listening(
-    application: Application, bound: _BoundPair, certificate: CertificateFiles, drain_timeout_s: float
+async def listening(
+    application: Application,
+    bound: Bound,
+    certificate: CertificateFiles,
+    drain_timeout_s: float,
+    share: Share | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Both listeners serve; the task is hypercorn's. On leaving they are drained and closed."""
+    """Both listeners of one process serve; the task is hypercorn's. On leaving they are drained and closed."""
     in_flight, stop = _InFlight(application), asyncio.Event()
     config = _tcp_config(certificate, bound.address.port, drain_timeout_s)
-    quic = await QuicListener.start(application, bound.udp, certificate)
+    quic = await QuicListener.start(application, bound.udp, certificate, share)
     bound.tcp.listen(_BACKLOG)  # from here on the kernel takes connections, and hypercorn finds them waiting
     tcp = asyncio.create_task(_serve_tcp(in_flight, bound, config, stop), name="TCP listener")
     watching = asyncio.create_task(_show_renewed(certificate, config, quic), name="certificate watch")
@@ -276,7 +347,7 @@ async def _show_renewed(certificate: CertificateFiles, config: _TcpConfig, quic:
             log.info("%s has changed: new connections get the new certificate", certificate.certificate)
 
 
-async def _serve_tcp(in_flight: _InFlight, bound: _BoundPair, config: _TcpConfig, stop: asyncio.Event) -> None:
+async def _serve_tcp(in_flight: _InFlight, bound: Bound, config: _TcpConfig, stop: asyncio.Event) -> None:
     sockets = Sockets([bound.tcp], [], [])
     http2.install()
     application = ASGIWrapper(cast(Any, in_flight))  # hypercorn's types of ASGI are its own
@@ -312,22 +383,61 @@ async def _end(tcp: asyncio.Task[None]) -> None:
         log.warning("connections over TCP did not end in %g s and are dropped", _CLOSE_TIMEOUT_S)
         tcp.cancel()
         await asyncio.wait({tcp}, timeout=_CLOSE_TIMEOUT_S)
-    if tcp.done() and not tcp.cancelled():
+        if tcp.done() and not tcp.cancelled():
+            tcp.exception()  # hypercorn 0.18 fails over its own cancellation, which says nothing of the stop
+    elif not tcp.cancelled():
         tcp.result()  # raises what hypercorn failed with
 
 
-def _bind(address: str, port: int) -> _BoundPair:
-    """A TCP and a UDP socket on the same address and port."""
+def _bind(address: str, port: int, processes: int) -> _Group:
+    """A TCP socket, and a UDP socket for each process, on the same address and port."""
     family, host = _resolve(address)
     for attempt in range(_PORT_ATTEMPTS):
         tcp = _bind_one(family, socket.SOCK_STREAM, host, port)
         try:
-            return _BoundPair(tcp, _bind_one(family, socket.SOCK_DGRAM, host, tcp.getsockname()[1]))
+            return _Group(tcp, _bind_datagrams(family, host, tcp.getsockname()[1], processes))
         except SettingsError:
             tcp.close()
             if port != 0 or attempt == _PORT_ATTEMPTS - 1:
                 raise
     raise AssertionError("the loop returns or raises")
+
+
+def _bind_datagrams(family: socket.AddressFamily, host: str, port: int, processes: int) -> tuple[socket.socket, ...]:
+    if processes == 1:
+        return (_bind_one(family, socket.SOCK_DGRAM, host, port),)
+    group: list[socket.socket] = []
+    try:
+        for _ in range(processes):
+            group.append(_bind_one(family, socket.SOCK_DGRAM, host, port, is_shared=True))
+        spread(group)
+    except SettingsError:
+        for one in group:
+            one.close()
+        raise
+    return tuple(group)
+
+
+def _adopt(handed: Sequence[socket.socket], port: int, processes: int) -> _Group:
+    """The sockets that a service manager listens on; it keeps all, so that who calls between two lives of this process waits."""
+    tcp = [one for one in handed if one.type is socket.SOCK_STREAM]
+    udp = [one for one in handed if one.type is socket.SOCK_DGRAM]
+    families = {one.family for one in handed}
+    is_internet = families in ({socket.AF_INET}, {socket.AF_INET6})
+    if len(tcp) != 1 or len(udp) != processes or len(handed) != 1 + processes or not is_internet:
+        kinds = ", ".join(f"{one.family!s} {one.type!s}" for one in handed)
+        wanted = "one" if processes == 1 else f"{processes}, one a process,"
+        raise SettingsError(f"handed over are {kinds}: one TCP and {wanted} UDP socket are needed", key="listen")
+    ports = {one.getsockname()[1] for one in handed}
+    if len(ports) != 1 or (port and ports != {port}):
+        listed = " and ".join(map(str, sorted(ports)))
+        raise SettingsError(f"handed over are sockets of port {listed}, and listen.port is {port}", key="listen")
+    _send_soon(tcp[0])
+    for one in handed:
+        one.setblocking(False)
+    if processes > 1:
+        spread(udp)
+    return _Group(tcp[0], tuple(udp))
 
 
 def _resolve(address: str) -> tuple[socket.AddressFamily, str]:
@@ -338,14 +448,16 @@ def _resolve(address: str) -> tuple[socket.AddressFamily, str]:
     return found[0][0], str(found[0][4][0])
 
 
-def _bind_one(family: socket.AddressFamily, kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+def _bind_one(
+    family: socket.AddressFamily, kind: socket.SocketKind, host: str, port: int, *, is_shared: bool = False
+) -> socket.socket:
     bound = socket.socket(family, kind)
+    if is_shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if kind is socket.SOCK_STREAM:
         # connections of a former process may still be ending
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # asyncio sets this only on sockets that name their protocol; without it an answer in two writes takes 40 ms
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        _send_soon(bound)
     if family is socket.AF_INET6:
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # "::" means IPv4 as well
     try:
@@ -358,6 +470,13 @@ def _bind_one(family: socket.AddressFamily, kind: socket.SocketKind, host: str, 
         raise SettingsError(f"cannot listen on {host} port {port} ({protocol}): {_why(error)}", key="listen") from error
     bound.setblocking(False)
     return bound
+
+
+def _send_soon(listener: socket.socket) -> None:
+    """The connections of ``listener``, which have its options, neither gather small writes nor take much that waits."""
+    # asyncio sets this only on sockets that name their protocol; without it an answer in two writes takes 40 ms
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 def _why(error: OSError) -> str:

@@ -42,9 +42,9 @@ from appliance.http.inbox import AssignmentToMake, PatientToCreate
 from appliance.http.institutions import Description
 from appliance.http.lists import MOST_ROWS
 from appliance.http.passkeys import Name, PasskeyToAdd
-from appliance.http.patients import LONGEST_SEARCH, Directory
+from appliance.http.patients import LONGEST_SEARCH, Directory, PatientsToMerge, PatientToKeep
 from appliance.http.record_types import RecordTypeToCreate, RecordTypeToKeep
-from appliance.http.records import ReportToWrite
+from appliance.http.reports import DraftToKeep, GlassToBreak
 from appliance.http.sessions import LogIn, PasskeyLogIn
 from appliance.services import audit_lists
 from appliance.services import institutions as institution_lists
@@ -70,6 +70,7 @@ _IN_PATHS: Mapping[str, dict[str, Any]] = {
     "series": _UID,
     "instance": _UID,
     "refused_key": _SHA256,
+    "number": {"type": "string", "pattern": "^[0-9]{1,9}$"},
 }
 """Any other name in a path is that of a UUID."""
 
@@ -84,7 +85,10 @@ class Door:
     takes: Any = None
     status: int = 0
     """0: 200, or 204 where there is nothing to give."""
+    or_status: int = 0
+    """What is answered as well, with the same."""
     query: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    headers: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     media_type: str = "application/json"
     takes_media_type: str = "application/json"
 
@@ -97,6 +101,8 @@ def _choice(kind: type[StrEnum]) -> dict[str, Any]:
     return {"type": "string", "enum": [str(one) for one in kind]}
 
 
+_MADE_FROM: dict[str, dict[str, Any]] = {"If-Match": {"type": "string", "pattern": '^"[0-9]{1,9}"$'}}
+"""The tag of what a change was made from (RFC 9110 §13.1.1)."""
 _FLAG: dict[str, Any] = {"type": "string", "enum": ["true", "false"]}
 _NUMBER: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 1000}
 _INSTANT: dict[str, Any] = {"anyOf": [{"type": "string", "format": kind} for kind in ("date-time", "date")]}
@@ -193,7 +199,29 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/api/patients/<patient_id>"): Door("One of them", answers.Patient),
     ("GET", "/api/patients/<patient_id>/studies"): Door("What this institution holds of them", answers.Studies),
     ("GET", "/api/patients/<patient_id>/reports"): Door("What was written here about them", answers.Reports),
-    ("POST", "/api/patients/<patient_id>/reports"): Door("A report", answers.Report, ReportToWrite, 201),
+    ("POST", "/api/patients"): Door("A new one", answers.Patient, PatientToKeep, 201),
+    ("PUT", "/api/patients/<patient_id>"): Door("All is as said", answers.Patient, PatientToKeep, headers=_MADE_FROM),
+    ("DELETE", "/api/patients/<patient_id>"): Door("Of whom nothing is held", headers=_MADE_FROM),
+    ("POST", "/api/patients/<patient_id>/merge"): Door(
+        "Somebody turned out to be them", answers.Patient, PatientsToMerge, headers=_MADE_FROM
+    ),
+    ("POST", "/api/patients/<patient_id>/reports/access"): Door(
+        "Reports that are kept from others, for a reason", answers.AccessToReports, GlassToBreak
+    ),
+    ("GET", "/api/reports/<report_id>"): Door("One of them, all versions", answers.Report),
+    ("PUT", "/api/reports/<report_id>/draft"): Door(
+        "The draft is as said", answers.Report, DraftToKeep, or_status=201, headers=_MADE_FROM
+    ),
+    ("DELETE", "/api/reports/<report_id>/draft"): Door("There is no draft", headers=_MADE_FROM),
+    ("POST", "/api/reports/<report_id>/signature"): Door("It is signed", answers.Report, headers=_MADE_FROM),
+    ("GET", "/api/reports/<report_id>/versions/<number>/print"): Door(
+        "A version on paper",
+        bytes,
+        query={"language": {"type": "string", "pattern": "^[a-z]{2}$"}},
+        media_type="application/pdf",
+    ),
+    ("GET", "/api/place"): Door("Whose address this is", dict[str, Any]),
+    ("POST", "/api/sync/feed"): _SIGNED,
     ("GET", "/api/inbox"): Door("Studies whose patient is not certain", answers.Waiting, query=_PAGE),
     ("GET", "/api/inbox/<study_uid>"): Door("Whose a study is, and who said so", answers.PlacedStudy),
     ("PUT", "/api/inbox/<study_uid>/patient"): Door("It is this patient's", answers.Assignment, AssignmentToMake),
@@ -279,9 +307,13 @@ def _operation(route: Route, door: Door) -> dict[str, Any]:
         "summary": door.says,
         "description": f"Asks for: {route.need.value}.",
         "tags": [route.path.split("/")[2]],
-        "parameters": [*in_path, *(_parameter("query", name, schema) for name, schema in door.query.items())],
+        "parameters": [
+            *in_path,
+            *(_parameter("query", name, schema) for name, schema in door.query.items()),
+            *(_parameter("header", name, schema) for name, schema in door.headers.items()),
+        ],
         "responses": {
-            str(door.answered): _answer(door),
+            **{str(status): _answer(door) for status in (door.answered, door.or_status) if status},
             "default": {"description": "Refused", "content": {_PROBLEM: {"schema": _schema(answers.Problem)}}},
         },
     }

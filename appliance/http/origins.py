@@ -15,7 +15,7 @@ from appliance.http.asgi import Application, Headers, Message, Receive, Scope, S
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PREFLIGHT_HEADERS = (
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE"),
-    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, If-None-Match"),
     ("Access-Control-Max-Age", "7200"),  # the longest that Chromium keeps
 )
 _EXPOSED = (

@@ -14,6 +14,7 @@ from appliance.domain.views import Picture
 from appliance.http import addresses
 from appliance.http.access import Access
 from appliance.http.picture_requests import Asked
+from appliance.http.priorities import FIRST, URGENT, read_priority
 from appliance.http.query_values import Query
 from appliance.services.audit import Auditing
 from appliance.services.drawing import Drawing
@@ -89,6 +90,7 @@ class PictureAnswers:
             "Cache-Control": _cache_control(caching),
             "Vary": "Accept",
             "Cross-Origin-Resource-Policy": "same-site",
+            **_priority(),
         }
         if caching is not Caching.UNSETTLED and etag in request.headers.get("If-None-Match", ""):
             return Response("", 304, headers=headers)
@@ -102,6 +104,12 @@ class PictureAnswers:
             headers["Volume-Complete"] = f"{picture.completeness:.3f}"
         headers["Server-Timing"] = ", ".join(f"{stage};dur={cost_ms:.2f}" for stage, cost_ms in picture.stages_ms)
         return Response(picture.body, 200, headers=headers, content_type=picture.media_type)
+
+
+def _priority() -> dict[str, str]:
+    """A picture that is looked at passes the page's own files, which browsers call as urgent; several come one by one."""
+    asked = read_priority(request.headers.get("Priority", "").encode())
+    return {"Priority": FIRST} if asked.urgency <= URGENT else {}
 
 
 def _cache_control(caching: Caching) -> str:

@@ -256,4 +256,7 @@ def _about(picture: Picture, frame: StoredFrame) -> dict[str, str]:
     if values.is_without_picture:
         described["without"] = "picture"
     described["sha-256"] = values.sha256
-    return {"Stored-Values": ", ".join(f"{name}={value}" for name, value in described.items())}
+    return {
+        "Stored-Values": ", ".join(f"{name}={value}" for name, value in described.items()),
+        "Priority": "u=4",  # whoever asks for a picture beside them looks at it, and waits for that one
+    }

@@ -53,8 +53,9 @@ from aioquic.quic.events import (
 )
 from aioquic.quic.packet import pull_quic_header
 
-from appliance.http import congestion
+from appliance.http import congestion, receive_queue
 from appliance.http.certificates import CertificateFiles
+from appliance.http.connection_ids import ID_BYTES, Share, id_of_short, reset_for
 from appliance.http.http3 import (
     CONNECTION_WINDOW_BYTES,
     FIRST_WINDOW_BYTES,
@@ -87,8 +88,6 @@ READ_PAST_BYTES = 64 << 20
 """Of a body that nobody waits for any more, before the client is asked to stop. Chromium 156, when asked to stop within an
 upload, never hands out the answer that it already has (RFC 9114 §4.1 has it the other way)."""
 
-RECEIVE_BUFFER_BYTES = 4 << 20
-"""Of the socket, where the kernel allows it (net.core.rmem_max): a burst outlives a busy moment of the event loop."""
 _DATAGRAM_BYTES = 1350
 """Fits through the tunnels of clinics (1500 less IPv6, UDP and a VPN's header); aioquic does not probe for more."""
 _IDLE_TIMEOUT_S = 60.0
@@ -103,6 +102,8 @@ _CANCEL_TIMEOUT_S = 2.0
 _DRAIN_POLL_S = 0.02
 _LONG_HEADER = 0x80
 """Of the packets of a handshake (RFC 9000 §17.2)."""
+_RESETS_A_SECOND = 200
+"""To a client whose connection is gone. More of them would only serve somebody who makes us send."""
 _CONNECTION_FIELDS = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 """Meant for the hop of HTTP/1.1, malformed in HTTP/3 (RFC 9114 §4.2)."""
 
@@ -204,6 +205,7 @@ class RequestStream:
         http3 = self._connection.http3
         if self.state is StreamState.STARTED:
             self.state = StreamState.SENDING
+            http3.heed_priority_of_answer(self.stream_id, self._answer_head)
             http3.send_headers(self.stream_id, self._answer_head, end_stream=is_end and not body)
         elif is_end and not body:
             http3.send_data(self.stream_id, b"", end_stream=True)
@@ -496,17 +498,24 @@ class HttpConnection(QuicConnectionProtocol):
 
 
 class _Server(QuicServer):
-    """aioquic's, which one bad datagram cannot stop, and which asks for a proof of address only when ``is_pressed``."""
+    """aioquic's, which one bad datagram cannot stop, and which asks for a proof of address only when ``is_pressed``.
+
+    What goes to a connection that is not known is answered by a stateless reset (RFC 9000 §10.3).
+    """
 
     def __init__(
         self,
         configuration: QuicConfiguration,
         create_protocol: Callable[..., HttpConnection],
         is_pressed: Callable[[], bool],
+        share: Share,
     ) -> None:
         super().__init__(configuration=configuration, create_protocol=create_protocol, retry=True)
         self._tokens = self._retry
+        self._tokens._aead = share.retry_cipher()
         self._is_pressed = is_pressed
+        self._share = share
+        self._resets_left, self._resets_from = _RESETS_A_SECOND, 0.0
 
     def show(self, configuration: QuicConfiguration) -> None:
         """To connections from now on; those that are there go on with theirs."""
@@ -514,12 +523,30 @@ class _Server(QuicServer):
 
     def datagram_received(self, data: bytes | str, addr: NetworkAddress) -> None:
         try:
+            connection_id = id_of_short(cast(bytes, data))
+            if connection_id is not None:  # nearly all of them: the connection itself reads the rest of the header
+                connection = self._protocols.get(connection_id)
+                if connection is None:
+                    self._reset(cast(bytes, data), addr)
+                else:
+                    connection.datagram_received(data, addr)
+                return
             # whoever was asked for a proof is held to it, also when the pressure is gone
             is_proof_due = self._is_pressed() or _has_token(cast(bytes, data))
             self._retry = self._tokens if is_proof_due else None  # type: ignore[assignment]
             super().datagram_received(data, addr)
         except Exception:  # the edge of the transport: whatever it is, the other clients go on
             log.exception("a datagram from %s could not be handled", addr[0])
+
+    def _reset(self, data: bytes, addr: NetworkAddress) -> None:
+        now = self._loop.time()
+        if now - self._resets_from >= 1:
+            self._resets_left, self._resets_from = _RESETS_A_SECOND, now
+        reset = reset_for(data, self._share.reset_token(data[1 : 1 + ID_BYTES]))
+        if reset is not None and self._resets_left > 0:
+            self._resets_left -= 1
+            assert self._transport is not None
+            self._transport.sendto(reset, addr)
 
 
 def _has_token(data: bytes) -> bool:
@@ -534,8 +561,9 @@ def _has_token(data: bytes) -> bool:
 class QuicListener:
     """HTTP/3 on one UDP socket. Made by ``start``; ``drain`` and ``close`` end it, in this order."""
 
-    def __init__(self, application: Application, address: tuple[str, int]) -> None:
+    def __init__(self, application: Application, address: tuple[str, int], share: Share | None = None) -> None:
         self.address = address
+        self._share = share or Share()
         self.connections: set[HttpConnection] = set()
         self.unproven: set[HttpConnection] = set()
         """Those whose handshake is under way: the client may not be where it says."""
@@ -545,17 +573,25 @@ class QuicListener:
         self._is_draining = False
 
     @classmethod
-    async def start(cls, application: Application, bound: socket.socket, certificate: CertificateFiles) -> QuicListener:
-        """A listener on a bound UDP socket, which it owns from now on. The files must have passed ``certificates.check``."""
+    async def start(
+        cls,
+        application: Application,
+        bound: socket.socket,
+        certificate: CertificateFiles,
+        share: Share | None = None,
+    ) -> QuicListener:
+        """A listener on a bound UDP socket, which it owns from now on. The files must have passed ``certificates.check``.
+
+        ``share`` says which of several on one port it is; without it, it is alone there.
+        """
         bound.setblocking(False)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        granted_bytes = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)  # the kernel says twice what it gave
-        if granted_bytes < RECEIVE_BUFFER_BYTES:
-            log.info("the kernel gives %d bytes for incoming datagrams; net.core.rmem_max sets it", granted_bytes)
+        if note := receive_queue.shortage(receive_queue.widen(bound)):
+            log.warning("%s", note)
         host, port = bound.getsockname()[:2]
-        listener = cls(application, (host, port))
+        listener = cls(application, (host, port), share)
         _, listener._server = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Server(_configuration(certificate), listener._connection, listener._is_pressed), sock=bound
+            lambda: _Server(_configuration(certificate), listener._connection, listener._is_pressed, listener._share),
+            sock=bound,
         )
         return listener
 
@@ -568,6 +604,7 @@ class QuicListener:
         return len(self.unproven) >= UNPROVEN_LIMIT
 
     def _connection(self, quic: QuicConnection, stream_handler: object = None) -> HttpConnection:
+        self._share.name(quic)
         connection = HttpConnection(quic, self)
         self.connections.add(connection)
         self.unproven.add(connection)
@@ -629,6 +666,7 @@ def _configuration(certificate: CertificateFiles) -> QuicConfiguration:
         idle_timeout=_IDLE_TIMEOUT_S,
         max_datagram_size=_DATAGRAM_BYTES,
         congestion_control_algorithm=congestion.NAME,
+        connection_id_length=ID_BYTES,
     )
     configuration.load_cert_chain(certificate.certificate, certificate.key)
     return configuration

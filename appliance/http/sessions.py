@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import Protocol
 
 import msgspec
 from quart import Blueprint, Response, request
@@ -15,7 +16,7 @@ from appliance.http.patients import Directory
 from appliance.http.webauthn import Authentication
 from appliance.services.accounts import Accounts, Session, Whence
 from appliance.services.metrics import Metrics
-from appliance.services.toplevel import Toplevel
+from appliance.storage.toplevel import InstitutionEntry
 
 _REFRESH_COOKIE = "__Secure-refresh"
 _DEVICE_COOKIE = "__Secure-device"
@@ -43,7 +44,13 @@ class GrantAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where it was asked for."""
 
 
-def sessions(accounts: Accounts, toplevel: Toplevel, access: Access, metrics: Metrics) -> Blueprint:
+class Directories(Protocol):
+    """Who knows where institutions and nodes are."""
+
+    async def directory(self, account: Account) -> tuple[InstitutionEntry, ...]: ...
+
+
+def sessions(accounts: Accounts, known: Directories, access: Access, metrics: Metrics) -> Blueprint:
     """Each grant carries the access cookie for what has the toplevel's own host name, and, ``?with=directory``, what a page
     asks for next: on a line of 100 ms that is two round trips less to the first picture."""
     blueprint = Blueprint("sessions", __name__)
@@ -87,7 +94,7 @@ def sessions(accounts: Accounts, toplevel: Toplevel, access: Access, metrics: Me
     async def granted(session: Session) -> Response:
         account, token = session.account, session.access_token
         wants_directory = request.args.get("with") == "directory"
-        directory = Directory(await toplevel.directory(account)) if wants_directory else None
+        directory = Directory(await known.directory(account)) if wants_directory else None
         response = json_response(GrantAnswer(token.text, token.expires_in_s, account_json(account), directory))
         _set_cookie(response, session.refresh_secret, max_age_s=int(accounts.session_lifetime.total_seconds()))
         access.give_cookie(response, token)

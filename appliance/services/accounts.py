@@ -1,6 +1,7 @@
 """Logging in, staying logged in, logging out, and being shut out: the toplevel's side.
 
-A browser gets an access token for minutes and a refresh secret, kept here only as its hash, that is spent at each renewal.
+A browser gets an access token for minutes and a refresh secret, kept here only as its hash, that is spent at each renewal. A
+spent one is good for a minute more: the answer with the new one may be lost with the line, or two tabs ask at once.
 
 Failures slow down whoever makes them and deny the service to nobody. They are counted by username and by address: after a few
 free attempts the wait doubles up to five minutes, and a wait that is over allows one more attempt. A browser in which somebody
@@ -45,6 +46,8 @@ _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 300
 _FORGET_FAILURES_AFTER = timedelta(hours=1)
 _FORGET_DEVICE_AFTER = timedelta(days=180)
+_SPENT_IS_GOOD_FOR = timedelta(minutes=1)
+"""Four times as long as the page waits for an answer before it asks again."""
 _SECRET_BYTES = 32
 _LONGEST_USERNAME = 64
 _NOTHING_KEPT = Particulars()
@@ -91,8 +94,10 @@ class Accounts:
         *,
         session_lifetime: timedelta,
         on_revoked: Callable[[], Awaitable[None]] = nobody_to_tell,
+        admission: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``on_revoked`` is called when tokens that have not ended are no good any more."""
+        """``on_revoked`` is called when tokens that have not ended are no good any more. Where ``admission`` is given, the
+        accounts are a copy, in which nothing is changed here, and it refuses when that is too old to let anybody in."""
         self.session_lifetime = session_lifetime
         self._trail = trail
         self._database = database
@@ -101,6 +106,7 @@ class Accounts:
         self._passkeys = passkeys
         self._passwords = Passwords()
         self._on_revoked = on_revoked
+        self._admission = admission
 
     async def create(
         self, account: Account, password: str, by: Actor, particulars: Particulars = _NOTHING_KEPT
@@ -138,7 +144,8 @@ class Accounts:
             await self._recorded(lambda tx: None, event)
             raise _deactivated()
         await self._ask_second_factor(found.account, code, who, subjects)
-        newer_hash = await self._passwords.hash_again(password) if self._passwords.is_old(found.password_hash) else None
+        is_to_renew = self._admission is None and self._passwords.is_old(found.password_hash)
+        newer_hash = await self._passwords.hash_again(password) if is_to_renew else None
 
         def settle(tx: Transaction) -> None:
             toplevel.forget_failures(tx, subjects[0])
@@ -183,6 +190,8 @@ class Accounts:
         by_what: str = "",
     ) -> Session:
         """A new session, on record; ``settle`` is done in its transaction."""
+        if self._admission is not None:
+            await self._admission()
         secret, device_secret = _new_secret(), whence.device_secret or _new_secret()
         kept = _begun(account.id, whence)
 
@@ -209,11 +218,13 @@ class Accounts:
             raise NotAuthenticated("The code is wrong, or was used", key="wrong-code")
 
     async def renew(self, refresh_secret: str) -> Session:
-        """The session goes on with a new secret; NotAuthenticated if it has ended or the secret was spent."""
+        """The session goes on with a new secret; NotAuthenticated if it has ended or the secret was spent a while ago."""
+        if self._admission is not None:
+            await self._admission()
         secret = _new_secret()
 
         def exchange(tx: Transaction) -> tuple[toplevel.KeptSession, Account] | None:
-            session = toplevel.spend_session(tx, _sha256(refresh_secret))
+            session = toplevel.spend_session(tx, _sha256(refresh_secret), good_for=_SPENT_IS_GOOD_FOR)
             account = toplevel.account(tx, session.account_id) if session else None
             if session is None or account is None:
                 return None

@@ -57,6 +57,7 @@ _AUTHENTICATION = Code("110114", "User Authentication")
 _LOG_USED = Code("110101", "Audit Log Used")
 _LOGIN = Code("110122", "Login")
 _LOGOUT = Code("110123", "Logout")
+_EMERGENCY = Code("110127", "Emergency Override Started")
 _SOFTWARE = Code("110131", "Software Configuration")
 _SECURITY = Code("110134", "Security Configuration")
 _ROLES = Code("110136", "Security Roles Changed")
@@ -102,7 +103,15 @@ KINDS: Mapping[Action, Kind] = {
     Action.CREATE_PATIENT: Kind(_PATIENT_RECORD, "C"),
     Action.ASSIGN: Kind(_PATIENT_RECORD, "U"),
     Action.TAKE_BACK: Kind(_PATIENT_RECORD, "U"),
+    Action.CHANGE_PATIENT: Kind(_PATIENT_RECORD, "U"),
+    Action.MERGE_PATIENTS: Kind(_PATIENT_RECORD, "U"),
+    Action.DELETE_PATIENT: Kind(_PATIENT_RECORD, "D"),
+    Action.BREAK_GLASS: Kind(_SECURITY_ALERT, "E", _EMERGENCY),
     Action.READ_REPORTS: Kind(_PATIENT_RECORD, "R"),
+    Action.PRINT_REPORT: Kind(_PATIENT_RECORD, "R"),
+    Action.AMEND_REPORT: Kind(_PATIENT_RECORD, "U"),
+    Action.SIGN_REPORT: Kind(_PATIENT_RECORD, "U"),
+    Action.DISCARD_DRAFT: Kind(_PATIENT_RECORD, "U"),
     Action.WRITE_REPORT: Kind(_PATIENT_RECORD, "U"),
     Action.READ_AUDIT: Kind(_LOG_USED, "R"),
     Action.ROTATE_KEY: Kind(_SECURITY_ALERT, "U", _SECURITY),

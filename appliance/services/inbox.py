@@ -21,9 +21,10 @@ from appliance.domain.changes import (
 from appliance.domain.errors import BadRequest, Conflict, NotAllowed, NotFound, Unavailable
 from appliance.domain.identifiers import InstitutionId, PatientId, StudyUid
 from appliance.services.audit import AuditTrail
+from appliance.services.copies import know_new_patient
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.synchronisation import AnswerQuestions
-from appliance.storage import inbox, institution
+from appliance.storage import inbox, institution, reports
 from appliance.storage.database import Transaction
 from appliance.storage.inbox import Assignment, StudyPatient
 
@@ -171,6 +172,7 @@ class Inbox:
         if decision.patient_id is not None:
             here = PatientHere(self._institution_id, decision.patient_id, numbers, before, decision.record)
             institution.OUTBOX.put(tx, here)
+            know_new_patient(tx, here)
         elif before is not None and numbers:
             institution.OUTBOX.put(tx, NumbersFree(self._institution_id, before, numbers))
 
@@ -179,7 +181,7 @@ class Inbox:
         before = current.patient_id
         if before is None or before == decision.patient_id:
             return
-        if not inbox.is_known(tx, before) and not institution.reports_of(tx, before):
+        if not inbox.is_known(tx, before) and not reports.has_reports(tx, before):
             institution.OUTBOX.put(tx, PatientNotHere(self._institution_id, before))
 
 

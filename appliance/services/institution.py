@@ -1,12 +1,11 @@
-"""What an institution knows of its patients: the studies that its nodes hold, and its reports."""
+"""What an institution knows of its patients: the studies that its nodes hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from appliance.domain.accounts import Account, Right
-from appliance.domain.audit import Action, Actor, Event, Subject
 from appliance.domain.changes import (
     Acknowledgement,
     Change,
@@ -20,11 +19,9 @@ from appliance.domain.changes import (
     StudyHeld,
 )
 from appliance.domain.errors import BadRequest, NotAllowed
-from appliance.domain.identifiers import InstitutionId, PatientId, ReportId, StudyUid
-from appliance.domain.reports import Report, ReportText
-from appliance.services.audit import AuditTrail
+from appliance.domain.identifiers import InstitutionId, PatientId
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import inbox, institution
+from appliance.storage import inbox, institution, known_patients
 from appliance.storage.database import Transaction
 
 _LONGEST_TEXT = 100_000
@@ -33,16 +30,13 @@ _RELEASES_AT_ONCE = 1000
 
 
 class Institution:
-    """Studies and reports of one institution."""
+    """Studies of one institution."""
 
-    def __init__(
-        self, database: DatabaseThreads, here: InstitutionHere, trail: AuditTrail, *, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, database: DatabaseThreads, here: InstitutionHere, *, on_change: Callable[[], None]) -> None:
         """``on_change`` is called when there is something for the toplevel."""
         self.id = InstitutionId(here.institution_id)
         self._on_change = on_change
         self._here = here
-        self._trail = trail
         self._database = database
 
     async def announce(self) -> None:
@@ -52,31 +46,9 @@ class Institution:
     async def studies(self, account: Account, patient_id: PatientId) -> tuple[StudyHeld, ...]:
         """The patient's studies at this institution, newest first; none of a patient who was never here."""
         account.require(Right.VIEW)
-        return await self._database.read(lambda tx: institution.studies_of(tx, patient_id))
-
-    async def reports(self, account: Account, patient_id: PatientId) -> tuple[Report, ...]:
-        """The patient's reports at this institution, newest first."""
-        account.require(Right.VIEW)
-        return await self._database.read(lambda tx: institution.reports_of(tx, patient_id))
-
-    async def write_report(
-        self, account: Account, patient_id: PatientId, study_uid: StudyUid | None, text: ReportText, by: Actor
-    ) -> Report:
-        """The report is there, and on record ``by`` whom."""
-        account.require(Right.REPORT, at=self.id)
-        parts = (text.description, text.findings, text.conclusion, text.recommendation)
-        if not any(part.strip() for part in parts):
-            raise BadRequest("The report is empty", key="empty-report")
-        if max(map(len, parts)) > _LONGEST_TEXT:
-            raise BadRequest(f"A part of the report has more than {_LONGEST_TEXT} characters", key="report-too-long")
-        report = Report(ReportId(uuid4()), patient_id, study_uid, institution.now(), account.id, account.name, text)
-        event = Event(by, Action.WRITE_REPORT, Subject("report", str(report.id), study_uid or ""))
-
-        def work(tx: Transaction) -> tuple[Report, Event]:
-            institution.keep_report(tx, report)
-            return report, event
-
-        return await self._database.call(lambda database: self._trail.carry_out(database, work))
+        return await self._database.read(
+            lambda tx: institution.studies_of(tx, known_patients.now_called(tx, patient_id))
+        )
 
     async def take_delivery(self, delivery: Delivery) -> Acknowledgement:
         """All changes of ``delivery`` are kept, those that were heard before left out; from a node known by its key."""

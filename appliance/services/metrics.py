@@ -68,6 +68,12 @@ class Metrics:
             ("role", "what"),
             registry=self.registry,
         )
+        self.synchronisation_behind = Gauge(
+            "appliance_synchronisation_behind",
+            "Subjects that have changed above and were not heard here, as the parent said last",
+            ("role",),
+            registry=self.registry,
+        )
         self.renderer = Gauge(
             "appliance_renderer_info",
             "1 for the OpenGL that draws",
@@ -98,6 +104,16 @@ class Metrics:
             "appliance_render_cache",
             "Decoded frames and thumbnails on the disk, and what became of those who asked for them since the start",
             ("what",),
+            registry=self.registry,
+        )
+        self.dropped_datagrams = Gauge(
+            "appliance_dropped_datagrams",
+            "Datagrams of HTTP/3 that came while the queue of the socket was full, since the start",
+            registry=self.registry,
+        )
+        self.receive_queue = Gauge(
+            "appliance_receive_queue_bytes",
+            "Datagrams of HTTP/3 that may wait to be read, as the kernel granted it",
             registry=self.registry,
         )
         self.made_ready = Gauge(

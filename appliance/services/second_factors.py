@@ -21,8 +21,10 @@ import segno
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from appliance.domain.changes import SubjectKind
 from appliance.domain.errors import BadRequest, Conflict, Damaged, SettingsError
 from appliance.domain.identifiers import AccountId
+from appliance.storage import feed
 from appliance.storage import second_factors as storage
 from appliance.storage.database import Transaction
 from appliance.storage.second_factors import Authenticator
@@ -109,7 +111,22 @@ class SecondFactors:
         if step is None:
             raise BadRequest("This is not the code that the app shows now", key="wrong-code", parameter="code")
         storage.keep_authenticator(tx, account_id, Authenticator(kept.sealed_secret, True, step))
+        feed.changed(tx, SubjectKind.ACCOUNT, account_id)
         return self.make_recovery_codes(tx, account_id)
+
+    def secret(self, tx: Transaction, account_id: AccountId) -> bytes | None:
+        """That of the account's app, for an institution that is to ask for its codes; None where none is asked for."""
+        kept = storage.authenticator(tx, account_id)
+        return self._opened(kept.sealed_secret, account_id) if kept is not None and kept.is_on else None
+
+    def adopt(self, tx: Transaction, account_id: AccountId, secret: bytes | None) -> None:
+        """Codes of this secret are asked for from now on, or none. A code that was taken here is not taken again. Recovery codes
+        are spent where they were made, and nowhere else."""
+        kept = storage.authenticator(tx, account_id)
+        if secret is None:
+            storage.forget(tx, account_id)
+        elif kept is None or self._opened(kept.sealed_secret, account_id) != secret:
+            storage.keep_authenticator(tx, account_id, Authenticator(self._sealed(secret, account_id), True, 0))
 
     def turn_off(self, tx: Transaction, account_id: AccountId) -> None:
         storage.forget(tx, account_id)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,8 @@ from appliance.domain.changes import (
     Acknowledgement,
     Answers,
     Delivery,
+    Feed,
+    FeedWanted,
     NumberedChange,
     Questions,
     RecordTypes,
@@ -58,6 +61,7 @@ CHANGES_PATH = "/api/sync/changes"
 QUESTIONS_PATH = "/api/sync/questions"
 RELEASES_PATH = "/api/sync/releases"
 RECORD_TYPES_PATH = "/api/sync/record-types"
+FEED_PATH = "/api/sync/feed"
 TRUST_PATH = "/api/sync/trust"
 _BATCH = 500
 _PAUSE_S = 1.0
@@ -78,6 +82,8 @@ TellReleases = Callable[[ReleasesWanted], Awaitable[Releases]]
 """Tells a node which of its studies are a patient's."""
 TellRecordTypes = Callable[[RecordTypesWanted], Awaitable[RecordTypes]]
 """Tells an institution of which types records may be."""
+TellFeed = Callable[[FeedWanted], Awaitable[Feed]]
+"""Tells an institution which rows of the toplevel have changed."""
 
 
 class Outbox(Protocol):
@@ -189,6 +195,9 @@ class RemoteParent:
     async def record_types(self, wanted: RecordTypesWanted) -> RecordTypes:
         return msgspec.json.decode(await self._told("POST", RECORD_TYPES_PATH, wanted), type=RecordTypes)
 
+    async def feed(self, wanted: FeedWanted) -> Feed:
+        return msgspec.json.decode(await self._told("POST", FEED_PATH, wanted), type=Feed)
+
     async def trust(self) -> Trust:
         return msgspec.json.decode(await self._told("GET", TRUST_PATH), type=Trust)
 
@@ -215,7 +224,7 @@ class RemoteParent:
         return response.content
 
 
-Message = TypeVar("Message", Delivery, Questions, ReleasesWanted, RecordTypesWanted)
+Message = TypeVar("Message", Delivery, Questions, ReleasesWanted, RecordTypesWanted, FeedWanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +239,8 @@ class Below:
     """For those that hold studies."""
     record_types: TellRecordTypes | None = None
     """For those that keep records."""
+    feed: TellFeed | None = None
+    """For those that keep a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +296,13 @@ class Children:
             raise NotAllowed("This child keeps no records", key="no-institution")
         return _signed(below, request, await below.record_types(wanted))
 
+    async def feed(self, request: SignedRequest) -> SignedAnswer:
+        """What an institution has not heard yet; refused as ``receive`` refuses."""
+        below, wanted = await self._verified(request, FeedWanted)
+        if below.feed is None:
+            raise NotAllowed("This child keeps no copy", key="no-institution")
+        return _signed(below, request, await below.feed(wanted))
+
     async def trust(self, request: SignedRequest) -> SignedAnswer:
         """Which access tokens are good now; refused as ``receive`` refuses."""
         below, _ = await self._signer(request)
@@ -332,7 +350,8 @@ class LineState:
     heard_at: datetime | None
     """When the parent answered last; None before it has."""
     errors: dict[str, str]
-    """What goes wrong now, of ``changes`` that go up, and of ``trust`` and ``feed`` that come down; empty while all is well."""
+    """What goes wrong now, of ``changes`` that go up, and of ``trust``, ``feed`` and ``copy`` that come down; empty while all is
+    well."""
 
 
 class Uplink:
@@ -349,8 +368,11 @@ class Uplink:
         metrics: Metrics,
         then: Callable[[], Awaitable[None]] | None = None,
         follow: Callable[[], Awaitable[float]] | None = None,
+        copy: Callable[[], Awaitable[float]] | None = None,
+        take_trust: Callable[[Trust], Awaitable[None]] | None = None,
     ) -> None:
-        """``then`` is done whenever the parent has heard all that there is to tell, ``follow`` after the seconds that it says."""
+        """``then`` is done whenever the parent has heard all that there is to tell, ``follow`` and ``copy`` after the seconds
+        that they say. ``take_trust`` is told what the parent trusts, instead of ``verifier``."""
         self._role = role
         self._errors: dict[str, str] = {}
         self._heard_at: datetime | None = None
@@ -361,8 +383,14 @@ class Uplink:
         self._verifier = verifier
         self._metrics = metrics
         self._then = then
-        self._follow = follow
+        self._below: dict[str, Callable[[], Awaitable[float]]] = {}
+        if follow is not None:
+            self._below["feed"] = follow
+        if copy is not None:
+            self._below["copy"] = copy
+        self._take_trust = take_trust
         self._wake = asyncio.Event()
+        self._waiting: list[asyncio.Event] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -373,9 +401,9 @@ class Uplink:
                 name=f"{self._role} trust",
             ),
         ]
-        if self._follow is not None:
-            following = self._keep("feed", self._follow, asyncio.Event())
-            self._tasks.append(asyncio.create_task(following, name=f"{self._role} feed"))
+        for what, follow in self._below.items():
+            following = self._keep(what, follow, asyncio.Event())
+            self._tasks.append(asyncio.create_task(following, name=f"{self._role} {what}"))
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -383,6 +411,11 @@ class Uplink:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    @property
+    def is_parent_away(self) -> bool:
+        """Whether it did not answer when it was asked last."""
+        return bool(self._errors)
 
     def wake(self) -> None:
         """Something was put into the outbox."""
@@ -395,7 +428,7 @@ class Uplink:
     def show(self) -> None:
         """The metrics say how it is now, as far as that is known without the database."""
         self._metrics.synchronisation_lag.labels(self._role).set(self._lag_s())
-        for what in ("changes", "trust", *(["feed"] if self._follow is not None else [])):
+        for what in ("changes", "trust", *self._below):
             self._metrics.synchronisation_fails.labels(self._role, what).set(what in self._errors)
 
     def _lag_s(self) -> float:
@@ -413,21 +446,28 @@ class Uplink:
         *,
         longest_s: float = _LONGEST_DELAY_S,
     ) -> None:
-        """Repeats ``step``, when it is woken or after the seconds that it says; slower while the parent is away."""
+        """Repeats ``step``, when it is woken or after the seconds that it says; slower while the parent is away.
+
+        The pauses are drawn by lot, so that all children of a parent that comes back do not come at once. What finds it back
+        first wakes the others.
+        """
+        self._waiting.append(wake)
         delay_s = _FIRST_DELAY_S
         while True:
             try:
                 pause_s = await step()
-                self._errors.pop(what, None)
+                if self._errors.pop(what, None) is not None:
+                    for other in self._waiting:
+                        other.set()
                 delay_s = _FIRST_DELAY_S
             except ApplianceError as error:
                 self._errors[what] = error.message
                 log.warning("%s: %s; next attempt in %.0f s", self._role, error.message, delay_s)
-                pause_s, delay_s = delay_s, min(2 * delay_s, longest_s)
+                pause_s, delay_s = _by_lot(delay_s), min(2 * delay_s, longest_s)
             except Exception as error:  # the edge of the task: a fault that nobody foresaw must not end synchronisation
                 self._errors[what] = type(error).__name__  # its text may hold what is no one's to see; the log has it
                 log.exception("%s: synchronisation failed; next attempt in %.0f s", self._role, delay_s)
-                pause_s, delay_s = delay_s, min(2 * delay_s, longest_s)
+                pause_s, delay_s = _by_lot(delay_s), min(2 * delay_s, longest_s)
             # Not wait_for: in Python 3.11 it may swallow a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
@@ -453,6 +493,14 @@ class Uplink:
         return _PAUSE_S
 
     async def _fetch_trust(self) -> float:
-        self._verifier.replace(await self._parent.trust())
+        trust = await self._parent.trust()
+        if self._take_trust is not None:
+            await self._take_trust(trust)
+        else:
+            self._verifier.replace(trust)
         self._heard()
         return _TRUST_EVERY_S
+
+
+def _by_lot(delay_s: float) -> float:
+    return delay_s * random.uniform(0.5, 1.0)  # noqa: S311  # no secret

@@ -20,21 +20,24 @@ from appliance.domain.changes import (
     PatientNotHere,
     PatientNumber,
     PatientRecord,
+    PatientTold,
     Question,
     Questions,
+    SubjectKind,
 )
 from appliance.domain.errors import BadRequest, NotAllowed, NotFound
 from appliance.domain.identifiers import InstitutionId, PatientId
 from appliance.domain.matching import Matched, Reason, Waits
 from appliance.domain.people import Patient, PatientIdentity
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import toplevel
+from appliance.storage import feed, toplevel
 from appliance.storage.database import Transaction
 from appliance.storage.toplevel import InstitutionEntry, NodeEntry
 
 log = logging.getLogger(__name__)
 
 _MOST_PATIENTS = 200
+_NEWS_AT_ONCE = 500
 
 
 class Toplevel:
@@ -62,9 +65,11 @@ class Toplevel:
 
     async def patient(self, account: Account, patient_id: PatientId) -> Patient:
         account.require(Right.VIEW)
-        found = await self._database.read(lambda tx: toplevel.patient(tx, patient_id))
+        found, is_told = await self._database.read(lambda tx: _known(tx, account, patient_id))
         if found is None:
             raise NotFound("There is no such patient", key="no-such-patient")
+        if not is_told:
+            await self._database.run(lambda tx: _tell(tx, account, found.id))
         return found
 
     async def take_delivery(self, delivery: Delivery) -> Acknowledgement:
@@ -95,13 +100,14 @@ class Toplevel:
         elif isinstance(change, PatientHere):
             self._keep_assigned(tx, child_id, change)
         elif isinstance(change, PatientNotHere):
+            # Of somebody who was merged it says nothing: the other's things may be there.
             toplevel.note_not_held(tx, PatientId(change.patient_id), child_id)
         else:
             for identity in self._identities(child_id, change.numbers):
                 toplevel.forget_number(tx, identity, PatientId(change.patient_id))
 
     def _keep_assigned(self, tx: Transaction, child_id: InstitutionId, change: PatientHere) -> None:
-        patient_id = PatientId(change.patient_id)
+        patient_id = toplevel.now_called(tx, PatientId(change.patient_id))
         if change.record:
             toplevel.add_patient(tx, _new_patient(patient_id, change.record))
         elif not toplevel.has_patient(tx, patient_id):
@@ -122,9 +128,17 @@ class Toplevel:
 
     def _answers(self, tx: Transaction, questions: Questions) -> Answers:
         child_id = InstitutionId(questions.child_id)
+        asked = [toplevel.told(tx, PatientId(patient_id), child_id) for patient_id in questions.patient_ids]
+        news: tuple[PatientTold, ...] = ()
+        last = questions.patients_after or 0
+        if questions.patients_after is not None:
+            news, last = toplevel.told_after(tx, child_id, questions.patients_after, limit=_NEWS_AT_ONCE)
         return Answers(
             tuple(self._answer(tx, child_id, question, questions.may_create) for question in questions.studies),
-            tuple(asked for asked in questions.patient_ids if toplevel.has_patient(tx, PatientId(asked))),
+            tuple(one for one, told in zip(questions.patient_ids, asked, strict=True) if told is not None),
+            (*(told for told in asked if told is not None), *news),
+            last,
+            len(news) < _NEWS_AT_ONCE,
         )
 
     def _answer(self, tx: Transaction, child_id: InstitutionId, question: Question, may_create: bool) -> Answer:
@@ -146,6 +160,25 @@ class Toplevel:
             toplevel.know_number(tx, known, outcome.patient_id)
         toplevel.note_held(tx, outcome.patient_id, child_id)
         return Answer(question.study_uid, outcome.patient_id, None)
+
+
+def _known(tx: Transaction, account: Account, patient_id: PatientId) -> tuple[Patient | None, bool]:
+    """The patient as they are called now, and whether the account's institution is told of them."""
+    now_called = toplevel.now_called(tx, patient_id)
+    return toplevel.patient(tx, now_called), _is_told(tx, account, now_called)
+
+
+def _is_told(tx: Transaction, account: Account, patient_id: PatientId) -> bool:
+    """Whether the institution of the account knows of the patient, so as to find them also while the toplevel is away."""
+    home = account.institution_id
+    if home is None or feed.cursor(tx, home) is None:
+        return True  # nobody to tell
+    return feed.is_following(tx, home, SubjectKind.PATIENT, patient_id)
+
+
+def _tell(tx: Transaction, account: Account, patient_id: PatientId) -> None:
+    if account.institution_id is not None and toplevel.has_patient(tx, patient_id):
+        feed.follow(tx, account.institution_id, SubjectKind.PATIENT, patient_id)
 
 
 def _new_patient(patient_id: PatientId, record: PatientRecord) -> Patient:

@@ -14,8 +14,10 @@ import contextlib
 import logging
 import re
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -82,7 +84,10 @@ def add_signing_key(file: Path) -> None:
 
 
 class TrustKeeper:
-    """Keeps what the toplevel trusts up to date: its verifier, and what is told to those below."""
+    """Keeps what a toplevel trusts up to date: its verifier, and what is told to those below.
+
+    An institution whose toplevel is elsewhere has one too, for the tokens that it gives its own people.
+    """
 
     def __init__(
         self, database: DatabaseThreads, keys: SigningKeys, signer: TokenSigner, verifier: TokenVerifier
@@ -91,7 +96,13 @@ class TrustKeeper:
         self._keys = keys
         self._signer = signer
         self._verifier = verifier
+        self._above = Trust()
         self._task: asyncio.Task[None] | None = None
+
+    async def hear(self, above: Trust) -> None:
+        """What the toplevel trusts is trusted too, beside the tokens that are signed here."""
+        self._above = above
+        await self.look()
 
     async def look(self) -> None:
         """All is as it is in the key file and in the database now, which other processes may have changed."""
@@ -100,7 +111,8 @@ class TrustKeeper:
         revoked = await self._database.read(lambda tx: toplevel.revocations(tx, oldest))
         self._signer.use(self._keys.signing)
         keys = tuple(public_key_of(key.public_key()) for key in self._keys.all)
-        self._verifier.replace(Trust(keys, tuple(Revocation(one.subject, one.before.timestamp()) for one in revoked)))
+        shut_out = tuple(Revocation(one.subject, one.before.timestamp()) for one in revoked)
+        self._verifier.replace(Trust((*self._above.keys, *keys), _latest((*self._above.revoked, *shut_out))))
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_looking(), name="trust")
@@ -118,3 +130,12 @@ class TrustKeeper:
                 await self.look()
             except (ApplianceError, OSError) as error:
                 log.warning("the signing keys and who is shut out could not be looked at: %s", error)
+
+
+def _latest(revoked: Iterable[Revocation]) -> tuple[Revocation, ...]:
+    """Of several that speak of the same account or session the one that goes furthest."""
+    latest: dict[UUID, Revocation] = {}
+    for one in revoked:
+        if one.subject not in latest or latest[one.subject].before < one.before:
+            latest[one.subject] = one
+    return tuple(latest.values())

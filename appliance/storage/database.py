@@ -34,6 +34,7 @@ from urllib.parse import unquote, urlsplit
 
 import peewee
 from peewee import SQL, CompositeKey, IntegerField, Model, SchemaManager, TextField, fn
+from playhouse.cockroachdb import CockroachDatabase
 
 from appliance.domain.errors import SettingsError, Unavailable
 
@@ -51,6 +52,7 @@ _COLLISIONS = frozenset({"40001", "40P01"})
 _DUPLICATE_KEY = "23505"
 """What PostgreSQL may say instead, when two transactions looked for a row and both insert it (its manual, §13.5)."""
 
+_COCKROACHDB = "cockroachdb"
 _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "full",  # in WAL mode less than full may lose acknowledged transactions in a power cut
@@ -201,7 +203,8 @@ class Migration:
 
 
 class Database:
-    """One database, opened by URL: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``postgresql://…`` as libpq has it.
+    """One database, opened by URL: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``postgresql://…`` as libpq has it,
+    ``cockroachdb://…`` the same for a server of CockroachDB.
 
     A database of PostgreSQL is in UTF-8 and of the locale C, so that text has the same order as in SQLite.
 
@@ -285,9 +288,11 @@ def _engine(url: str) -> Any:
     if parts.scheme in ("postgresql", "postgres") and len(parts.path) > 1:
         # The URL goes to libpq whole, with all that it may say: hosts, TLS, the file of passwords.
         return _SerializablePostgresql(url, prefer_psycopg3=True)
+    if parts.scheme == _COCKROACHDB and len(parts.path) > 1:
+        return _SerializableCockroach(url.replace(_COCKROACHDB, "postgresql", 1), prefer_psycopg3=True)
     if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
         raise SettingsError(
-            f"database URL with scheme {parts.scheme!r}: expected sqlite:///path or postgresql://host/name"
+            f"database URL with scheme {parts.scheme!r}: expected sqlite:///path, postgresql://host/name or cockroachdb://host/name"
         )
     path = Path(unquote(parts.path[1:]))
     return _PrivateSqlite(str(path), pragmas=_SQLITE_PRAGMAS, timeout=_BUSY_TIMEOUT_S)
@@ -297,11 +302,21 @@ _POSTGRESQL_MODES = {"IMMEDIATE": "SERIALIZABLE", "DEFERRED": "REPEATABLE READ R
 """Writing, the outcome is that of some order of the transactions; reading, all queries see the same moment."""
 
 
-class _SerializablePostgresql(peewee.PostgresqlDatabase):
-    """PostgreSQL in the two modes that ``Database`` knows, named as SQLite names them."""
+class _Serializable:
+    """The two modes that ``Database`` knows, named as SQLite names them, where they are said as in PostgreSQL."""
 
-    def begin(self, mode: str) -> None:  # type: ignore[override]  # peewee's asks for a level of its own naming
-        self.execute_sql(f"BEGIN TRANSACTION ISOLATION LEVEL {_POSTGRESQL_MODES[mode]}")  # type: ignore[no-untyped-call]
+    execute_sql: Callable[[str], Any]
+
+    def begin(self, mode: str) -> None:
+        self.execute_sql(f"BEGIN TRANSACTION ISOLATION LEVEL {_POSTGRESQL_MODES[mode]}")
+
+
+class _SerializablePostgresql(_Serializable, peewee.PostgresqlDatabase):  # type: ignore[misc]  # a begin of its own
+    pass
+
+
+class _SerializableCockroach(_Serializable, CockroachDatabase):  # type: ignore[misc]
+    """Reading, it takes the level that is asked for as the one above it, which is its own."""
 
 
 class _PrivateSqlite(peewee.SqliteDatabase):

@@ -320,6 +320,12 @@ def is_known(tx: Transaction, patient_id: PatientId) -> bool:
     return tx.exists(StudyPatientRow.select().where(StudyPatientRow.patient_id == patient_id))
 
 
+def repoint(tx: Transaction, before: PatientId, after: PatientId) -> int:
+    """Studies of one patient are another's, with whom the first was merged; how many. The history stays as it was."""
+    tx.execute(StudyPatientRow.update(candidate_id=after).where(StudyPatientRow.candidate_id == before))
+    return tx.execute(StudyPatientRow.update(patient_id=after).where(StudyPatientRow.patient_id == before))
+
+
 # Looking
 
 

@@ -1,4 +1,4 @@
-"""The tables that only the institution writes: its reports and what its nodes hold.
+"""The tables that only the institution writes: what its nodes hold. Reports are in ``reports``, whose a study is in ``inbox``.
 
 Functions here take a ``Transaction`` and return values of ``domain``.
 """
@@ -6,18 +6,16 @@ Functions here take a ``Transaction`` and return values of ``domain``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
-from peewee import BlobField, CharField, CompositeKey, DateTimeField, TextField, UUIDField
+from peewee import BlobField, CharField, CompositeKey, TextField, UUIDField
 
 from appliance.domain import matching
 from appliance.domain.changes import NodeHere, PatientAsHeld, PatientHere, StudyHeld
-from appliance.domain.identifiers import AccountId, PatientId, ReportId, StudyUid
-from appliance.domain.reports import Report, ReportText
-from appliance.storage import inbox, record_types
+from appliance.domain.identifiers import PatientId
+from appliance.storage import inbox, known_patients, record_types, report_access, reports
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.inbox import StudyAtNodeRow
 from appliance.storage.outbox import Deliveries, Outbox, OutboxRow, unite
@@ -43,22 +41,6 @@ class HeldStudyOfVersion1Row(Table):
         primary_key = CompositeKey("study_uid", "node_id")
 
 
-class ReportRow(Table):
-    id = UUIDField(primary_key=True)
-    patient_id = UUIDField(index=True)
-    study_uid = CharField(max_length=64, null=True)
-    created_at = DateTimeField()
-    author_id = UUIDField()
-    author_name = TextField()
-    description = TextField()
-    findings = TextField()
-    conclusion = TextField()
-    recommendation = TextField()
-
-    class Meta:
-        table_name = "report"
-
-
 class KnownNodeRow(Table):
     id = UUIDField(primary_key=True)
     name = TextField()
@@ -69,7 +51,7 @@ class KnownNodeRow(Table):
 
 
 def _create(tx: Transaction) -> None:
-    tx.create_tables(ReportRow, KnownNodeRow)
+    tx.create_tables(KnownNodeRow)
 
 
 def _part_studies_from_patients(tx: Transaction) -> None:
@@ -102,6 +84,9 @@ MIGRATIONS = (
     Migration(3, "whose a study is, apart from where it lies", _part_studies_from_patients),
     Migration(4, "nodes hear which studies wait", inbox.number_studies),
     Migration(5, "record types", record_types.create_known),
+    Migration(20, "reports have versions", reports.create),
+    Migration(21, "patients as the toplevel tells of them", known_patients.create),
+    Migration(22, "who said why they need reports", report_access.create),
 )
 
 
@@ -144,47 +129,6 @@ def _is_at(study_uid: str, node_id: UUID) -> Any:
 
 def _held(row: Any) -> StudyHeld:
     return msgspec.msgpack.decode(bytes(row.held), type=StudyHeld)
-
-
-# Reports
-
-
-def keep_report(tx: Transaction, report: Report) -> None:
-    tx.insert(
-        ReportRow,
-        id=report.id,
-        patient_id=report.patient_id,
-        study_uid=report.study_uid,
-        created_at=report.created_at.astimezone(UTC).replace(tzinfo=None),
-        author_id=report.author_id,
-        author_name=report.author_name,
-        description=report.text.description,
-        findings=report.text.findings,
-        conclusion=report.text.conclusion,
-        recommendation=report.text.recommendation,
-    )
-
-
-def reports_of(tx: Transaction, patient_id: PatientId) -> tuple[Report, ...]:
-    """The patient's reports, newest first."""
-    query = ReportRow.select().where(ReportRow.patient_id == patient_id)
-    return tuple(_report(row) for row in tx.rows(query.order_by(ReportRow.created_at.desc(), ReportRow.id)))
-
-
-def _report(row: Any) -> Report:
-    return Report(
-        id=ReportId(row.id),
-        patient_id=PatientId(row.patient_id),
-        study_uid=StudyUid(row.study_uid) if row.study_uid else None,
-        created_at=row.created_at.replace(tzinfo=UTC),
-        author_id=AccountId(row.author_id),
-        author_name=row.author_name,
-        text=ReportText(row.description, row.findings, row.conclusion, row.recommendation),
-    )
-
-
-def now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 # Nodes

@@ -7,11 +7,12 @@ from datetime import UTC
 from typing import Any
 from uuid import UUID
 
+from appliance.domain.changes import SubjectKind
 from appliance.domain.identifiers import InstitutionId
 from appliance.domain.institutions import InstitutionRecord, InstitutionState, PointingTo
 from appliance.domain.listing import Part, PartWanted
 from appliance.domain.people import folded
-from appliance.storage import enrolment
+from appliance.storage import enrolment, feed
 from appliance.storage.database import Transaction, matches
 from appliance.storage.enrolment import ChildRow
 from appliance.storage.listing import Sorting, literal, rows_of
@@ -57,6 +58,7 @@ def describe(tx: Transaction, institution_id: InstitutionId, shown_name: str | N
     if own_name is None:
         return False
     values = {"shown_name": shown_name, "sort_name": folded(shown_name or own_name), "address": address}
+    feed.tell_everybody(tx, SubjectKind.INSTITUTION, institution_id)
     return tx.execute(InstitutionRow.update(**values).where(this)) > 0
 
 
@@ -73,6 +75,8 @@ def delete(tx: Transaction, institution_id: InstitutionId) -> None:
     """It is not there, nor are its nodes. How far it was heard stays known, so that nothing of it is taken twice."""
     tx.execute(NodeRow.delete().where(NodeRow.institution_id == institution_id))
     tx.execute(InstitutionRow.delete().where(InstitutionRow.id == institution_id))
+    feed.end(tx, institution_id)
+    feed.changed(tx, SubjectKind.INSTITUTION, institution_id)
 
 
 def _is_in(state: InstitutionState, here: InstitutionId | None) -> Any:  # Any: peewee has no types

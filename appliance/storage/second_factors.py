@@ -8,6 +8,8 @@ from uuid import UUID
 
 from peewee import BigIntegerField, BlobField, BooleanField, CompositeKey, UUIDField
 
+from appliance.domain.changes import SubjectKind
+from appliance.storage import feed
 from appliance.storage.database import Table, Transaction
 
 
@@ -61,6 +63,7 @@ def keep_authenticator(tx: Transaction, account_id: UUID, kept: Authenticator) -
 
 def forget(tx: Transaction, account_id: UUID) -> None:
     """Nothing but the password proves who this is."""
+    feed.changed(tx, SubjectKind.ACCOUNT, account_id)
     tx.execute(AuthenticatorRow.delete().where(AuthenticatorRow.account_id == account_id))
     tx.execute(RecoveryCodeRow.delete().where(RecoveryCodeRow.account_id == account_id))
 

@@ -2,17 +2,21 @@
 
 Functions here take a ``Transaction`` and return values of ``domain``. A search by name is a range over a folded column
 (index-ordered, the same on every engine), never LIKE, which is a scan.
+
+Whoever changes the rows of an account, an institution or a patient says so to ``storage.feed``, in the same transaction: those
+who keep a copy are told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from peewee import (
+    BigIntegerField,
     BlobField,
     BooleanField,
     CharField,
@@ -26,18 +30,27 @@ from peewee import (
 )
 
 from appliance.domain.accounts import Account, Contact, Role
+from appliance.domain.changes import PatientNumber, PatientRecord, PatientTold, SubjectKind
 from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
-from appliance.domain.people import Patient, PatientIdentity, folded, gender_of
+from appliance.domain.people import EVERYWHERE, Patient, PatientIdentity, folded, gender_of, searched
 from appliance.domain.staff import AccountEntry, Particulars
-from appliance.storage import passkeys, record_types, second_factors
-from appliance.storage.database import Migration, Table, Transaction
+from appliance.storage import feed, passkeys, record_types, second_factors
+from appliance.storage.database import Migration, Table, Transaction, matches
 from appliance.storage.outbox import Deliveries, unite
 
 DELIVERIES = Deliveries("toplevel")
 _LONGEST_TOKEN = timedelta(days=1)
 """Tokens that were made longer ago have ended, whatever the settings say."""
 _NOTHING_KEPT = Particulars()
+_LONGEST_WORD = 96
+"""Characters of a word that is found by its beginning; what follows does not count."""
+_WHOLE = "="
+"""Before a number in the place of a word: it is found as a whole only."""
+MOST_FOUND = 1000
+"""Patients that a search gives out and counts; who looks for more looks for something else."""
+_RARE = 4 * MOST_FOUND
+"""Rows that are looked at without asking whether another word has fewer."""
 _LAST_CHARACTER = "\U0010ffff"
 """Greater than anything that follows a prefix."""
 
@@ -101,7 +114,10 @@ class AccountWordRow(Table):
 
 
 class SessionRow(Table):
-    """A logged-in browser. The secret of its refresh cookie is kept as a hash, and spent at each renewal."""
+    """A logged-in browser. The secret of its refresh cookie is kept as a hash, and spent at each renewal.
+
+    A session has as many rows as secrets that are good: a spent one is for a minute.
+    """
 
     secret_sha256 = BlobField(primary_key=True)
     account_id = UUIDField(index=True)
@@ -157,20 +173,45 @@ class PatientRow(Table):
     given_name = TextField()
     birth_date = DateField(null=True, index=True)
     gender = CharField(max_length=1, null=True)
+    address = TextField(null=True)
+    email = TextField(null=True)
+    phone = TextField(null=True)
+    revision = IntegerField(null=True)
+    """Empty of one that was not changed since revisions were counted."""
+    words = TextField(null=True, index=True)
+    """All words that they are found by; no row has it empty."""
+    sequence = BigIntegerField(null=True, index=True)
+    """Of the last change that institutions hear of; no row has it empty."""
 
     class Meta:
         table_name = "patient"
 
 
 class PatientWordRow(Table):
-    """Each folded word of a patient's names, so that any word is found by its beginning."""
+    """Each folded word of a patient's names, their birth date and their numbers, so that any word is found by its beginning.
 
-    word = CharField(max_length=64)
+    All other words stand beside it, so that a search of several reads nothing but the rows of one of them, in order.
+    """
+
+    word = CharField(max_length=_LONGEST_WORD)
+    words = TextField()
     patient_id = UUIDField(index=True)
 
     class Meta:
-        table_name = "patient_word"
-        primary_key = CompositeKey("word", "patient_id")
+        table_name = "patient_search"
+        primary_key = CompositeKey("word", "words", "patient_id")
+
+
+class PatientAliasRow(Table):
+    """Somebody who turned out to be another patient: who asks for the one gets the other."""
+
+    id = UUIDField(primary_key=True)
+    patient_id = UUIDField(index=True)
+    merged_at = DateTimeField()
+    account_id = UUIDField()
+
+    class Meta:
+        table_name = "patient_alias"
 
 
 class PatientIdentityRow(Table):
@@ -203,7 +244,6 @@ def _create(tx: Transaction) -> None:
         SessionRow,
         FailureRow,
         PatientRow,
-        PatientWordRow,
         PatientIdentityRow,
     )
 
@@ -216,6 +256,17 @@ def _note_who_holds(tx: Transaction) -> None:
     numbered = PatientIdentityRow.select(PatientIdentityRow.patient_id, PatientIdentityRow.institution_id).distinct()
     columns = (PatientInstitutionRow.patient_id, PatientInstitutionRow.institution_id)
     tx.execute(PatientInstitutionRow.insert_from(numbered, columns))
+
+
+def _search_by_words(tx: Transaction) -> None:
+    """Numbers and birth dates are found as names are, and rows say how they were changed."""
+    row = PatientRow
+    tx.add_columns(row.address, row.email, row.phone, row.revision, row.words, row.sequence)
+    tx.create_tables(PatientRow, PatientWordRow, PatientAliasRow)
+    if tx.has_table("patient_word"):
+        tx.drop_table("patient_word")
+    for known in tx.rows(row.select(row.id).order_by(row.id)):
+        changed(tx, PatientId(known.id))
 
 
 def _list_sessions(tx: Transaction) -> None:
@@ -253,6 +304,8 @@ MIGRATIONS = (
     Migration(8, "accounts in lists", _list_accounts),
     Migration(9, "institutions as administrators describe them", _describe_institutions),
     Migration(10, "record types", record_types.create),
+    Migration(20, "what institutions are to be told", feed.create),
+    Migration(21, "patients are found by any word, changed and merged", _search_by_words),
 )
 
 
@@ -298,6 +351,7 @@ def create_account(
         **asdict(particulars.contact),
     )
     _list_by_name(tx, account)
+    _tell_home(tx, account)
 
 
 def change_account(tx: Transaction, account: Account, particulars: Particulars) -> None:
@@ -312,6 +366,13 @@ def change_account(tx: Transaction, account: Account, particulars: Particulars) 
     }
     tx.execute(AccountRow.update(**values).where(AccountRow.id == account.id))
     _list_by_name(tx, account)
+    feed.changed(tx, SubjectKind.ACCOUNT, account.id)
+    _tell_home(tx, account)
+
+
+def _tell_home(tx: Transaction, account: Account) -> None:
+    if account.institution_id is not None:
+        feed.follow(tx, account.institution_id, SubjectKind.ACCOUNT, account.id)
 
 
 def _list_by_name(tx: Transaction, account: Account) -> None:
@@ -343,11 +404,13 @@ def _credentials(row: Any) -> Credentials | None:
 
 def set_password_hash(tx: Transaction, account_id: AccountId, password_hash: str) -> None:
     tx.execute(AccountRow.update(password_hash=password_hash).where(AccountRow.id == account_id))
+    feed.changed(tx, SubjectKind.ACCOUNT, account_id)
 
 
 def set_active(tx: Transaction, account_id: AccountId, *, is_active: bool) -> None:
     deactivated_at = None if is_active else _now()
     tx.execute(AccountRow.update(deactivated_at=deactivated_at).where(AccountRow.id == account_id))
+    feed.changed(tx, SubjectKind.ACCOUNT, account_id)
 
 
 def contact(tx: Transaction, account_id: AccountId) -> Contact | None:
@@ -359,12 +422,17 @@ def contact(tx: Transaction, account_id: AccountId) -> Contact | None:
 def set_contact(tx: Transaction, account_id: AccountId, contact: Contact) -> bool:
     """Whether there is such an account."""
     values = {"email": contact.email, "phone": contact.phone, "address": contact.address}
+    feed.changed(tx, SubjectKind.ACCOUNT, account_id)
     return tx.execute(AccountRow.update(**values).where(AccountRow.id == account_id)) > 0
 
 
 def account(tx: Transaction, account_id: AccountId) -> Account | None:
     row = tx.first(AccountRow.select().where(AccountRow.id == account_id))
     return _account(row) if row else None
+
+
+def account_ids(tx: Transaction) -> tuple[AccountId, ...]:
+    return tuple(AccountId(row.id) for row in tx.rows(AccountRow.select(AccountRow.id).order_by(AccountRow.id)))
 
 
 def account_entry(row: Any) -> AccountEntry:
@@ -412,19 +480,24 @@ def begin_session(tx: Transaction, secret_sha256: bytes, session: KeptSession, l
     )
 
 
-def spend_session(tx: Transaction, secret_sha256: bytes) -> KeptSession | None:
-    """A session that had not ended, which is over now under this secret; None if there is no such session."""
+def spend_session(tx: Transaction, secret_sha256: bytes, *, good_for: timedelta = timedelta(0)) -> KeptSession | None:
+    """A session that had not ended, which is over under this secret after ``good_for``; None if there is no such session."""
     this = SessionRow.secret_sha256 == secret_sha256
-    row = tx.first(SessionRow.select().where(this & (SessionRow.ends_at >= _now())))
-    tx.execute(SessionRow.delete().where(this))
+    now = _now()
+    row = tx.first(SessionRow.select().where(this & (SessionRow.ends_at >= now)))
+    if row is None or not good_for:
+        tx.execute(SessionRow.delete().where(this))
+    elif row.ends_at > now + good_for:
+        tx.execute(SessionRow.update(ends_at=now + good_for).where(this))
     return _session(row) if row else None
 
 
 def sessions_of(tx: Transaction, account_id: AccountId) -> tuple[KeptSession, ...]:
-    """Those that have not ended, the newest first."""
+    """Those that have not ended, the newest first; each once, under however many secrets it goes on."""
     of_account = (SessionRow.account_id == account_id) & (SessionRow.ends_at >= _now())
     found = [_session(row) for row in tx.rows(SessionRow.select().where(of_account))]
-    return tuple(sorted(found, key=lambda session: session.renewed_at, reverse=True))
+    newest = {session.id: session for session in sorted(found, key=lambda session: session.renewed_at)}
+    return tuple(sorted(newest.values(), key=lambda session: session.renewed_at, reverse=True))
 
 
 def end_session(tx: Transaction, session: KeptSession) -> None:
@@ -576,6 +649,7 @@ def keep_institution(tx: Transaction, entry: InstitutionEntry) -> None:
     tx.execute(NodeRow.delete().where(NodeRow.institution_id == entry.id))
     for node in entry.nodes:
         tx.insert(NodeRow, id=node.id, institution_id=entry.id, name=node.name, base_url=node.base_url)
+    feed.tell_everybody(tx, SubjectKind.INSTITUTION, entry.id)
 
 
 # Patients
@@ -592,9 +666,70 @@ def add_patient(tx: Transaction, patient: Patient) -> None:
         given_name=patient.given_name,
         birth_date=patient.birth_date,
         gender=patient.gender,
+        address=patient.address,
+        email=patient.email,
+        phone=patient.phone,
+        revision=1,
     )
-    for word in sorted(_words(patient)):
-        tx.insert(PatientWordRow, word=word, patient_id=patient.id)
+    changed(tx, patient.id)
+
+
+def change_patient(tx: Transaction, patient: Patient) -> None:
+    """Names, birth date, gender and how they are reached are as said."""
+    tx.execute(
+        PatientRow.update(
+            family_name=patient.family_name,
+            given_name=patient.given_name,
+            birth_date=patient.birth_date,
+            gender=patient.gender,
+            address=patient.address,
+            email=patient.email,
+            phone=patient.phone,
+            revision=patient.revision + 1,
+        ).where(PatientRow.id == patient.id)
+    )
+    changed(tx, patient.id)
+
+
+def delete_patient(tx: Transaction, patient_id: PatientId) -> None:
+    """The patient is not there any more, nor what was only theirs: words, numbers, aliases."""
+    for table in (PatientWordRow, PatientIdentityRow, PatientInstitutionRow, PatientAliasRow):
+        tx.execute(table.delete().where(table.patient_id == patient_id))
+    tx.execute(PatientRow.delete().where(PatientRow.id == patient_id))
+    feed.changed(tx, SubjectKind.PATIENT, patient_id)
+
+
+def merge_patients(tx: Transaction, kept: PatientId, duplicate: PatientId, *, by: AccountId) -> None:
+    """What was the duplicate's is the kept patient's: numbers, who holds something, earlier aliases; and so is its id."""
+    for table in (PatientIdentityRow, PatientAliasRow):
+        tx.execute(table.update(patient_id=kept).where(table.patient_id == duplicate))
+    for held in tx.rows(PatientInstitutionRow.select().where(PatientInstitutionRow.patient_id == duplicate)):
+        note_held(tx, kept, InstitutionId(held.institution_id))
+    delete_patient(tx, duplicate)
+    tx.insert(PatientAliasRow, id=duplicate, patient_id=kept, merged_at=_now(), account_id=by)
+    tx.execute(PatientRow.update(revision=fn.COALESCE(PatientRow.revision, 0) + 1).where(PatientRow.id == kept))
+    changed(tx, kept)
+
+
+def now_called(tx: Transaction, patient_id: PatientId) -> PatientId:
+    """The id of the patient, who may since have been merged with another."""
+    found = tx.value(PatientAliasRow.select(PatientAliasRow.patient_id).where(PatientAliasRow.id == patient_id))
+    return PatientId(found) if found else patient_id
+
+
+def changed(tx: Transaction, patient_id: PatientId) -> None:
+    """The patient is found by what is said of them now, and institutions that hold something of them hear of it."""
+    found = patient(tx, patient_id)
+    if found is None:
+        return
+    terms = words_of(found)
+    words = " ".join(("", *terms, ""))
+    sequence = tx.next_number(PatientRow.sequence)
+    tx.execute(PatientRow.update(words=words, sequence=sequence).where(PatientRow.id == patient_id))
+    tx.execute(PatientWordRow.delete().where(PatientWordRow.patient_id == patient_id))
+    for word in sorted({term[:_LONGEST_WORD] for term in terms}):
+        tx.insert(PatientWordRow, word=word, words=words, patient_id=patient_id)
+    feed.changed(tx, SubjectKind.PATIENT, patient_id)
 
 
 def has_patient(tx: Transaction, patient_id: PatientId) -> bool:
@@ -615,18 +750,22 @@ def know_number(
             value=identity.value,
             patient_id=patient_id,
         )
+        changed(tx, patient_id)
         return True
     if owner not in (patient_id, instead_of):
         return False
-    tx.execute(PatientIdentityRow.update(patient_id=patient_id).where(this))
+    if owner != patient_id:
+        tx.execute(PatientIdentityRow.update(patient_id=patient_id).where(this))
+        changed(tx, PatientId(owner))
+        changed(tx, patient_id)
     return True
 
 
 def forget_number(tx: Transaction, identity: PatientIdentity, patient_id: PatientId) -> None:
     """The number is nobody's, if it was the patient's."""
-    tx.execute(
-        PatientIdentityRow.delete().where(_is_identity(identity) & (PatientIdentityRow.patient_id == patient_id))
-    )
+    of_patient = _is_identity(identity) & (PatientIdentityRow.patient_id == patient_id)
+    if tx.execute(PatientIdentityRow.delete().where(of_patient)):
+        changed(tx, patient_id)
 
 
 def _is_identity(identity: PatientIdentity) -> Any:
@@ -654,18 +793,25 @@ def note_held(tx: Transaction, patient_id: PatientId, institution_id: Institutio
     """The institution holds something of the patient."""
     if not tx.exists(PatientInstitutionRow.select().where(_is_held(patient_id, institution_id))):
         tx.insert(PatientInstitutionRow, patient_id=patient_id, institution_id=institution_id)
+        changed(tx, patient_id)
+        feed.follow(tx, institution_id, SubjectKind.PATIENT, patient_id)
 
 
 def note_not_held(tx: Transaction, patient_id: PatientId, institution_id: InstitutionId) -> None:
-    tx.execute(PatientInstitutionRow.delete().where(_is_held(patient_id, institution_id)))
+    if tx.execute(PatientInstitutionRow.delete().where(_is_held(patient_id, institution_id))):
+        feed.changed(tx, SubjectKind.PATIENT, patient_id)
 
 
 def _is_held(patient_id: PatientId, institution_id: InstitutionId) -> Any:
     return (PatientInstitutionRow.patient_id == patient_id) & (PatientInstitutionRow.institution_id == institution_id)
 
 
-def _words(patient: Patient) -> set[str]:
-    return {word[:64] for word in folded(f"{patient.family_name} {patient.given_name}").split()}
+def words_of(patient: Patient) -> list[str]:
+    """What a patient is found by: names, the birth date, and numbers as a whole."""
+    names = folded(f"{patient.family_name} {patient.given_name}").split()
+    born = [patient.birth_date.isoformat()] if patient.birth_date else []
+    numbers = {_WHOLE + "".join(folded(identity.value).split()) for identity in patient.identities}
+    return [*names, *born, *sorted(numbers)]
 
 
 def patient(tx: Transaction, patient_id: PatientId) -> Patient | None:
@@ -673,51 +819,100 @@ def patient(tx: Transaction, patient_id: PatientId) -> Patient | None:
     return _patients(tx, [row])[0] if row else None
 
 
+def told(tx: Transaction, patient_id: PatientId, institution_id: InstitutionId) -> PatientTold | None:
+    """What an institution is told of a patient."""
+    found = patient(tx, now_called(tx, patient_id))
+    if found is None:
+        return None
+    record = PatientRecord(found.family_name, found.given_name, found.birth_date, found.gender)
+    own = [one for one in found.identities if one.institution_id == institution_id]
+    insured = [one for one in found.identities if one.institution_id == EVERYWHERE]
+    aliases = PatientAliasRow.select(PatientAliasRow.id).where(PatientAliasRow.patient_id == found.id)
+    merged = tuple(row.id for row in tx.rows(aliases.order_by(PatientAliasRow.merged_at, PatientAliasRow.id)))
+    return PatientTold(found.id, record, tuple(PatientNumber(one.issuer, one.value) for one in own + insured), merged)
+
+
+def told_after(
+    tx: Transaction, institution_id: InstitutionId, after: int, *, limit: int
+) -> tuple[tuple[PatientTold, ...], int]:
+    """What is new, in order, of patients whom the institution holds something of; and the number up to which that is."""
+    held = PatientInstitutionRow.select(PatientInstitutionRow.patient_id).where(
+        PatientInstitutionRow.institution_id == institution_id
+    )
+    news = PatientRow.select(PatientRow.id, PatientRow.sequence).where(
+        (PatientRow.sequence > after) & PatientRow.id.in_(held)
+    )
+    rows = tx.rows(news.order_by(PatientRow.sequence).limit(limit))
+    found = [told(tx, PatientId(row.id), institution_id) for row in rows]
+    return tuple(one for one in found if one is not None), rows[-1].sequence if rows else after
+
+
 def search_patients(tx: Transaction, search: str, *, limit: int, offset: int) -> tuple[tuple[Patient, ...], int]:
-    """Patients whom every word of ``search`` fits, by name; and how many there are in all.
+    """Patients whom every word of ``search`` fits; and how many there are in all, up to ``MOST_FOUND``.
 
-    A word fits by beginning a name; one that begins with a digit by beginning the birth date (1970, 1970-01) or by being
-    the Patient ID. An empty search fits everybody.
+    A word fits by beginning a name or the birth date (1970, 1970-01; ``domain.people.searched`` has other ways to write one), or
+    by being a whole number. An empty search fits everybody. They come by name; where there are more than ``MOST_FOUND`` by the
+    word that was found.
+
+    One range of ``patient_search`` is read, that of the word with the fewest rows, in the order of its key: some thousand rows
+    at most where all words are rare or all are common.
     """
-    query = PatientRow.select()
-    for word in folded(search).split():
-        query = query.where(PatientRow.id.in_(_having(word)))
-    total = tx.count(query)
-    ordered = query.order_by(PatientRow.family_name, PatientRow.given_name, PatientRow.id)
-    return tuple(_patients(tx, tx.rows(ordered.limit(limit).offset(offset)))), total
+    terms = searched(search)
+    if not terms:
+        everybody = PatientRow.select(PatientRow.id).order_by(PatientRow.words, PatientRow.id).limit(MOST_FOUND)
+        ids = [row.id for row in tx.rows(everybody)]
+    else:
+        ids = _ids_of(tx, terms)
+    wanted = ids[offset : offset + limit]
+    by_id = {row.id: row for row in tx.rows(PatientRow.select().where(PatientRow.id.in_(wanted)))}
+    return tuple(_patients(tx, [by_id[one] for one in wanted])), len(ids)
 
 
-def _having(word: str) -> Any:
-    """Query of the ids of patients whom one folded word fits."""
-    by_name = PatientWordRow.select(PatientWordRow.patient_id).where(
-        (PatientWordRow.word >= word) & (PatientWordRow.word < word + _LAST_CHARACTER)
-    )
-    by_identity = PatientIdentityRow.select(PatientIdentityRow.patient_id).where(
-        fn.LOWER(PatientIdentityRow.value) == word
-    )
-    born = _birth_dates(word)
-    if born is None:
-        return by_name | by_identity
-    by_birth = PatientRow.select(PatientRow.id).where(
-        (PatientRow.birth_date >= born[0]) & (PatientRow.birth_date <= born[1])
-    )
-    return by_name | by_identity | by_birth
+def _ids_of(tx: Transaction, terms: Sequence[frozenset[str]]) -> list[UUID]:
+    rarest = min(terms, key=lambda term: _row_count(tx, term)) if len(terms) > 1 else terms[0]
+    others = [term for term in terms if term is not rarest]
+    found = [_names(tx, one, others) for one in _ranges(rarest)]
+    names = {patient_id: words for some in found for patient_id, words in some.items()}
+    if len(names) < MOST_FOUND:
+        return sorted(names, key=lambda one: (names[one], str(one)))
+    return list(names)[:MOST_FOUND]
 
 
-def _birth_dates(word: str) -> tuple[date, date] | None:
-    """First and last day that ``word`` can mean: a year, a month (1970-01) or a day (1970-01-31, 19700131)."""
-    digits = word.replace("-", "")
-    if not digits.isascii() or not digits.isdigit() or len(digits) not in (4, 6, 8):
-        return None
-    try:
-        first = date(int(digits[:4]), int(digits[4:6] or 1), int(digits[6:8] or 1))
-    except ValueError:
-        return None
-    if len(digits) == 4:
-        return first, date(first.year, 12, 31)
-    if len(digits) == 6:
-        return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
-    return first, first
+def _names(tx: Transaction, in_range: Any, others: Sequence[frozenset[str]]) -> dict[UUID, str]:
+    """The patients of a range of words whom other terms fit too, and all of their words, in the order of the key.
+
+    A patient with two words in the range comes once; so as many rows are read as give ``MOST_FOUND`` with two words each.
+    """
+    row = PatientWordRow
+    query = row.select(row.words, row.patient_id).where(in_range)
+    for term in others:
+        query = query.where(_has_words(term))
+    found = tx.rows(query.order_by(row.word, row.words, row.patient_id).limit(2 * MOST_FOUND).tuples())
+    return {patient_id: words for words, patient_id in found}
+
+
+def _row_count(tx: Transaction, term: frozenset[str]) -> int:
+    row = PatientWordRow
+    return sum(tx.count(row.select(row.patient_id).where(one).limit(_RARE)) for one in _ranges(term))
+
+
+def _ranges(term: frozenset[str]) -> list[Any]:
+    """The ranges of words that fit a term: numbers as a whole, and words that begin so. Each is for a query of its own, since
+    an engine would sort what it joined."""
+    row = PatientWordRow
+    numbers = [row.word == (_WHOLE + beginning)[:_LONGEST_WORD] for beginning in sorted(term)]
+    starts = [beginning[:_LONGEST_WORD] for beginning in sorted(term)]
+    return numbers + [(row.word >= start) & (row.word < start + _LAST_CHARACTER) for start in starts]
+
+
+def _has_words(term: frozenset[str]) -> Any:
+    """Whether any word of a row's patient fits a term."""
+    fits = None
+    for beginning in sorted(term):
+        plain = beginning.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        one = matches(PatientWordRow.words, f"% {plain}%") | matches(PatientWordRow.words, f"% {_WHOLE}{plain} %")
+        fits = one if fits is None else fits | one
+    return fits
 
 
 def _patients(tx: Transaction, rows: Iterable[Any]) -> list[Patient]:
@@ -741,6 +936,10 @@ def _patients(tx: Transaction, rows: Iterable[Any]) -> list[Patient]:
             gender_of(row.gender),
             tuple(identities.get(row.id, ())),
             tuple(holders.get(row.id, ())),
+            row.address or "",
+            row.email or "",
+            row.phone or "",
+            row.revision or 0,
         )
         for row in rows
     ]

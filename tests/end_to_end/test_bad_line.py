@@ -54,11 +54,16 @@ async def test_a_lost_line_is_said_and_nothing_typed_is_lost(physician: Physicia
     await expect(physician.find("report-findings")).to_have_value("No nodules, no effusion.", timeout=30_000)
     await expect(physician.find("line-lost")).to_be_hidden()
 
-    await physician.find("report-save").click()
+    await expect(physician.find("report-saving")).to_have_attribute("data-state", "saved", timeout=30_000)
+    await physician.find("report-sign").click()
 
     await expect(physician.find("report-findings")).to_be_hidden()
     await physician.page.reload()
     await expect(physician.find("report-new")).to_be_visible()
+    row = physician.find("report-row").filter(has_text="Chest CT").first
+    await expect(row).to_have_attribute("data-state", "signed")
+    await row.click()
+    await expect(physician.find("report-version").filter(has_text="No nodules, no effusion.").first).to_be_visible()
 
 
 async def test_pictures_go_on_by_themselves_when_the_line_is_back(

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from playwright.async_api import BrowserContext, Page, Request, Response, Route
 
@@ -113,3 +114,50 @@ async def test_two_requests_follow_each_other_from_the_list_of_studies_to_the_fi
     assert "study" in first  # the search of the page before may be beside it
     assert then == [["picture"]]
     await physician.page.unroute_all(behavior="wait")
+
+
+async def test_the_first_picture_does_not_wait_for_the_page(
+    physician: Physician, filled: RunningAppliance, context: BrowserContext
+) -> None:
+    await physician.log_in()
+    await physician.open_study("phantom")
+    page = await context.new_page()
+    is_asked = asyncio.Event()
+    page.on("request", lambda request: is_asked.set() if "/rendered?" in request.url else None)
+
+    async def after_the_picture(route: Route) -> None:
+        await is_asked.wait()
+        await route.continue_()
+
+    await page.route("**/assets/*.js", after_the_picture)
+    await page.goto(physician.page.url)
+
+    await Physician(page, filled).settle()
+
+
+async def test_the_draft_that_the_document_asks_for_is_the_one_that_the_page_wants(
+    physician: Physician, filled: RunningAppliance, context: BrowserContext
+) -> None:
+    await physician.log_in()
+    await physician.open_study("phantom")
+    page = await context.new_page()
+    session = await context.new_cdp_session(page)
+    drafts: list[tuple[str, bool]] = []
+    is_there = asyncio.Event()
+
+    def answered(event: dict[str, Any]) -> None:
+        if "&quality=" in event["response"]["url"] and len(drafts) < 2:
+            drafts.append((event["response"]["url"], event["response"]["fromDiskCache"]))
+            is_there.set() if len(drafts) == 2 else None
+
+    session.on("Network.responseReceived", answered)
+    await session.send("Network.enable")
+    await session.send("Network.clearBrowserCache")
+
+    await page.goto(physician.page.url)
+    await Physician(page, filled).settle()
+    await asyncio.wait_for(is_there.wait(), 30)
+
+    (by_document, from_cache), (by_page, again_from_cache) = drafts
+    assert by_document == by_page
+    assert (from_cache, again_from_cache) == (False, True)

@@ -267,20 +267,6 @@ async def test_every_pane_says_whose_picture_it_is(physician: Physician, filled:
     assert letters == ["A", "L", "P", "R"]
 
 
-async def test_a_report_is_written_and_stays(physician: Physician, filled: RunningAppliance) -> None:
-    await physician.log_in()
-    await physician.open_patient("phantom")
-
-    await physician.find("report-new").click()
-    await physician.find("report-description").fill("CT of the trunk")
-    await physician.find("report-findings").fill("No nodule.")
-    await physician.find("report-save").click()
-    await expect(physician.find("report-row").first).to_contain_text("CT of the trunk")
-    await physician.page.reload()
-
-    await expect(physician.find("report-row").first).to_contain_text("CT of the trunk")
-
-
 async def test_reloading_keeps_the_place_and_logging_out_ends_it(
     physician: Physician, filled: RunningAppliance
 ) -> None:

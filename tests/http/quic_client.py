@@ -23,10 +23,11 @@ from aioquic.quic.events import (
 )
 
 from appliance.http.certificates import CertificateFiles
+from appliance.http.connection_ids import Share
 from appliance.http.quic import Application, QuicListener
 
 Headers = Sequence[tuple[bytes, bytes]]
-_SERVERS_CONTROL_STREAM = 3
+SERVERS_CONTROL_STREAM = 3
 
 
 @dataclass
@@ -111,7 +112,7 @@ class Client(QuicConnectionProtocol):
             self._answer(event.stream_id).reset_code = event.error_code
         elif isinstance(event, StopSendingReceived):
             self._answer(event.stream_id).stopped_code = event.error_code
-        elif isinstance(event, StreamDataReceived) and event.stream_id == _SERVERS_CONTROL_STREAM:
+        elif isinstance(event, StreamDataReceived) and event.stream_id == SERVERS_CONTROL_STREAM:
             self.control_bytes += event.data
         for http_event in self.http.handle_event(event):
             if isinstance(http_event, HeadersReceived):
@@ -125,11 +126,13 @@ class Client(QuicConnectionProtocol):
 
 
 @asynccontextmanager
-async def listening(application: Application, certificate: CertificateFiles) -> AsyncIterator[QuicListener]:
+async def listening(
+    application: Application, certificate: CertificateFiles, share: Share | None = None
+) -> AsyncIterator[QuicListener]:
     """The application over HTTP/3 on a free port."""
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     bound.bind(("127.0.0.1", 0))
-    listener = await QuicListener.start(application, bound, certificate)
+    listener = await QuicListener.start(application, bound, certificate, share)
     try:
         yield listener
     finally:

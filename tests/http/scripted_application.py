@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 CHUNK = bytes(range(256)) * 256
@@ -94,6 +95,11 @@ class ScriptedApplication:
         """So many chunks as the query says, in one message."""
         await respond(send, CHUNK * int(scope["query_string"]))
 
+    async def said(self, scope: Any, receive: Any, send: Any) -> None:
+        """A chunk that says of itself how urgent it is, as the query has it."""
+        await start(send, fields=[(b"Priority", scope["query_string"])])
+        await send({"type": "http.response.body", "body": CHUNK})
+
     async def refuse(self, scope: Any, receive: Any, send: Any) -> None:
         """Does not wait for the body."""
         await respond(send, b"no", status=401)
@@ -130,8 +136,8 @@ class ScriptedApplication:
         """Returns without an answer."""
 
 
-async def start(send: Any, status: int = 200) -> None:
-    headers = [(b"Content-Type", b"application/octet-stream"), (b"connection", b"keep-alive")]
+async def start(send: Any, status: int = 200, *, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    headers = [(b"Content-Type", b"application/octet-stream"), (b"connection", b"keep-alive"), *fields]
     await send({"type": "http.response.start", "status": status, "headers": headers})
 
 

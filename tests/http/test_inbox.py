@@ -101,8 +101,10 @@ async def test_who_looks_at_the_inbox_a_patient_and_reports_is_on_record_once(
     for _ in range(2):
         await client.get(f"/api/patients/{patient}/studies", headers=headers)
         await client.get(f"/api/patients/{patient}/reports", headers=headers)
-    text = {"study_uid": "1.2.3", "findings": "None."}
-    report = (await client.post(f"/api/patients/{patient}/reports", headers=headers, json=text)).json()["id"]
+    draft = {"patient_id": patient, "study_uid": "1.2.3", "findings": "None."}
+    report = str(UUID(int=77))
+    new = {**headers, "If-None-Match": "*"}
+    assert (await client.put(f"/api/reports/{report}/draft", headers=new, json=draft)).status_code == 201
     async with asyncio.timeout(60):
         while (await client.get(f"/api/patients/{patient}", headers=headers)).status_code != 200:
             await asyncio.sleep(0.05)

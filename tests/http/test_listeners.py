@@ -6,8 +6,8 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from appliance.domain.errors import SettingsError, Unavailable
 from appliance.http import listeners
 from appliance.http.certificates import CertificateFiles, ensure_self_made
 from appliance.http.listeners import Address, serve
+from tests.end_to_end.running import free_port
 from tests.http.leaks import MIB, objects_of, resident_bytes
 from tests.http.quic_client import Client, connected
 from tests.http.scripted_application import CHUNK, ScriptedApplication
@@ -221,6 +222,66 @@ async def test_answers_over_tcp_point_to_http_3(certificate: CertificateFiles) -
         assert (await get(address, certificate, "/hello")).headers["alt-svc"] == alt_svc
         async with over_h2(address, certificate) as client:
             assert (await client.answer(client.ask("/hello")))[0]["alt-svc"] == alt_svc
+
+
+@contextmanager
+def pair(host: str = "127.0.0.1") -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A TCP and a UDP socket of one port, as a service manager listens on them."""
+    port = free_port()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
+        udp.bind((host, port))
+        yield tcp, udp
+
+
+async def test_sockets_that_are_handed_over_are_served_on_both(certificate: CertificateFiles) -> None:
+    with pair() as handed:
+        async with serving(ScriptedApplication(), certificate, handed=handed) as (address, _):
+            assert address.port == handed[0].getsockname()[1]
+            assert (await get(address, certificate, "/hello")).text == "hello"
+            async with connected(at(address), certificate) as client:
+                assert (await client.get("/hello")).body == b"hello"
+
+
+async def test_who_calls_between_two_lives_of_the_process_is_answered_by_the_second(
+    certificate: CertificateFiles,
+) -> None:
+    with pair() as (tcp, udp):
+        async with serving(ScriptedApplication(), certificate, handed=(tcp.dup(), udp.dup())) as (address, end):
+            await end()
+            waiting = asyncio.create_task(get(address, certificate, "/hello"))
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+
+        async with serving(ScriptedApplication(), certificate, handed=(tcp.dup(), udp.dup())):
+            assert (await waiting).text == "hello"
+
+
+async def test_small_answers_over_a_socket_that_is_handed_over_do_not_wait(certificate: CertificateFiles) -> None:
+    with pair() as handed:
+        async with serving(ScriptedApplication(), certificate, handed=handed):
+            assert handed[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_sockets_that_are_no_pair_are_refused(certificate: CertificateFiles) -> None:
+    async def refusal(*handed: socket.socket, port: int = 0) -> str:
+        with pytest.raises(SettingsError) as refused:
+            await serve(
+                ScriptedApplication(),
+                address="127.0.0.1",
+                port=port,
+                certificate=certificate,
+                stop=asyncio.Event(),
+                handed=handed,
+            )
+        return refused.value.message
+
+    with pair() as (tcp, udp), pair() as (_, another):
+        assert "one TCP and one UDP socket are needed" in await refusal(tcp)
+        assert "one TCP and one UDP socket are needed" in await refusal(tcp, tcp)
+        assert "one TCP and one UDP socket are needed" in await refusal(tcp, udp, another)
+        assert "of port" in await refusal(tcp, another)
+        assert "listen.port is 1" in await refusal(tcp, udp, port=1)
 
 
 async def test_nothing_older_than_tls_1_3_is_spoken(certificate: CertificateFiles) -> None:

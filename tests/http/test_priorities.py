@@ -49,10 +49,10 @@ class NarrowClient:
         self._client = client
         client._quic._write_connection_limits = lambda builder, space: None
 
-    async def ask(self, priority: bytes = b"") -> int:
+    async def ask(self, priority: bytes = b"", path: str = "/large?1") -> int:
         """A picture is asked for; on return its answer waits for room."""
         headers = [(b"priority", priority)] if priority else []
-        stream_id = self._client.open("/large?1", headers=headers)
+        stream_id = self._client.open(path, headers=headers)
         await asyncio.sleep(0.1)
         return stream_id
 
@@ -92,6 +92,27 @@ async def test_the_urgent_picture_comes_before_the_prefetch_that_was_asked_for_f
     urgent = await narrow.ask(b"u=1, i")
 
     assert is_before(await narrow.order(prefetch, urgent), urgent, prefetch)
+
+
+async def test_an_answer_that_says_how_urgent_it_is_knows_better_than_its_request(narrow: NarrowClient) -> None:
+    picture = await narrow.ask(b"u=2")
+    first = await narrow.ask(b"u=5", "/said?u=0")
+    last = await narrow.ask(b"u=1", "/said?u=6")
+
+    arrivals = await narrow.order(picture, first, last)
+
+    assert is_before(arrivals, first, picture)
+    assert is_before(arrivals, picture, last)
+
+
+async def test_what_an_answer_leaves_open_its_request_has_said(narrow: NarrowClient) -> None:
+    pieces = [await narrow.ask(b"u=1", "/said?i") for _ in range(2)]
+    later = await narrow.ask(b"u=3")
+
+    arrivals = await narrow.order(*pieces, later)
+
+    assert is_before(arrivals, pieces[1], later)
+    assert not is_before(arrivals, pieces[0], pieces[1])
 
 
 async def test_a_request_that_says_nothing_stands_between(narrow: NarrowClient) -> None:
@@ -152,6 +173,19 @@ async def test_over_http_2_the_urgent_picture_comes_first_as_well(
         arrivals = await client.order(prefetch, urgent)
 
     assert is_before(past_first_window(arrivals), urgent, prefetch)
+
+
+async def test_over_http_2_an_answer_that_says_how_urgent_it_is_knows_better(
+    application: ScriptedApplication, certificate: CertificateFiles
+) -> None:
+    async with serving(application, certificate) as (address, _), over_h2(address, certificate) as client:
+        picture = client.ask("/large?4", [("priority", "u=2")])
+        await asyncio.sleep(0.1)
+        description = client.ask("/said?u=0", [("priority", "u=5")])
+        await asyncio.sleep(0.1)
+        arrivals = await client.order(picture, description)
+
+    assert is_before(past_first_window(arrivals), description, picture)
 
 
 async def test_over_http_2_a_prefetch_that_has_become_urgent_comes_first(

@@ -14,7 +14,7 @@ from quart import Quart
 from appliance.http.certificates import CertificateFiles
 from appliance.http.quic import QuicListener
 from tests.http.leaks import MIB, objects_of, resident_bytes
-from tests.http.quic_client import Client, connected, listening
+from tests.http.quic_client import SERVERS_CONTROL_STREAM, Client, connected, listening
 from tests.http.scripted_application import CHUNK, ScriptedApplication
 
 
@@ -24,7 +24,7 @@ async def assert_serves(client: Client) -> None:
 
 async def settle(listener: QuicListener) -> None:
     """Returns once no request is left anywhere, QUIC's own state included."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while listener.tasks or any(streams_of(connection) for connection in listener.connections):
             await asyncio.sleep(0.01)
 
@@ -428,6 +428,28 @@ async def test_draining_tells_the_client_to_go_elsewhere(client: Client, listene
 
     assert refused.reset_code == ErrorCode.H3_REQUEST_REJECTED
     await draining
+
+
+async def test_draining_passes_over_a_client_that_stopped_our_control_stream(
+    client: Client, listener: QuicListener, certificate: CertificateFiles
+) -> None:
+    await assert_serves(client)
+    (rude,) = listener.connections
+    async with connected(listener, certificate) as another:
+        await assert_serves(another)
+        client._quic.stop_stream(SERVERS_CONTROL_STREAM, ErrorCode.H3_NO_ERROR)
+        client.transmit()
+        async with asyncio.timeout(5):
+            while not rude.http3._is_done:
+                await asyncio.sleep(0)
+
+        await listener.drain(5)
+        listener.close()
+        await asyncio.wait_for(asyncio.gather(client.wait_closed(), another.wait_closed()), 5)
+
+    assert client.terminated is not None
+    assert client.terminated.error_code == ErrorCode.H3_CLOSED_CRITICAL_STREAM
+    assert another.control_bytes.endswith(encode_frame(FrameType.GOAWAY, encode_uint_var(4)))
 
 
 async def test_draining_ends_at_its_deadline(

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from appliance.http.certificates import CertificateFiles
 from appliance.http.http3 import has_many_lines
 from appliance.http.quic import QuicListener
-from tests.http.quic_client import Client, connected
+from tests.http.quic_client import SERVERS_CONTROL_STREAM, Client, connected
 from tests.http.scripted_application import CHUNK
 
 PRIORITY_UPDATE, PRIORITY_UPDATE_OF_PUSH = 0xF0700, 0xF0701
@@ -80,7 +80,7 @@ def reset_control(client: Client) -> None:
 
 
 def stop_servers_control(client: Client) -> None:
-    client._quic.stop_stream(3, 0)
+    client._quic.stop_stream(SERVERS_CONTROL_STREAM, 0)
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -164,7 +165,10 @@ async def test_a_right_password_forgets_the_failures_of_the_account(accounts: Ac
     await accounts.log_in("ana", PASSWORD, HERE)
 
 
-async def test_a_session_goes_on_with_a_new_secret_and_the_old_one_is_spent(accounts: Accounts) -> None:
+async def test_a_session_goes_on_with_a_new_secret_and_the_old_one_is_spent(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SPENT_IS_GOOD_FOR", timedelta(0))
     await accounts.create(somebody(), PASSWORD, SOMEBODY)
     first = await accounts.log_in("ana", PASSWORD, HERE)
 
@@ -174,6 +178,46 @@ async def test_a_session_goes_on_with_a_new_secret_and_the_old_one_is_spent(acco
     with pytest.raises(NotAuthenticated):
         await accounts.renew(first.refresh_secret)
     await accounts.renew(second.refresh_secret)
+
+
+async def test_a_session_goes_on_though_the_answer_with_its_new_secret_was_lost(accounts: Accounts) -> None:
+    created = await accounts.create(somebody(), PASSWORD, SOMEBODY)
+    first = await accounts.log_in("ana", PASSWORD, HERE)
+    await accounts.renew(first.refresh_secret)
+
+    again = await accounts.renew(first.refresh_secret)
+
+    assert again.id == first.id
+    assert [session.id for session in await accounts.sessions(created)] == [first.id]
+    assert (await accounts.renew(again.refresh_secret)).id == first.id
+
+
+async def test_a_spent_secret_is_not_good_for_longer_because_it_is_used_again(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SPENT_IS_GOOD_FOR", timedelta(seconds=1))
+    await accounts.create(somebody(), PASSWORD, SOMEBODY)
+    session = await accounts.log_in("ana", PASSWORD, HERE)
+    began = time.monotonic()
+
+    with pytest.raises(NotAuthenticated):
+        while True:
+            await accounts.renew(session.refresh_secret)
+            await asyncio.sleep(0.1)
+
+    assert time.monotonic() - began >= 1
+
+
+async def test_logging_out_ends_a_session_under_all_its_secrets(accounts: Accounts) -> None:
+    await accounts.create(somebody(), PASSWORD, SOMEBODY)
+    first = await accounts.log_in("ana", PASSWORD, HERE)
+    second = await accounts.renew(first.refresh_secret)
+
+    await accounts.log_out(second.refresh_secret)
+
+    for secret in (first.refresh_secret, second.refresh_secret):
+        with pytest.raises(NotAuthenticated):
+            await accounts.renew(secret)
 
 
 async def test_after_logging_out_the_session_does_not_go_on(accounts: Accounts) -> None:

@@ -1,4 +1,4 @@
-"""Studies, reports and the outbox of an institution, in both engines."""
+"""Studies and the outbox of an institution, in both engines."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from appliance.domain.changes import (
     StudyHeld,
 )
 from appliance.domain.errors import NotFound
-from appliance.domain.identifiers import AccountId, PatientId, ReportId, StudyUid
+from appliance.domain.identifiers import AccountId, PatientId, StudyUid
 from appliance.domain.matching import Reason
-from appliance.domain.reports import Report, ReportText
 from appliance.storage import inbox, institution
 from appliance.storage.database import Database, MigrationRow, Transaction, migrate
 from appliance.storage.inbox import Assignment, StudyPatient
@@ -198,19 +197,3 @@ def test_studies_of_version_1_stay_with_their_patients(database: Database) -> No
         None,
         PatientRecord("Muster", "Eva", date(1970, 1, 31), "F"),
     )
-
-
-def test_a_report_is_read_as_it_was_written(database: Database) -> None:
-    report = Report(
-        ReportId(UUID(int=4)),
-        PATIENT,
-        StudyUid("1.1"),
-        datetime(2026, 11, 22, 10, 54, tzinfo=UTC),
-        AccountId(UUID(int=5)),
-        "Ana Anić",
-        ReportText("CT chest", "Kein Rundherd – 山田", "Normal.", ""),
-    )
-
-    database.run(lambda tx: institution.keep_report(tx, report))
-
-    assert database.read(lambda tx: institution.reports_of(tx, PATIENT)) == (report,)

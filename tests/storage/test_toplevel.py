@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from appliance.domain.identifiers import InstitutionId, PatientId
+from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import Patient, PatientIdentity
 from appliance.storage import toplevel
 from appliance.storage.database import Database, MigrationRow, Transaction, migrate
@@ -66,7 +66,10 @@ def test_a_patient_is_not_found_by_the_middle_of_a_name_nor_by_wildcards(databas
     assert names(database, search) == []
 
 
-@pytest.mark.parametrize("search", ["1970", "1970-01", "1970-01-31", "19700131", "mull 1970"])
+@pytest.mark.parametrize(
+    "search",
+    ["1970", "1970-01", "1970-01-31", "19700131", "197001", "31.1.1970.", "31.01.1970", "31/01/1970", "mull 1970"],
+)
 def test_a_patient_is_found_by_the_birth_date(database: Database, search: str) -> None:
     keep(database, patient("Müller", "Anna", "1970-01-31"), patient("Müller", "Berta", "1971-01-31"))
 
@@ -78,6 +81,94 @@ def test_a_patient_is_found_by_the_whole_number_and_not_by_a_part_of_it(database
 
     assert names(database, "hr-12345") == ["Müller"]
     assert names(database, "hr-123") == []
+
+
+@pytest.mark.parametrize("search", ["šimić đurđa", "simic durda", "DURĐA SIM", "zeljka cor", "čorluka"])
+def test_marks_of_croatian_letters_count_neither_in_names_nor_in_searches(database: Database, search: str) -> None:
+    keep(database, patient("Šimić Čorluka", "Đurđa Željka"))
+
+    assert names(database, search) == ["Šimić Čorluka"]
+
+
+def test_a_patient_is_found_by_a_number_together_with_a_name(database: Database) -> None:
+    keep(database, patient("Müller", "Anna", number="HR 123_45"), patient("Maier", "Anna", number="HR 12_345"))
+
+    assert names(database, "anna hr123_45") == ["Müller"]
+    assert names(database, "hr123_45 anna") == ["Müller"]
+    assert names(database, "anna hr12%345") == []
+
+
+def test_a_patient_whose_two_names_begin_alike_comes_once(database: Database) -> None:
+    keep(database, patient("Anic", "Ana Anamarija"))
+
+    assert names(database, "an") == ["Anic"]
+    assert names(database, "ana an") == ["Anic"]
+
+
+def test_more_patients_than_anybody_reads_are_not_counted(database: Database) -> None:
+    def add(tx: Transaction) -> None:
+        for number in range(toplevel.MOST_FOUND + 5):
+            toplevel.add_patient(tx, Patient(PatientId(uuid4()), f"Muster{number:05}", "Anna", None, "F"))
+
+    database.run(add)
+
+    for search in ("anna", "", "anna muster"):
+        found, total = database.read(lambda tx, search=search: toplevel.search_patients(tx, search, limit=2, offset=2))  # type: ignore[misc]
+        assert (total, [one.family_name for one in found]) == (toplevel.MOST_FOUND, ["Muster00002", "Muster00003"])
+
+
+def test_a_patient_who_is_changed_is_found_by_the_new_name_alone(database: Database) -> None:
+    anna = patient("Müller", "Anna")
+    keep(database, anna)
+
+    database.run(lambda tx: toplevel.change_patient(tx, replace(anna, family_name="Maier", phone="+385 1")))
+
+    assert (names(database, "mull"), names(database, "mai")) == ([], ["Maier"])
+    assert database.read(lambda tx: toplevel.patient(tx, anna.id)).phone == "+385 1"  # type: ignore[union-attr]
+
+
+def test_what_pointed_to_a_duplicate_points_to_whom_it_was_merged_with(database: Database) -> None:
+    anna, twice = patient("Müller", "Anna", number="1"), patient("Mueller", "Anna", number="2")
+    keep(database, anna, replace(twice, institution_ids=(OTHER,)))
+
+    database.run(lambda tx: toplevel.merge_patients(tx, anna.id, twice.id, by=AccountId(UUID(int=5))))
+
+    merged = database.read(lambda tx: toplevel.patient(tx, anna.id))
+    assert merged is not None
+    assert {identity.value for identity in merged.identities} == {"1", "2"}
+    assert set(merged.institution_ids) == {CLINIC, OTHER}
+    assert database.read(lambda tx: toplevel.now_called(tx, twice.id)) == anna.id
+    assert names(database, "mueller") == []
+    assert names(database, "2") == ["Müller"]
+    (told,), last = database.read(lambda tx: toplevel.told_after(tx, OTHER, 0, limit=9))
+    assert (told.patient_id, told.merged) == (anna.id, (twice.id,))
+    assert database.read(lambda tx: toplevel.told_after(tx, OTHER, last, limit=9)) == ((), last)
+
+
+def test_an_institution_hears_of_its_own_patients_alone_and_of_each_change(database: Database) -> None:
+    anna, berta = patient("Anna", "", number="1"), replace(patient("Berta", "", number="2"), institution_ids=(OTHER,))
+    keep(database, anna, berta)
+    (told,), last = database.read(lambda tx: toplevel.told_after(tx, CLINIC, 0, limit=9))
+    assert told.record.family_name == "Anna"
+
+    database.run(lambda tx: toplevel.change_patient(tx, replace(anna, family_name="Ana")))
+    (told,), _ = database.read(lambda tx: toplevel.told_after(tx, CLINIC, last, limit=9))
+
+    assert told.record.family_name == "Ana"
+
+
+def test_patients_of_before_are_found_by_all_words_too(database: Database) -> None:
+    keep(database, patient("Müller", "Anna", "1970-01-31", number="HR-12345"))
+
+    def as_it_was(tx: Transaction) -> None:
+        tx.drop_table("patient_search")
+        tx.execute(MigrationRow.delete().where(MigrationRow.number == 20))
+
+    database.run(as_it_was)
+    migrate(database, "toplevel", toplevel.MIGRATIONS)
+
+    for search in ("muller", "1970", "hr-12345"):
+        assert names(database, search) == ["Müller"]
 
 
 def test_patients_come_by_name_a_page_at_a_time(database: Database) -> None:
@@ -99,7 +190,7 @@ def test_a_patient_is_read_as_it_was_kept(database: Database) -> None:
     anna = patient("Müller", "Anna", "1970-01-31")
     keep(database, anna)
 
-    assert database.read(lambda tx: toplevel.patient(tx, anna.id)) == anna
+    assert database.read(lambda tx: toplevel.patient(tx, anna.id)) == replace(anna, revision=1)
 
 
 def test_a_patient_that_is_added_again_stays_as_it_was(database: Database) -> None:

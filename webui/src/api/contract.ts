@@ -80,6 +80,11 @@ export interface Directory {
   institutions: InstitutionEntry[]
 }
 
+/** Whose address the page was opened from. */
+export type Place =
+  | { kind: 'toplevel' }
+  | { kind: 'institution'; name: string; toplevel_url: string; is_toplevel_away: boolean; heard_at: string | null }
+
 export type Gender = 'F' | 'M' | 'O'
 
 export interface Patient {
@@ -174,15 +179,54 @@ export interface ReportText {
   recommendation: string
 }
 
-export interface NewReport extends ReportText {
-  study_uid?: string
+/** A series, an instance or a frame (counted from 1) that a report points to, at whatever institution. */
+export interface ImageLink {
+  institution_id: string
+  node_id: string
+  study_uid: string
+  series_uid: string
+  instance_uid: string | null
+  frame: number | null
 }
 
-export interface Report extends ReportText {
-  id: string
+export interface DraftToKeep extends ReportText {
+  patient_id: string
+  record_type: string
+  date: string | null
   study_uid: string | null
-  created_at: string
+  images: ImageLink[]
+  reason: string
+}
+
+export interface ReportSignature {
+  by: { id: string; name: string }
+  at: string
+  institution_name: string
+  sha256: string
+  is_intact: boolean
+}
+
+export interface ReportVersion extends ReportText {
+  number: number
+  state: 'draft' | 'signed' | 'unsigned'
   author: { id: string; name: string }
+  begun_at: string
+  changed_at: string
+  record_type: string
+  date: string | null
+  study_uid: string | null
+  images: ImageLink[]
+  reason: string
+  signature: ReportSignature | null
+}
+
+export interface Report {
+  id: string
+  patient_id: string
+  /** Of the last version, as it was seen: what is changed says what it was made from. */
+  tag: string
+  /** The oldest first. */
+  versions: ReportVersion[]
 }
 
 export interface SeriesSummary {

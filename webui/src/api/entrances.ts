@@ -53,10 +53,15 @@ export class Entrances {
     return this.#write('PUT', baseUrl, path, body)
   }
 
-  #write<T>(method: string, baseUrl: string, path: string, body: unknown): Promise<Outcome<T>> {
+  /** The same under a condition (RFC 9110 §13.1): `tag` is what was seen, null that there was nothing. */
+  writeIf<T>(tag: string | null, method: 'PUT' | 'POST' | 'DELETE', baseUrl: string, path: string, body?: unknown): Promise<Outcome<T>> {
+    return this.#write(method, baseUrl, path, body, tag === null ? { 'If-None-Match': '*' } : { 'If-Match': `"${tag}"` })
+  }
+
+  #write<T>(method: string, baseUrl: string, path: string, body: unknown, conditions: Record<string, string> = {}): Promise<Outcome<T>> {
     return withToken(this.#tokens, (token) => {
-      const demand = jsonBody(method, body)
-      return askJson<T>(baseUrl + path, { ...demand, headers: { ...demand.headers, ...bearer(token) } }, this.#fetch)
+      const demand = body === undefined ? { method } : jsonBody(method, body)
+      return askJson<T>(baseUrl + path, { ...demand, headers: { ...demand.headers, ...conditions, ...bearer(token) } }, this.#fetch)
     })
   }
 

@@ -1,6 +1,6 @@
 /** The requests that the toplevel answers. The page comes from it, so its address is our own. */
 
-import type { Patient, PatientList, SessionGrant } from './contract'
+import type { Patient, PatientList, Place, SessionGrant } from './contract'
 import type { Outcome } from './outcome'
 import { askJson, jsonBody } from './request'
 import { bearer, withToken, type TokenSource } from './tokens'
@@ -27,7 +27,10 @@ export function resumeSession(): Promise<Outcome<SessionGrant>> {
 
 export const renewSession = (): Promise<Outcome<SessionGrant>> => renew('')
 
-/** Two tabs share one refresh cookie and each renewal spends it, so renewals of all tabs stand in one line. */
+/**
+ * Two tabs share one refresh cookie and each renewal spends it, so renewals of all tabs stand in one line. That of a page
+ * which opens does not wait in it, for the browser may take longer over that than the line: a spent one is good for a moment.
+ */
 const renew = (query: string): Promise<Outcome<SessionGrant>> =>
   navigator.locks.request('session-renewal', () => askJson<SessionGrant>(`${SESSION}/renewal${query}`, { method: 'POST' }))
 
@@ -38,7 +41,12 @@ declare global {
 
 export const logOut = (): Promise<Outcome<void>> => askJson(SESSION, { method: 'DELETE' })
 
+/** Whose address this is; of a server that has no such answer, a toplevel's. */
+export const askPlace = (): Promise<Outcome<Place>> => askJson('/api/place')
+
 export class Toplevel {
+  /** Called with each answer, and where there is none: whether the toplevel is away. */
+  onAnswer: (isAway: boolean) => void = () => {}
   readonly #tokens: TokenSource
 
   constructor(tokens: TokenSource) {
@@ -54,7 +62,9 @@ export class Toplevel {
     return this.#get(`/api/patients/${patientId}`, signal)
   }
 
-  #get<T>(path: string, signal?: AbortSignal): Promise<Outcome<T>> {
-    return withToken(this.#tokens, (token) => askJson<T>(path, { headers: bearer(token), signal: signal ?? null }))
+  async #get<T>(path: string, signal?: AbortSignal): Promise<Outcome<T>> {
+    const outcome = await withToken(this.#tokens, (token) => askJson<T>(path, { headers: bearer(token), signal: signal ?? null }))
+    if (outcome.ok || outcome.failure.kind !== 'aborted') this.onAnswer(!outcome.ok && outcome.failure.kind === 'unreachable')
+    return outcome
   }
 }

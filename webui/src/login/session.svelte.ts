@@ -33,6 +33,8 @@ export class Session implements TokenSource {
   state: SessionState = $state.raw({ kind: 'restoring' })
   /** Called with each new token after the first. */
   onRenewed: () => void = () => {}
+  /** Called when a session could be renewed, or not for want of an answer: whether who renews it is away. */
+  onAnswer: (isAway: boolean) => void = () => {}
 
   #token: Token | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -107,13 +109,17 @@ export class Session implements TokenSource {
     this.#token = tokenOf(grant, Date.now())
     this.state = { kind: 'in', account: grant.account, directory }
     this.#renewIn(renewalDelayMs(grant.expires_in_s))
+    this.onAnswer(false)
     if (isRenewal) this.onRenewed()
   }
 
   #miss(failure: Failure): void {
     if (isRefusedAs(failure, 'session-ended')) this.#forget(true)
     // The toplevel is away: institutions and nodes go on with the token until it ends.
-    else this.#renewIn(RETRY_MS)
+    else {
+      this.onAnswer(failure.kind === 'unreachable')
+      this.#renewIn(RETRY_MS)
+    }
   }
 
   #forget(hasEnded: boolean): void {

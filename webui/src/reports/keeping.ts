@@ -1,34 +1,44 @@
 /**
- * Drafts of reports, kept in this tab for as long as it is open: neither a lost line nor a session that ended takes what was
- * typed. Each belongs to an account and a patient; who logs out takes all of them away.
+ * What was written and no institution has acknowledged, kept in this tab for as long as it is open: neither a lost line nor a
+ * session that ended takes what was typed. Each belongs to an account and a patient; who logs out takes all of them away.
  */
 
+import type { DraftToKeep } from '../api'
 import type { Draft } from './draft'
 
 const PREFIX = 'report-draft '
 
-export class KeptDraft {
-  readonly #key: string
+export interface Unacknowledged {
+  draft: Draft
+  /** Of the report as it was seen; null where there was none. */
+  tag: string | null
+  /** What was sent last and may have arrived. */
+  sent: DraftToKeep | null
+}
+
+export class LocalDrafts {
+  readonly #prefix: string
 
   constructor(accountId: string, patientId: string) {
-    this.#key = `${PREFIX}${accountId} ${patientId}`
+    this.#prefix = `${PREFIX}${accountId} ${patientId} `
   }
 
-  get isThere(): boolean {
-    return sessionStorage.getItem(this.#key) !== null
+  all(): Unacknowledged[] {
+    const keys = Object.keys(sessionStorage).filter((key) => key.startsWith(this.#prefix))
+    return keys.map((key) => JSON.parse(sessionStorage.getItem(key)!) as Unacknowledged)
   }
 
-  read(): Draft | null {
-    const text = sessionStorage.getItem(this.#key)
-    return text === null ? null : (JSON.parse(text) as Draft)
+  of(reportId: string): Unacknowledged | null {
+    const text = sessionStorage.getItem(this.#prefix + reportId)
+    return text === null ? null : (JSON.parse(text) as Unacknowledged)
   }
 
-  keep(draft: Draft): void {
-    sessionStorage.setItem(this.#key, JSON.stringify(draft))
+  keep(unacknowledged: Unacknowledged): void {
+    sessionStorage.setItem(this.#prefix + unacknowledged.draft.reportId, JSON.stringify(unacknowledged))
   }
 
-  forget(): void {
-    sessionStorage.removeItem(this.#key)
+  forget(reportId: string): void {
+    sessionStorage.removeItem(this.#prefix + reportId)
   }
 }
 

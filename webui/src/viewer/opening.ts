@@ -1,4 +1,4 @@
-import type { Directory, Entrances, OpenedStudy, Outcome } from '../api'
+import { askJson, type Directory, type Entrances, type OpenedStudy, type Outcome } from '../api'
 import type { Route } from '../shared/router'
 
 export type ViewerRoute = Extract<Route, { at: 'viewer' }>
@@ -14,9 +14,26 @@ export interface Opening {
 export function openStudy(route: ViewerRoute, directory: Directory, entrances: Entrances): Opening {
   const institution = directory.institutions.find(({ nodes }) => nodes.some(({ id }) => id === route.nodeId))
   const nodeUrl = institution?.nodes.find(({ id }) => id === route.nodeId)?.base_url ?? null
-  const answer = nodeUrl === null ? null : askForStudy(entrances, nodeUrl, route)
+  const answer = nodeUrl === null ? null : takeOrAsk(entrances, nodeUrl, route)
   return { nodeUrl, institutionName: institution?.name ?? '', answer }
 }
 
-export const askForStudy = (entrances: Entrances, nodeUrl: string, { studyUid, seriesUid }: ViewerRoute): Promise<Outcome<OpenedStudy>> =>
-  entrances.getJson(nodeUrl, `/api/studies/${studyUid}?series=${seriesUid ?? 'first'}`)
+export const askForStudy = (entrances: Entrances, nodeUrl: string, route: ViewerRoute): Promise<Outcome<OpenedStudy>> =>
+  entrances.getJson(nodeUrl, pathOf(route))
+
+const pathOf = ({ studyUid, seriesUid }: ViewerRoute): string => `/api/studies/${studyUid}?series=${seriesUid ?? 'first'}`
+
+/** index.html may have asked for it already; what was refused there is asked for in the usual way, by who enters first. */
+async function takeOrAsk(entrances: Entrances, nodeUrl: string, route: ViewerRoute): Promise<Outcome<OpenedStudy>> {
+  const { opening } = globalThis
+  delete globalThis.opening
+  const asked = await opening
+  if (asked?.url !== nodeUrl + pathOf(route)) return askForStudy(entrances, nodeUrl, route)
+  const outcome = await askJson<OpenedStudy>('', {}, () => Promise.resolve(asked.answer))
+  return outcome.ok ? outcome : askForStudy(entrances, nodeUrl, route)
+}
+
+declare global {
+  /** null where nothing could be asked for. */
+  var opening: Promise<{ url: string; answer: Response } | null> | undefined
+}

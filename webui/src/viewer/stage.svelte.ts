@@ -38,14 +38,16 @@ export class Stage {
   readonly isTurnable = $derived.by(() => this.mode === 'mip' || this.mode === 'volume')
   readonly isWindowed = $derived.by(() => isWindowed(this.scene, this.subject))
 
-  constructor(subject: Subject) {
+  /** `image` is where the stack is opened, if the series has it. */
+  constructor(subject: Subject, image: { instanceUid: string; frame: number } | null = null) {
     this.subject = subject
     if (subject.series.is_colour) this.tool = 'pan'
     this.material = materialsFor(subject.series.modality)[0]!
     const count = subject.series.slices.length
     // A volume opens in its middle, where there is something to see; a single exposure or a cine loop at its first frame.
     const begin = subject.series.volume.ok ? Math.floor(count / 2) : 0
-    this.#indices.stack = begin
+    const named = subject.series.slices.findIndex((slice) => slice.instance_uid === image?.instanceUid && slice.frame === image.frame)
+    this.#indices.stack = named < 0 ? begin : named
     if (subject.series.volume.ok) for (const axis of AXES) this.#indices[axis] = Math.floor(this.#count(axis) / 2)
   }
 

@@ -16,6 +16,7 @@ const ROUTES: Route[] = [
   { at: 'patient', patientId: PATIENT },
   { at: 'viewer', patientId: PATIENT, nodeId: NODE, studyUid: '1.2.3', seriesUid: null },
   { at: 'viewer', patientId: PATIENT, nodeId: NODE, studyUid: '1.2.3', seriesUid: '1.2.3.4' },
+  { at: 'viewer', patientId: PATIENT, nodeId: NODE, studyUid: '1.2.3', seriesUid: '1.2.3.4', image: { instanceUid: '1.2.3.4.5', frame: 7 } },
 ]
 
 describe('an address', () => {

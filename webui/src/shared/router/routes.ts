@@ -6,7 +6,15 @@ export type Route =
   | { at: 'patients' }
   | { at: 'patient'; patientId: string }
   /** `patientId` is null of a study that is looked at from the inbox. */
-  | { at: 'viewer'; patientId: string | null; nodeId: string; studyUid: string; seriesUid: string | null }
+  | {
+      at: 'viewer'
+      patientId: string | null
+      nodeId: string
+      studyUid: string
+      seriesUid: string | null
+      /** Where a series is opened; nothing: where it is by itself. */
+      image?: { instanceUid: string; frame: number } | null
+    }
   | { at: 'inbox'; studyUid: string | null }
   | { at: 'upload' }
   | { at: 'account' }
@@ -27,13 +35,14 @@ const PATTERNS: [RegExp, (parts: string[]) => Route][] = [
   [new RegExp(`^/inbox(?:/studies/${UID})?$`), ([studyUid]) => ({ at: 'inbox', studyUid: studyUid ?? null })],
   [new RegExp(`^/patients/${UUID}$`), ([patientId]) => ({ at: 'patient', patientId: patientId! })],
   [
-    new RegExp(`^/(?:patients/${UUID}|inbox)/nodes/${UUID}/studies/${UID}(?:/series/${UID})?$`),
-    ([patientId, nodeId, studyUid, seriesUid]) => ({
+    new RegExp(`^/(?:patients/${UUID}|inbox)/nodes/${UUID}/studies/${UID}(?:/series/${UID}(?:/instances/${UID}/frames/([0-9]{1,6}))?)?$`),
+    ([patientId, nodeId, studyUid, seriesUid, instanceUid, frame]) => ({
       at: 'viewer',
       patientId: patientId ?? null,
       nodeId: nodeId!,
       studyUid: studyUid!,
       seriesUid: seriesUid ?? null,
+      ...(instanceUid ? { image: { instanceUid, frame: Number(frame) } } : {}),
     }),
   ],
 ]
@@ -60,7 +69,9 @@ export function addressOf(route: Route): string {
     case 'viewer': {
       const from = route.patientId ? `/patients/${route.patientId}` : '/inbox'
       const study = `${from}/nodes/${route.nodeId}/studies/${route.studyUid}`
-      return route.seriesUid ? `${study}/series/${route.seriesUid}` : study
+      if (!route.seriesUid) return study
+      const series = `${study}/series/${route.seriesUid}`
+      return route.image ? `${series}/instances/${route.image.instanceUid}/frames/${route.image.frame}` : series
     }
     default:
       return '/'

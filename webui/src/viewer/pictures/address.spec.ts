@@ -140,11 +140,19 @@ describe('a plane', () => {
     expect(Number(query(path).fieldofview)).toBeCloseTo(footprint.height)
   })
 
-  it('has no more pixels than the volume has voxels', () => {
-    const { width } = pictureRequest(view(scene), CT, 'final').footprint
+  const viewport = (over: Partial<View>, grade: 'draft' | 'final' = 'final') => query(pictureRequest(view(scene, over), CT, grade).path).viewport
 
-    expect(query(pictureRequest(view(scene), CT, 'final').path).viewport).toBe(`${width / 0.8},400`)
+  it('has at rest a pixel for each pixel of the pane', () => {
+    expect(viewport({})).toBe('1000,800')
+    expect(viewport({ framing: { center: { x: 0, y: 0 }, zoom: 6 } })).toBe('1000,800')
   })
+
+  it('has several where voxels are finer than the pane, but not for ever', () => {
+    expect(viewport({ pane: { width: 300, height: 200 } })).toBe('600,400')
+    expect(viewport({ pane: { width: 1000, height: 800 }, framing: { center: { x: 0, y: 0 }, zoom: 0.2 } })).toBe('3000,2400')
+  })
+
+  it('is coarser while the hand moves', () => expect(viewport({}, 'draft')).toBe('333,267'))
 
   it('moves its camera when the hand pans', () => {
     const { path } = pictureRequest(view(scene, { framing: { center: { x: 10, y: 20 }, zoom: 2 } }), CT, 'final')

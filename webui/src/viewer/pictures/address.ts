@@ -1,8 +1,10 @@
 /**
  * Under which address the picture of a view is asked for (PS3.18 §10.4, Supplement 228; docs/api.md).
  *
- * No pixel is asked for that holds no information: where the pane is finer than the source, the picture comes in the
- * size of the source and the canvas enlarges it. It is smaller on the line, and the same for every zoom and every pane.
+ * Of a frame no pixel is asked for that holds no information: where the pane is finer than the source, the picture comes in
+ * the size of the source and the canvas enlarges it. It is smaller on the line, and the same for every zoom and every pane.
+ * A plane has no pixels of its own: at rest each pixel of the screen is a sample of the server's, and where voxels are finer
+ * than the screen several of them are, so that what is one voxel thick does not fall between them.
  */
 
 import type { SliceEntry, Vector } from '../../api'
@@ -35,6 +37,8 @@ export interface PictureRequest {
 /** Of the lit volume at rest, whose shading has no true values to lose: a quarter of the lossless bytes. */
 const VOLUME_QUALITY = 90
 const FINEST = FINENESSES.at(-1)!
+/** Longer side of a plane that is finer than its pane, pixels. */
+const LARGEST_PLANE_SIDE = 3072
 /** Longer side of a draft, pixels. */
 const VOLUME_DRAFT_SIDE = 288
 const VOLUME_DRAFT_QUALITY = 60
@@ -89,7 +93,7 @@ function lookQuery(view: View, subject: Subject): URLSearchParams {
   return query
 }
 
-/** `fineness` is of a draft of a frame or a plane. */
+/** `fineness` is of a draft of a frame or a plane. index.html asks for the first one of a study by the same address. */
 export function pictureRequest(view: View, subject: Subject, grade: Grade, fineness: Fineness = FINEST): PictureRequest {
   const { path, query, footprint, size } = parts(view, subject, grade, fineness)
   const { accept, quality, isLossy } = encodingOf(view.scene, subject, grade, fineness, size)
@@ -201,8 +205,7 @@ function seenOfFrame(view: View, slice: SliceEntry, extent: Rect): Rect {
 function planeParts(view: View, scene: Extract<Scene, { kind: 'plane' }>, subject: Subject, draftSide: number | null): Parts {
   const volume = wholeVolume(subject)
   const { footprint, scale } = seenOfSpace(view, subject)
-  const useful = Math.min(scale, 1 / finestSpacingMm(subject.grid))
-  const size = pixels(footprint, draftSide ? Math.min(useful / 1.5, draftSide / Math.max(footprint.width, footprint.height)) : useful)
+  const size = pixels(footprint, draftSide ? planeDraftScale(footprint, scale, subject, draftSide) : planeScale(footprint, scale, subject))
   const middle = { x: footprint.x + footprint.width / 2, y: footprint.y + footprint.height / 2 }
   const offset = planeOffsetMm(scene.axis, scene.index, volume.size_mm, subject.grid)
   const facing = facingOfPlane(scene.axis)
@@ -213,6 +216,17 @@ function planeParts(view: View, scene: Extract<Scene, { kind: 'plane' }>, subjec
     query.set('renderingmethod', scene.slab.method)
   }
   return { path: `${seriesPath(subject)}/renderedmpr`, query, footprint, size }
+}
+
+function planeDraftScale({ width, height }: Rect, scale: number, { grid }: Subject, side: number): number {
+  return Math.min(Math.min(scale, 1 / finestSpacingMm(grid)) / 1.5, side / Math.max(width, height))
+}
+
+/** A sample for each pixel of the pane, or as many each way as make them finer than the voxels: the canvas takes their mean. */
+function planeScale({ width, height }: Rect, scale: number, { grid }: Subject): number {
+  const wanted = Math.ceil(1 / (finestSpacingMm(grid) * scale) - 1e-6)
+  const possible = Math.floor(LARGEST_PLANE_SIDE / (Math.max(width, height) * scale))
+  return scale * Math.max(1, Math.min(wanted, possible))
 }
 
 function volumeParts(view: View, scene: Extract<Scene, { turn: unknown }>, subject: Subject, grade: Grade): Parts {

@@ -1,0 +1,131 @@
+"""The parts of a box that are the same everywhere and need no site file: an image has them already."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from provisioning import box, debian
+from provisioning.box_environment import BoxEnvironment
+from provisioning.installation import ROOT
+from provisioning.parts import Copy, Found, Part, files_part, run
+
+_SYSTEMD = ROOT / "systemd"
+_MEMORY_KIB = 1_700_000
+"""Of what calls itself 2 GB; a clinic's box has 16 and more (docs/technician.md)."""
+_TARGETS = {
+    "sysusers.d": Path("/etc/sysusers.d"),
+    "tmpfiles.d": Path("/etc/tmpfiles.d"),
+    "sysctl.d": Path("/etc/sysctl.d"),
+    "system-preset": Path("/etc/systemd/system-preset"),
+    "system": Path("/etc/systemd/system"),
+}
+_PACKAGES = (*box.PACKAGES, *box.MODULE_PACKAGES)
+_OPENZFS = next(package for package in box.PACKAGES if package.name == "zfsutils-linux")
+_ARCHIVE = Copy(
+    b"# Written by provisioning/provision: OpenZFS is here.\n"
+    b"Types: deb\nURIs: http://deb.debian.org/debian\nSuites: trixie trixie-updates\nComponents: contrib\n"
+    b"Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n"
+    b"Types: deb\nURIs: http://deb.debian.org/debian-security\nSuites: trixie-security\nComponents: contrib\n"
+    b"Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+    Path("/etc/apt/sources.list.d/appliance.sources"),
+)
+_ACCOUNTS = ("sysusers.d", "tmpfiles.d", "sysctl.d")
+
+
+def parts() -> list[Part]:
+    """In the order in which they need each other."""
+    environment = BoxEnvironment()
+    return [
+        Part("Machine", look_at_machine),
+        Part("Archive", _look_at_archive, _add_archive),
+        Part("Packages of Debian", _look_at_packages, _install_packages),
+        Part("Packages of Python", lambda: _look_at_python(environment), lambda: _install_python(environment)),
+        Part("Appliance", lambda: _look_at_appliance(environment), environment.install_appliance),
+        files_part("Accounts and folders", lambda: _copies(_ACCOUNTS), _make_accounts),
+        files_part("Units", lambda: _copies(("system-preset", "system")), _take_units),
+    ]
+
+
+def look_at_machine() -> Found:
+    """Whether it is one that a box can be made of."""
+    release = platform.freedesktop_os_release()
+    system = f"{release.get('PRETTY_NAME', 'unknown')}, {platform.machine()}"
+    memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
+    told = f"{system}, {os.cpu_count()} processors, {memory_kib / 1e6:.1f} GB of memory"
+    if os.geteuid() != 0:
+        return Found(is_well=False, told=f"{told}; a box is made by root (sudo)")
+    if (release.get("ID"), release.get("VERSION_ID")) != ("debian", "13"):
+        return Found(is_well=False, told=f"{told}; it has to be Debian 13")
+    if memory_kib < _MEMORY_KIB:
+        return Found(is_well=False, told=f"{told}; 2 GB are the least on which anything is drawn")
+    return Found(is_well=True, told=told)
+
+
+def _look_at_packages() -> Found:
+    missing = [package.name for package in debian.find_missing(_PACKAGES)]
+    if missing:
+        return Found(is_well=False, told=f"missing: {', '.join(missing)}")
+    return Found(is_well=True, told=f"all {len(box.PACKAGES)} are there")
+
+
+def _install_packages() -> None:
+    debian.provide(_PACKAGES, box.LOG)
+
+
+def _look_at_archive() -> Found:
+    """OpenZFS is in `contrib`, which an installation of Debian does not ask for by itself."""
+    if debian.find_missing((_OPENZFS,)):
+        known = run("apt-cache", "policy", _OPENZFS.name, mend="apt-get update")
+        if "Candidate: (none)" in known or not known:
+            return Found(
+                is_well=False, told=f"nothing is known of {_OPENZFS.name}: `contrib` is not asked for, or never was"
+            )
+    return Found(is_well=True, told=f"{_OPENZFS.name} can be had")
+
+
+def _add_archive() -> None:
+    _ARCHIVE.put()
+    run("apt-get", "update", mend="is the network there?")
+
+
+def _look_at_python(environment: BoxEnvironment) -> Found:
+    if environment.has_packages:
+        return Found(is_well=True, told=f"{box.ENVIRONMENT} has those of the lock")
+    return Found(is_well=False, told=f"{box.ENVIRONMENT} has not those of the lock")
+
+
+def _install_python(environment: BoxEnvironment) -> None:
+    debian.provide(box.BUILD_PACKAGES, box.LOG)
+    environment.install_packages()
+
+
+def _look_at_appliance(environment: BoxEnvironment) -> Found:
+    if environment.has_appliance:
+        return Found(is_well=True, told=f"{box.ENVIRONMENT} has the one of {ROOT}")
+    return Found(is_well=False, told=f"{box.ENVIRONMENT} has not the one of {ROOT}")
+
+
+def _copies(folders: Sequence[str]) -> list[Copy]:
+    return [
+        Copy(file.read_bytes(), _TARGETS[folder] / file.relative_to(_SYSTEMD / folder))
+        for folder in folders
+        for file in sorted((_SYSTEMD / folder).rglob("*"))
+        if file.is_file()
+    ]
+
+
+def _make_accounts() -> None:
+    mend = "look at the file that it names"
+    run("systemd-sysusers", mend=mend)
+    run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/appliance.conf", mend=mend)
+    run("sysctl", "--quiet", "--load", "/etc/sysctl.d/60-appliance.conf", mend=mend)
+
+
+def _take_units() -> None:
+    """What every box does is on from the next start on; what this one does, the parts that follow say."""
+    run("systemctl", "daemon-reload", mend="journalctl -b")
+    timers = [file.name for file in sorted((_SYSTEMD / "system").glob("*.timer"))]
+    run("systemctl", "preset", *timers, mend="journalctl -b")

@@ -1,0 +1,2 @@
+export { default as PlaceNote } from './PlaceNote.svelte'
+export { Whereabouts } from './whereabouts.svelte'

@@ -1,1 +1,0 @@
-export { default as ReportsPanel } from './ReportsPanel.svelte'
