@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import get_args
 from uuid import UUID
@@ -28,12 +29,14 @@ from appliance.http import receive_queue
 from appliance.services import journal
 from appliance.services.accounts import account_to_create
 from appliance.services.audit import at_the_shell
+from appliance.services.audit_export import Format, messages
 from appliance.services.imports import Tally, import_folder
 from appliance.services.supervision import Supervisor
 from appliance.services.verification import Verification, row_count, verified
 from appliance.settings import Appliance, load
 from appliance.storage import rotation
 from appliance.storage.audit import Proof
+from appliance.storage.audit_lists import AuditFilter
 
 _WRONG = 2
 _FAILED = 1
@@ -81,13 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
     verify.add_argument("--json", action="store_true", help="print the report as JSON")
 
-    trail = commands.add_parser("audit", help="The trail of who did what", description="The trail of who did what")
-    of_trail = trail.add_subparsers(required=True, metavar="COMMAND")
-    text = "Walk the trail from its first record; exit status 1 and the first broken one if it is not as it was written"
-    prove = of_trail.add_parser("verify", help=text, description=text)
-    prove.set_defaults(command=_verify_audit)
-    prove.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
-    prove.add_argument("--json", action="store_true", help="print the report as JSON")
+    _add_audit(commands)
 
     rotate = command(
         "rotate-key", _rotate_key, "Make a new master key for new files, and wrap the keys of all old files by it"
@@ -131,6 +128,23 @@ def _parser() -> argparse.ArgumentParser:
     join.add_argument("--toplevel", "--institution", dest="parent", metavar="URL", help="must be that of the settings")
     join.add_argument("--token", required=True, help="as it was printed; - reads it from standard input")
     return parser
+
+
+def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    trail = commands.add_parser("audit", help="The trail of who did what", description="The trail of who did what")
+    of_trail = trail.add_subparsers(required=True, metavar="COMMAND")
+    text = "Walk the trail from its first record; exit status 1 and the first broken one if it is not as it was written"
+    prove = of_trail.add_parser("verify", help=text, description=text)
+    prove.set_defaults(command=_verify_audit)
+    prove.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    prove.add_argument("--json", action="store_true", help="print the report as JSON")
+    text = "Print the records, each on a line, as DICOM audit messages (PS3.15 A.5) or FHIR AuditEvents; that is on record too"
+    export = of_trail.add_parser("export", help=text, description=text)
+    export.set_defaults(command=_export_audit)
+    export.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    export.add_argument("--format", choices=[str(form) for form in Format], required=True)
+    export.add_argument("--since", type=_day, metavar="YYYY-MM-DD", help="from this day on, in UTC")
+    export.add_argument("--until", type=_day, metavar="YYYY-MM-DD", help="to the end of the day before, in UTC")
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -258,6 +272,25 @@ def _verify_audit(arguments: argparse.Namespace) -> int:
         for proof in proofs:
             print(_proof_in_words(proof))
     return _FAILED if any(proof.fault for proof in proofs) else 0
+
+
+def _export_audit(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    journal.set_up("warning")
+    wanted = AuditFilter(since=arguments.since, until=arguments.until)
+    with assembly.trails(settings) as trails:
+        for trail, database in trails:
+            event = Event(at_the_shell("audit export"), Action.READ_AUDIT, Subject("audit", trail.room))
+            trail.put(database, event)
+            for line in messages(
+                database, trail, wanted, assembly.base_url_of(settings, trail), Format(arguments.format)
+            ):
+                sys.stdout.buffer.write(line + b"\n")
+    return 0
+
+
+def _day(text: str) -> datetime:
+    return datetime.combine(date.fromisoformat(text), time(), UTC)
 
 
 def _proof_in_words(proof: Proof) -> str:

@@ -41,6 +41,7 @@ from appliance.http.institutions import institutions
 from appliance.http.listeners import ListenerState
 from appliance.http.measuring import Measuring
 from appliance.http.nodes import capacity, nodes
+from appliance.http.openapi import openapi
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.passkeys import own_passkeys
@@ -57,6 +58,7 @@ from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.synchronisation import synchronisation
+from appliance.http.uploads import PATH as UPLOADS_PATH
 from appliance.http.uploads import UploadLimits, Uploads
 from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
@@ -406,6 +408,7 @@ async def opened(settings: Appliance, supervisor: Supervisor | None = None) -> A
             deliveries(bench.children),
             synchronisation(bench.uplinks, bench.access),
             entry(bench.access),
+            openapi({("POST", UPLOADS_PATH)} if uploads else set()),
             health(bench.checks, bench.notes, bench.metrics, bench.access, bench.refresh),
         ]
         quart = resources(bench.blueprints)
@@ -1033,6 +1036,14 @@ def _key_beside_institution(settings: Appliance) -> Path:
 def toplevel_trail(settings: ToplevelSettings) -> AuditTrail:
     """The audit trail of a toplevel; its head is noted beside the key that signs tokens."""
     return AuditTrail(TOPLEVEL, settings.signing_key.with_name("audit-head"))
+
+
+def base_url_of(settings: Appliance, trail: AuditTrail) -> str:
+    """Of the role that keeps a trail."""
+    roles = {TOPLEVEL: settings.toplevel, INSTITUTION: settings.institution, NODE: settings.node}
+    role = roles[trail.room]
+    assert role is not None, "who has a trail has a role"
+    return role.base_url
 
 
 @contextmanager

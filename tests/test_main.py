@@ -190,6 +190,21 @@ def test_audit_verify_names_the_first_broken_record_with_status_1(tmp_path: Path
     assert "toplevel: changed: record 2 is not what was written there; 1 records before it" in broken.stdout
 
 
+@pytest.mark.parametrize(("form", "first"), [("dicom", "<AuditMessage>"), ("fhir", '{"resourceType":"AuditEvent"')])
+def test_audit_export_prints_each_record_on_a_line_and_is_on_record(tmp_path: Path, form: str, first: str) -> None:
+    appliance = all_in_one(tmp_path / "appliance")
+    appliance.directory.mkdir()
+    appliance.create_account("ana")
+    export = ("audit", "export", "--config", str(appliance.config), "--format", form)
+
+    everything = run(*export).stdout.splitlines()
+    of_another_day = run(*export, "--until", "2020-01-01").stdout
+
+    assert all(line.startswith(first) for line in everything)
+    assert [sum(action in line for line in everything) for action in ("create-account", "read-audit")] == [1, 3]
+    assert of_another_day == ""
+
+
 def test_a_token_for_enrolment_is_two_parts_and_on_record(toplevel: RunningAppliance) -> None:
     toplevel.config.write_text(yaml.safe_dump(toplevel.settings))
 

@@ -71,6 +71,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/healthz", Need.NOTHING),
     Route("GET", "/readyz", Need.NOTHING),
     Route("GET", "/metrics", Right.OPERATE, local=True),
+    Route("GET", "/api/openapi.json", Need.NOTHING),
     Route("POST", "/api/session", Need.SECRET),
     Route("POST", "/api/session/passkey-request", Need.NOTHING),
     Route("POST", "/api/session/passkey", Need.SECRET),

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
-from appliance.domain.audit import Action, patient_subject
+from appliance.domain.audit import Action, Subject, patient_subject
 from appliance.domain.identifiers import PatientId
 from appliance.http.access import Access
 from appliance.http.bodies import integer_parameter, json_response, uuid_in_path
-from appliance.http.patients import Directory, patient_json
+from appliance.http.patients import Directory, patient_json, search_wanted
 from appliance.services.audit import Auditing
 from appliance.services.copies import KnownHere, ToplevelCopy
 
@@ -65,12 +65,14 @@ def known_here(known: KnownHere, access: Access, auditing: Auditing) -> Blueprin
 
     @blueprint.get("/api/patients")
     async def search() -> Response:
+        account = access.writer()
         found, total = await known.search_patients(
-            access.writer(),
-            request.args.get("search", ""),
+            account,
+            search_wanted(),
             limit=integer_parameter("limit", 50),
             offset=integer_parameter("offset", 0),
         )
+        await auditing.looked_at(access.actor(account), Action.SEARCH, Subject("patient"))
         return json_response({"patients": [patient_json(patient) for patient in found], "total": total})
 
     @blueprint.get("/api/patients/<patient_id>")

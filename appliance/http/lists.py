@@ -22,7 +22,7 @@ from appliance.http.bodies import integer_parameter
 
 E = TypeVar("E", bound=StrEnum)
 
-_MOST_ROWS = 200
+MOST_ROWS = 200
 _USUAL_ROWS = 50
 _PART = frozenset({"limit", "sort", "cursor"})
 
@@ -85,8 +85,8 @@ class ListQuery:
 
     def part(self) -> PartWanted:
         limit = integer_parameter("limit", _USUAL_ROWS)
-        if not 1 <= limit <= _MOST_ROWS:
-            raise BadRequest(f"limit is not between 1 and {_MOST_ROWS}", parameter="limit")
+        if not 1 <= limit <= MOST_ROWS:
+            raise BadRequest(f"limit is not between 1 and {MOST_ROWS}", parameter="limit")
         said = request.args.get("sort", self._sorts[0])
         sort = said.removeprefix("-")
         if sort not in self._sorts:

@@ -20,6 +20,9 @@ from appliance.services.patient_records import InsuranceNumber, Particulars, Pat
 from appliance.services.toplevel import Toplevel
 from appliance.storage.toplevel import InstitutionEntry
 
+LONGEST_SEARCH = 200
+"""Characters; names are shorter."""
+
 
 class Directory(msgspec.Struct, frozen=True):
     """Where institutions and nodes are."""
@@ -60,7 +63,7 @@ def patients(toplevel: Toplevel, records: PatientRecords, access: Access, auditi
         account = access.writer()
         found, total = await toplevel.search_patients(
             account,
-            request.args.get("search", ""),
+            search_wanted(),
             limit=integer_parameter("limit", 50),
             offset=integer_parameter("offset", 0),
         )
@@ -108,6 +111,14 @@ def patients(toplevel: Toplevel, records: PatientRecords, access: Access, auditi
         return _tagged(merged)
 
     return blueprint
+
+
+def search_wanted() -> str:
+    """What the current request searches for."""
+    wanted = request.args.get("search", "")
+    if len(wanted) > LONGEST_SEARCH:
+        raise BadRequest(f"A search has at most {LONGEST_SEARCH} characters", parameter="search")
+    return wanted
 
 
 def _patient_id(text: str) -> PatientId:

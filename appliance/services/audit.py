@@ -49,12 +49,12 @@ class AuditTrail:
     """The trail of one room, from any thread."""
 
     def __init__(self, room: str, anchor: Path) -> None:
-        self._room = room
+        self.room = room
         self._anchor = AuditAnchor(anchor)
 
     def record(self, tx: Transaction, event: Event) -> Recorded:
         """On record when the transaction is; to be told then."""
-        return Recorded(self._room, event, audit.record(tx, self._room, event))
+        return Recorded(self.room, event, audit.record(tx, self.room, event))
 
     def tell(self, recorded: Recorded) -> None:
         """The log has it, and the head is noted beside the database."""
@@ -94,11 +94,11 @@ class AuditTrail:
 
     def count(self, database: Database) -> int:
         """How many records there are."""
-        return database.read(lambda tx: audit.record_count(tx, self._room))
+        return database.read(lambda tx: audit.record_count(tx, self.room))
 
     def proof(self, database: Database, on_records: Callable[[int], object]) -> Proof:
         """Whether everything is as it was written."""
-        return audit.walk(database, self._room, self._anchor.head(), on_records)
+        return audit.walk(database, self.room, self._anchor.head(), on_records)
 
 
 class Auditing:
