@@ -157,7 +157,7 @@ class County:
         }
 
 
-Serving = Callable[[Box, Place], AbstractContextManager[subprocess.Popen[bytes]]]
+Serving = Callable[[Box, Place, list[str]], AbstractContextManager[subprocess.Popen[bytes]]]
 """A process of a box that is ready; stopped at the end."""
 
 
@@ -171,11 +171,11 @@ def running(county: County, appliance: list[str], serving: Serving) -> Iterator[
             if not county.has(one):
                 _make_account(county, appliance, one)
                 county.keep(one)
-        stack.enter_context(serving(county.central, county.central.place))
+        stack.enter_context(serving(county.central, county.central.place, appliance))
         for clinic in county.clinics:
             if not (clinic.folder / "keys" / "institution.pem.parent").is_file():
                 _enrol(county, clinic, appliance)
-            stack.enter_context(serving(clinic, clinic.place))
+            stack.enter_context(serving(clinic, clinic.place, appliance))
         yield people
 
 

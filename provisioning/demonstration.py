@@ -85,7 +85,7 @@ def _demonstrate_county(arguments: argparse.Namespace) -> int:
     )
     for box in made.boxes:
         refuse_used_port(box.place)
-    with county.running(made, _APPLIANCE, _serving) as people:
+    with county.running(made, _APPLIANCE, serving) as people:
         county.fill(made, _APPLIANCE, county.write_samples)
         county.say_how_to_get_in(made, people)
         try:

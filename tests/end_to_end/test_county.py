@@ -42,11 +42,9 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     template["node"]["instances"]["free_floor_bytes"] = 0
     (folder / "template.yaml").write_text(yaml.safe_dump(template))
     made = county.County(folder, folder / "template.yaml", 2, Place("127.0.0.1", three_free_ports()))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demonstration, "_APPLIANCE", _APPLIANCE)  # that of this folder, wherever the installed one is
-        with county.running(made, _APPLIANCE, demonstration._serving) as people:
-            county.fill(made, _APPLIANCE, county.write_samples)
-            yield Started(made, {one.username: one.password for one in people})
+    with county.running(made, _APPLIANCE, demonstration.serving) as people:
+        county.fill(made, _APPLIANCE, county.write_samples)
+        yield Started(made, {one.username: one.password for one in people})
 
 
 def three_free_ports() -> int:
