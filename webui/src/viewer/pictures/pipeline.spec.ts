@@ -33,6 +33,7 @@ const FRAME_MS = 16
 
 /** A node that answers when the test says so, and a screen that keeps what it was told. */
 class Scenery {
+  readonly pace = new Pace()
   readonly asked: { name: string; request: PictureRequest; signal: AbortSignal; answer: (outcome: Outcome<Picture>) => void }[] = []
   readonly closed: string[] = []
   state: PipelineState = { shown: null, progress: { kind: 'loading' }, isProven: false }
@@ -45,7 +46,7 @@ class Scenery {
   isLosslessOnly = false
   readonly pipeline = new PicturePipeline(
     {
-      pace: new Pace(),
+      pace: this.pace,
       isLosslessOnly: () => this.isLosslessOnly,
       load: (request, _purpose, signal) =>
         new Promise((resolve) => this.asked.push({ name: nameOf(request), request, signal, answer: resolve })),
@@ -104,6 +105,15 @@ describe('the first picture', () => {
     scenery.pipeline.want(frame(0), SUBJECT, [])
 
     expect(scenery.names()).toEqual(['draft 0', 'final 0'])
+  })
+
+  it('says nothing of the line, since the document asked for it; the next does', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    await scenery.answer('draft 0')
+    expect(scenery.pace.measured).toBeNull()
+
+    await scenery.answer('final 0')
+    expect(scenery.pace.measured).not.toBeNull()
   })
 
   it('is settled when it has come in full, whatever the order', async () => {

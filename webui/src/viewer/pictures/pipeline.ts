@@ -338,7 +338,8 @@ export class PicturePipeline {
     const mark = this.#pace.sent()
     const outcome = await this.#means.load(request, purpose, controller.signal)
     if (!outcome.ok) return outcome.failure
-    this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
+    // The first may lie in the browser's cache, since the document asked for it, and says nothing of the line then.
+    if (this.#shown) this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
     if (isWanted()) this.#arrive(target, request, outcome.value)
     else outcome.value.bitmap.close()
     return null
