@@ -58,7 +58,7 @@ class Scenery {
     (state) => (this.state = state),
   )
 
-  async answerValues(outcome: Outcome<ProvenFrame | null> = succeeded({ frame: {} as StoredFrame, sizeBytes: 1000, bodyBytes: 500 })): Promise<void> {
+  async answerValues(outcome: Outcome<ProvenFrame | null> = succeeded({ frame: {} as StoredFrame, sizeBytes: 1000, bodyBytes: 500, isFromLine: true })): Promise<void> {
     const one = this.valuesAsked.pop()
     if (!one) throw new Error('no values were asked for')
     one.answer(outcome)
@@ -79,7 +79,7 @@ class Scenery {
 
   picture(request: PictureRequest, completeness: number): Picture {
     const bitmap = { width: 64, height: 64, close: () => this.closed.push(nameOf(request)) } as unknown as ImageBitmap
-    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, completeness, window: null }
+    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, isFromLine: true, completeness, window: null }
   }
 
   shown(): string | null {
@@ -107,9 +107,10 @@ describe('the first picture', () => {
     expect(scenery.names()).toEqual(['draft 0', 'final 0'])
   })
 
-  it('says nothing of the line, since the document asked for it; the next does', async () => {
+  it('says nothing of the line where it came from the browser\'s cache', async () => {
     scenery.pipeline.want(frame(0), SUBJECT, [])
-    await scenery.answer('draft 0')
+    const [draft] = scenery.asked
+    await scenery.answer('draft 0', succeeded({ ...scenery.picture(draft!.request, 1), isFromLine: false }))
     expect(scenery.pace.measured).toBeNull()
 
     await scenery.answer('final 0')

@@ -338,8 +338,7 @@ export class PicturePipeline {
     const mark = this.#pace.sent()
     const outcome = await this.#means.load(request, purpose, controller.signal)
     if (!outcome.ok) return outcome.failure
-    // The first may lie in the browser's cache, since the document asked for it, and says nothing of the line then.
-    if (this.#shown) this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
+    if (outcome.value.isFromLine) this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
     if (isWanted()) this.#arrive(target, request, outcome.value)
     else outcome.value.bitmap.close()
     return null
@@ -354,7 +353,7 @@ export class PicturePipeline {
     const mark = this.#pace.sent()
     const outcome = await this.#means.loadValues({ ...values, path }, () => this.#finalThere(target.final.key, signal), signal)
     if (!outcome.ok) return outcome.failure
-    if (outcome.value) this.#pace.delivered(mark, outcome.value.bodyBytes)
+    if (outcome.value?.isFromLine) this.#pace.delivered(mark, outcome.value.bodyBytes)
     if (!isWanted()) return null
     if (outcome.value) {
       this.#values.put(key, outcome.value)
