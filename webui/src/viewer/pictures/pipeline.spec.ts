@@ -33,6 +33,7 @@ const FRAME_MS = 16
 
 /** A node that answers when the test says so, and a screen that keeps what it was told. */
 class Scenery {
+  readonly pace = new Pace()
   readonly asked: { name: string; request: PictureRequest; signal: AbortSignal; answer: (outcome: Outcome<Picture>) => void }[] = []
   readonly closed: string[] = []
   state: PipelineState = { shown: null, progress: { kind: 'loading' }, isProven: false }
@@ -45,7 +46,7 @@ class Scenery {
   isLosslessOnly = false
   readonly pipeline = new PicturePipeline(
     {
-      pace: new Pace(),
+      pace: this.pace,
       isLosslessOnly: () => this.isLosslessOnly,
       load: (request, _purpose, signal) =>
         new Promise((resolve) => this.asked.push({ name: nameOf(request), request, signal, answer: resolve })),
@@ -57,7 +58,7 @@ class Scenery {
     (state) => (this.state = state),
   )
 
-  async answerValues(outcome: Outcome<ProvenFrame | null> = succeeded({ frame: {} as StoredFrame, sizeBytes: 1000, bodyBytes: 500 })): Promise<void> {
+  async answerValues(outcome: Outcome<ProvenFrame | null> = succeeded({ frame: {} as StoredFrame, sizeBytes: 1000, bodyBytes: 500, isFromLine: true })): Promise<void> {
     const one = this.valuesAsked.pop()
     if (!one) throw new Error('no values were asked for')
     one.answer(outcome)
@@ -78,7 +79,7 @@ class Scenery {
 
   picture(request: PictureRequest, completeness: number): Picture {
     const bitmap = { width: 64, height: 64, close: () => this.closed.push(nameOf(request)) } as unknown as ImageBitmap
-    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, completeness, window: null }
+    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, isFromLine: true, completeness, window: null }
   }
 
   shown(): string | null {
@@ -104,6 +105,16 @@ describe('the first picture', () => {
     scenery.pipeline.want(frame(0), SUBJECT, [])
 
     expect(scenery.names()).toEqual(['draft 0', 'final 0'])
+  })
+
+  it('says nothing of the line where it came from the browser\'s cache', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    const [draft] = scenery.asked
+    await scenery.answer('draft 0', succeeded({ ...scenery.picture(draft!.request, 1), isFromLine: false }))
+    expect(scenery.pace.measured).toBeNull()
+
+    await scenery.answer('final 0')
+    expect(scenery.pace.measured).not.toBeNull()
   })
 
   it('is settled when it has come in full, whatever the order', async () => {

@@ -338,7 +338,7 @@ export class PicturePipeline {
     const mark = this.#pace.sent()
     const outcome = await this.#means.load(request, purpose, controller.signal)
     if (!outcome.ok) return outcome.failure
-    this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
+    if (outcome.value.isFromLine) this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
     if (isWanted()) this.#arrive(target, request, outcome.value)
     else outcome.value.bitmap.close()
     return null
@@ -353,7 +353,7 @@ export class PicturePipeline {
     const mark = this.#pace.sent()
     const outcome = await this.#means.loadValues({ ...values, path }, () => this.#finalThere(target.final.key, signal), signal)
     if (!outcome.ok) return outcome.failure
-    if (outcome.value) this.#pace.delivered(mark, outcome.value.bodyBytes)
+    if (outcome.value?.isFromLine) this.#pace.delivered(mark, outcome.value.bodyBytes)
     if (!isWanted()) return null
     if (outcome.value) {
       this.#values.put(key, outcome.value)
