@@ -60,6 +60,7 @@ from appliance.http.studies import studies
 from appliance.http.synchronisation import synchronisation
 from appliance.http.uploads import PATH as UPLOADS_PATH
 from appliance.http.uploads import UploadLimits, Uploads
+from appliance.http.viewing import Viewing
 from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts, nobody_to_tell
@@ -659,6 +660,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         renderer(drawing.state, bench.access),
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
+        Viewing(catalogue, archive, drawing, answers).blueprint(),
         Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),

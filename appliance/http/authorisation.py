@@ -65,6 +65,8 @@ _VIEWED = (
     f"{_OF_SERIES}/instances",
     "/api/studies/<study>",
     "/api/studies/<study>/series/<series>",
+    "/api/studies/<study>/series/<series>/frame-times",
+    "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value",
 )
 
 ROUTES: tuple[Route, ...] = (

@@ -320,6 +320,8 @@ export interface Series extends SeriesSummary {
   value_unit: string
   slices: SliceEntry[]
   volume: VolumeEntry
+  /** Names of transfer functions that suit it, the usual one first. */
+  volume_presets: string[]
   /** By which the server draws now: a picture may be kept for good under an address that names them. */
   rules: string
 }

@@ -1,10 +1,16 @@
 import { expect, it, vi } from 'vitest'
-import { cameOverLine, completenessIn, windowIn } from './load'
+import { cameOverLine, completenessIn, reducedIn, windowIn } from './load'
 
 it('takes a picture that does not say for a whole one', () => {
   expect(completenessIn(new Headers())).toBe(1)
   expect(completenessIn(new Headers({ 'Volume-Complete': '0.42' }))).toBe(0.42)
   expect(completenessIn(new Headers({ 'Volume-Complete': '0' }))).toBe(0)
+})
+
+it('reads how coarse the volume is, if it is', () => {
+  expect(reducedIn(new Headers({ 'Volume-Reduced': '1,2,2' }))).toEqual([1, 2, 2])
+  expect(reducedIn(new Headers({ 'Volume-Reduced': '1,1,1' }))).toBeNull()
+  expect(reducedIn(new Headers())).toBeNull()
 })
 
 it('reads the window that the server found', () => {

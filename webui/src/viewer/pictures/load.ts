@@ -1,4 +1,4 @@
-import { failed, failureOf, succeeded, type Entrances, type Outcome, type WindowFunction } from '../../api'
+import { failed, failureOf, succeeded, type Entrances, type Outcome, type Vector, type WindowFunction } from '../../api'
 import type { WindowSetting } from '../view'
 import { GREY, type PictureRequest, type ValuesRequest } from './address'
 import type { Wish } from './requests'
@@ -15,6 +15,8 @@ export interface Picture {
   readonly isFromLine: boolean
   /** Part of the volume that is in it, 0 to 1. */
   readonly completeness: number
+  /** So many voxels along slice, row and column are one in it; null where each is itself. */
+  readonly reduced: Vector | null
   /** The window that the server found where none was asked for; null if it does not say. */
   readonly window: WindowSetting | null
 }
@@ -108,6 +110,7 @@ async function decoded(response: Response, request: PictureRequest): Promise<Pic
     bodyBytes: body.size,
     isFromLine,
     completeness: completenessIn(response.headers),
+    reduced: reducedIn(response.headers),
     window: windowIn(response.headers),
   }
 }
@@ -139,6 +142,12 @@ export function completenessIn(headers: Headers): number {
   const text = headers.get('Volume-Complete')
   const value = Number(text)
   return text === null || !Number.isFinite(value) ? 1 : Math.max(0, Math.min(1, value))
+}
+
+/** `Volume-Reduced: slice,row,column`. */
+export function reducedIn(headers: Headers): Vector | null {
+  const [slice, row, column] = (headers.get('Volume-Reduced') ?? '').split(',').map(Number)
+  return slice && row && column && Math.max(slice, row, column) > 1 ? [slice, row, column] : null
 }
 
 /** `Rendered-Window: center,width,function`. */

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { failed, succeeded, type Outcome, type Series } from '../../api'
 import { fitted } from '../geometry/framing'
-import { extentOf, subjectOf, type Scene, type View } from '../view'
+import { extentOf, subjectOf, WHOLE_SPACE, type Scene, type View } from '../view'
 import { pictureRequest, type PictureRequest } from './address'
 import type { Picture, ProvenFrame } from './load'
 import { Pace } from './pace'
@@ -47,6 +47,7 @@ class Scenery {
   readonly pipeline = new PicturePipeline(
     {
       pace: this.pace,
+      share: () => 1,
       isLosslessOnly: () => this.isLosslessOnly,
       load: (request, _purpose, signal) =>
         new Promise((resolve) => this.asked.push({ name: nameOf(request), request, signal, answer: resolve })),
@@ -79,7 +80,7 @@ class Scenery {
 
   picture(request: PictureRequest, completeness: number): Picture {
     const bitmap = { width: 64, height: 64, close: () => this.closed.push(nameOf(request)) } as unknown as ImageBitmap
-    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, isFromLine: true, completeness, window: null }
+    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, isFromLine: true, completeness, reduced: null, window: null }
   }
 
   shown(): string | null {
@@ -266,7 +267,7 @@ describe('a hand that goes through the stack', () => {
 describe('a hand that turns a volume without a rest', () => {
   const STEP_MS = 33
   const DRAWING_MS = 70
-  const turned = (step: number) => view({ kind: 'volume', turn: { azimuth: step / 100, elevation: 0 }, material: 'bone' })
+  const turned = (step: number) => view({ kind: 'volume', turn: { azimuth: step / 100, elevation: 0 }, material: 'bone', space: WHOLE_SPACE })
 
   /** Draws one after the other, the newest that is still waited for first, as a render process does. */
   async function drawing(forMs: number): Promise<void> {
