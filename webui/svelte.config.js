@@ -1,4 +1,4 @@
 /** @type {import('@sveltejs/vite-plugin-svelte').SvelteConfig} */
 export default {
-  compilerOptions: { runes: true },
+  compilerOptions: { runes: true, cssHash: ({ hash, css }) => `s${hash(css).slice(0, 5)}` },
 }

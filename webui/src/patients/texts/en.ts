@@ -1,7 +1,6 @@
 /** The texts of keeping patients' records, in English. Another language is another file of this shape. */
 
 export const en = {
-  add: 'New patient',
   added: (name: string) => `${name} was added.`,
   open: 'Open the record',
   edit: 'Edit',
@@ -36,7 +35,6 @@ export const en = {
   remove: 'Delete',
   removeSure: 'Delete this patient?',
   removeYes: 'Yes, delete',
-  removed: 'The patient was deleted.',
   inUse: (institutions: string) => `Not deleted: something of this patient is held at ${institutions}.`,
 }
 

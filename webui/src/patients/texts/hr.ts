@@ -3,7 +3,6 @@
 import type { PatientTexts } from './en'
 
 export const hr: PatientTexts = {
-  add: 'Novi pacijent',
   added: (name) => `Dodano: ${name}.`,
   open: 'Otvori karton',
   edit: 'Uredi',
@@ -38,6 +37,5 @@ export const hr: PatientTexts = {
   remove: 'Izbriši',
   removeSure: 'Izbrisati ovog pacijenta?',
   removeYes: 'Da, izbriši',
-  removed: 'Pacijent je izbrisan.',
   inUse: (institutions) => `Nije izbrisano: nešto od ovog pacijenta nalazi se u: ${institutions}.`,
 }

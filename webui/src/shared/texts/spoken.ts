@@ -1,8 +1,9 @@
 /** The language of the tests is English. */
 
-import { speak, withAccountTexts, withAdministrationTexts, withViewingTexts } from '.'
+import { speak, withAccountTexts, withAdministrationTexts, withInboxTexts, withViewingTexts } from '.'
 
 await speak(['en'])
 await withAccountTexts(Promise.resolve())
 await withAdministrationTexts(Promise.resolve())
+await withInboxTexts(Promise.resolve())
 await withViewingTexts(Promise.resolve())
