@@ -35,6 +35,7 @@ from appliance.http.copies import institution_place, known_here, toplevel_place
 from appliance.http.deliveries import deliveries
 from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
+from appliance.http.fhir import OF_INSTITUTION, OF_TOPLEVEL, fhir_metadata, fhir_of_institution, fhir_of_toplevel
 from appliance.http.health import Check, Note, health
 from appliance.http.inbox import inbox
 from appliance.http.institutions import institutions
@@ -60,6 +61,7 @@ from appliance.http.studies import studies
 from appliance.http.synchronisation import synchronisation
 from appliance.http.uploads import PATH as UPLOADS_PATH
 from appliance.http.uploads import UploadLimits, Uploads
+from appliance.http.viewing import Viewing
 from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts, nobody_to_tell
@@ -409,6 +411,7 @@ async def opened(settings: Appliance, supervisor: Supervisor | None = None) -> A
             synchronisation(bench.uplinks, bench.access),
             entry(bench.access),
             openapi({("POST", UPLOADS_PATH)} if uploads else set()),
+            *_fhir_metadata(settings),
             health(bench.checks, bench.notes, bench.metrics, bench.access, bench.refresh),
         ]
         quart = resources(bench.blueprints)
@@ -430,6 +433,13 @@ def _tell_of_listeners(bench: _Bench, state: ListenerState) -> None:
     if bench.settings.listen.processes > 1:
         bench.checks["fronts"] = check
     bench.notes.append(state.note)
+
+
+def _fhir_metadata(settings: Appliance) -> list[Blueprint]:
+    """What the roles that answer FHIR say of themselves; nothing where there is none."""
+    of_roles = ((settings.toplevel, OF_TOPLEVEL), (settings.institution, OF_INSTITUTION))
+    there = [(role.base_url, types) for role, types in of_roles if role is not None]
+    return [fhir_metadata([one for _, types in there for one in types], there[0][0])] if there else []
 
 
 def _page(settings: Appliance) -> Page | None:
@@ -473,6 +483,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
         own_passkeys(accounts, bench.access),
         other_accounts(accounts, staff, bench.access, auditing),
         patients(service, PatientRecords(database, auditing), bench.access, auditing),
+        fhir_of_toplevel(service, bench.access, auditing, settings.base_url),
         institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
         enrolments(children, bench.access, auditing),
         audit_trail(AuditReading(TOPLEVEL, database, auditing), bench.access),
@@ -530,6 +541,7 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     bench.blueprints += [
         records(service, bench.access, auditing),
         reports(written, bench.access),
+        fhir_of_institution(service, written, bench.access, auditing, settings.base_url),
         inbox(waiting, bench.access, auditing),
         enrolments(children, bench.access, auditing, institution_id),
         audit_trail(AuditReading(INSTITUTION, database, auditing, institution_id), bench.access),
@@ -659,6 +671,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         renderer(drawing.state, bench.access),
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
+        Viewing(catalogue, archive, drawing, answers).blueprint(),
         Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),

@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("ingest", "load", "slices", "slow-line", "truth", "volume")
+NAMES = ("ingest", "load", "slices", "slow-line", "truth", "uploads", "volume")
 
 
 def main() -> int:

@@ -7,11 +7,12 @@ a figure that is missing, with its reason, and the next one is taken.
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class Sitting:
     profile: Profile
     folder: Path
     say: Say
+    ends_at: float = math.inf
+    """By ``time.monotonic``: what has not come by then is missing."""
     missing: list[str] = field(default_factory=list)
     """Figures that are missing, each with its reason."""
 
@@ -59,26 +62,37 @@ class Sitting:
         for _ in range(opens - 1):
             async with self._opened() as (page, _session):
                 await self._open(page, cold)
-        async with self._opened() as (page, session):
-            await self._open(page, cold)
-            found: Figures = {"cold_first_slice_s": round(statistics.median(cold), 2) if cold else None}
-            found |= await self._step(RIDE, self._ride(page))
-            found |= await self._step(("wasted_bytes",), self._jump(page, session))
-            if self.turns_volume:
-                found |= await self._step(TURN, self._turn(page, session))
-            found |= await self._step(("heap_mb",), _heap_mb(session))
+        with self._home() as home:
+            async with self._opened(home) as (page, session):
+                await self._open(page, cold)
+                found: Figures = {"cold_first_slice_s": round(statistics.median(cold), 2) if cold else None}
+                found |= await self._at_work(page, session)
+            async with self._opened(home) as (page, _session):
+                found |= await self._step(SECOND_VISIT, self._visit_again(page))
         for name, value in found.items():
             self.say(f"  {name}: {written(value)}")
         return found
+
+    async def _at_work(self, page: Page, session: CDPSession) -> Figures:
+        """What is measured in a page that is open."""
+        found = await self._step(RIDE, self._ride(page))
+        found |= await self._step(("wasted_bytes",), self._jump(page, session))
+        if self.turns_volume:
+            found |= await self._step(TURN, self._turn(page, session))
+        return found | await self._step(("heap_mb",), _heap_mb(session))
 
     async def warm(self) -> None:
         """The server has drawn before, as one that is in use."""
         self.line.shape(PROFILES["none"])
         async with self._opened() as (page, _):
-            await self._look(page)
-            await self.viewer.settle(page)
-            if not self.viewer.loads_volume:
-                await self.viewer.show_volume(page)
+            await self._step((), self._draw_all(page))
+
+    async def _draw_all(self, page: Page) -> Figures:
+        await self._look(page)
+        await self.viewer.settle(page)
+        if not self.viewer.loads_volume:
+            await self.viewer.show_volume(page)
+        return {}
 
     async def _open(self, page: Page, cold: list[float]) -> None:
         found = await self._step(("cold",), self._cold(page))
@@ -87,8 +101,9 @@ class Sitting:
             self.say(f"  cold first slice {cold[-1]:.2f} s")
 
     async def _step(self, names: tuple[str, ...], doing: Awaitable[Figures]) -> Figures:
+        patience_s = min(_PATIENCES * self.viewer.patience_s, self.ends_at - time.monotonic())
         try:
-            async with asyncio.timeout(_PATIENCES * self.viewer.patience_s):  # not everything that is asked has a limit
+            async with asyncio.timeout(patience_s):  # not everything that is asked has a limit
                 return await doing
         except (PlaywrightError, TimeoutError) as error:
             said = str(error).splitlines() or ["did not end"]
@@ -108,17 +123,24 @@ class Sitting:
 
     # The browser
 
+    @contextmanager
+    def _home(self) -> Iterator[Path]:
+        """Where a browser keeps what it has."""
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="home-", ignore_cleanup_errors=True) as name:
+            yield Path(name)
+
     @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[tuple[Page, CDPSession]]:
-        """A page of a browser at the far side, with nothing in its cache, of somebody who is logged in."""
+    async def _opened(self, home: Path | None = None) -> AsyncIterator[tuple[Page, CDPSession]]:
+        """A page of a browser at the far side, of somebody who is logged in; nothing in its cache but what ``home`` has."""
         viewer = self.viewer
         host = viewer.address.split("/")[2].split(":")[0]
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix="home-", ignore_cleanup_errors=True) as home:
-            executable = Path(home) / "chromium-at-the-far-side"
+        with ExitStack() as own:
+            home = home or own.enter_context(self._home())
+            executable = home / "chromium-at-the-far-side"
             executable.write_text(f'#!/bin/sh\nexec nsenter --net={self.line.far} {chromium_path()} "$@"\n')
             executable.chmod(0o700)
             async with open_browser(
-                Path(home),
+                home,
                 authority=viewer.authority,
                 hosts={host: NEAR_ADDRESS},
                 http3=viewer.http3,
@@ -144,6 +166,13 @@ class Sitting:
         await self._look(page)
         await page.wait_for_function("() => sampled.slices.length > 0")
         return {"cold": float(await page.evaluate("() => sampled.slices[0][0]")) / 1000}
+
+    async def _visit_again(self, page: Page) -> Figures:
+        """The same address in a new browser that has been there before."""
+        before = self.line.counts()["down"]["bytes"]
+        first_s = (await self._cold(page))["cold"]
+        came = self.line.counts()["down"]["bytes"] - before
+        return {"second_visit_s": None if first_s is None else round(first_s, 2), "second_visit_bytes": came}
 
     async def _ride(self, page: Page) -> Figures:
         before = await self._go_to_an_end(page, "Home")
@@ -213,7 +242,8 @@ class Sitting:
         }
 
 
-RIDE = ("slices_per_s", "wheel_per_s", "dropped", "stop_to_exact_s", "stop_to_all_bits_s")
+RIDE = ("slices_per_s", "wheel_per_s", "dropped", "behind_s", "stop_to_exact_s", "stop_to_all_bits_s")
+SECOND_VISIT = ("second_visit_s", "second_visit_bytes")
 TURN = ("volume_frames_per_s", "volume_asked", "volume_taken_back")
 
 
@@ -277,12 +307,13 @@ def judged_ride(sampled: dict[str, Any], before: int, last: int, viewer: Viewer)
     first_notch, last_notch = sampled["wheels"][0], sampled["wheels"][-1]
     times = [at for at, number in sampled["slices"] if number in passed]
     shown = passed & {number for _, number in sampled["slices"]}
-    seconds = (max(times) - first_notch) / 1000 if times else None
+    seconds = (max(times) - min(times)) / 1000 if times else 0
     stopped = [(at, state) for at, state in _since(sampled["states"], last_notch) if state["number"] == last]
     return {
-        "slices_per_s": round(len(shown) / seconds, 2) if seconds else 0.0,
+        "slices_per_s": round((len(shown) - 1) / seconds, 2) if seconds else 0.0,
         "wheel_per_s": round((len(sampled["wheels"]) - 1) / (last_notch - first_notch) * 1000, 1),
         "dropped": len(passed - shown),
+        "behind_s": _seconds_to(lambda state: True, stopped, last_notch),
         "stop_to_exact_s": _seconds_to(viewer.is_exact, stopped, last_notch),
         "stop_to_all_bits_s": _seconds_to(viewer.is_all_bits, stopped, last_notch),
     }

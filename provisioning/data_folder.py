@@ -70,6 +70,7 @@ class DataFolder:
         self._folder = folder
         self.settings_file = folder / "appliance.yaml"
         self.log_file = folder / "appliance.log"
+        self.authority = folder / "certificates" / "authority.pem"
         self._account_file = folder / "first-account.json"
         self._filled_mark = folder / "filled"
 
@@ -77,13 +78,13 @@ class DataFolder:
         """The folder and its settings exist; where they were before, only what is not None changes in them."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_new = not self.settings_file.is_file()
-        settings = self._new_settings() if is_new else _read(self.settings_file)
+        settings = self._new_settings() if is_new else read_settings(self.settings_file)
         try:
             listen = settings["listen"]
             place = Place(address or listen["address"], port if port is not None else listen["port"])
             if is_new or place != Place(listen["address"], listen["port"]):
                 _point_at(settings, place)
-                _write_private(self.settings_file, _HEAD + yaml.safe_dump(settings, sort_keys=False))
+                write_private(self.settings_file, _HEAD + yaml.safe_dump(settings, sort_keys=False))
         except (KeyError, TypeError) as error:
             mend = f"mend {self.settings_file}, or remove it to have it written again"
             raise Refusal(f"{self.settings_file} is not a file that was written here: {error}", mend) from error
@@ -109,7 +110,7 @@ class DataFolder:
             reason = (made.stderr or made.stdout).strip()
             mend = f"move {self._folder} away to begin anew, or name another folder with --data"
             raise Refusal(f"The first account could not be made: {reason}", mend)
-        _write_private(self._account_file, json.dumps({"username": account.username, "password": account.password}))
+        write_private(self._account_file, json.dumps({"username": account.username, "password": account.password}))
         return account
 
     @property
@@ -122,7 +123,7 @@ class DataFolder:
         self._filled_mark.touch()
 
     def _new_settings(self) -> dict[str, Any]:
-        settings = _read(self._template)
+        settings = read_settings(self._template)
         settings["institution"]["id"] = str(uuid.uuid4())
         settings["institution"]["new_patients"] = "create"  # a demonstration begins with patients, not with work
         settings["node"]["id"] = str(uuid.uuid4())
@@ -150,7 +151,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _read(file: Path) -> dict[str, Any]:  # Any: YAML; the appliance itself checks it
+def read_settings(file: Path) -> dict[str, Any]:  # Any: YAML; the appliance itself checks it
+    """What stands in a settings file; Refusal where it is not YAML."""
     try:
         settings = yaml.safe_load(file.read_text())
     except yaml.YAMLError as error:
@@ -158,7 +160,7 @@ def _read(file: Path) -> dict[str, Any]:  # Any: YAML; the appliance itself chec
     return settings if isinstance(settings, dict) else {}
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
     """Writes ``text`` so that the file is either the old or the new one, and never readable by others."""
     temporary = file.with_name(file.name + ".new")
     temporary.unlink(missing_ok=True)

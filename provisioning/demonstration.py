@@ -22,7 +22,10 @@ from provisioning.installation import ROOT, enter_environment, or_complain
 from provisioning.progress import Refusal, say
 
 if TYPE_CHECKING:  # at run time only once the virtual environment is there
+    from provisioning.county import Box
     from provisioning.data_folder import DataFolder, FirstAccount, Place
+
+    Served = DataFolder | Box
 
 _APPLIANCE = [str(ROOT / ".venv" / "bin" / "appliance")]
 _READY_TIMEOUT_S = 120.0
@@ -44,11 +47,14 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--address", metavar="A", help="listen here (127.0.0.1); 0.0.0.0 for every address")
     parser.add_argument("--port", type=int, metavar="N", help="TCP and UDP port (8443)")
     parser.add_argument("--data", type=Path, default=ROOT / "data", metavar="DIR", help="keep everything here (data)")
+    parser.add_argument("--clinics", type=int, metavar="N", help="a central box and N clinics' boxes, a process each")
     arguments = parser.parse_args()
     if arguments.dicom is not None and not arguments.dicom.exists():
         parser.error(f"--dicom: there is no {arguments.dicom}")
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         parser.error("--port: is a number from 1 to 65535")
+    if arguments.clinics is not None and (not 1 <= arguments.clinics <= 9 or arguments.dicom is not None):
+        parser.error("--clinics: is a number from 1 to 9, and comes without --dicom")
     return arguments
 
 
@@ -56,6 +62,8 @@ def _demonstrate(arguments: argparse.Namespace) -> int:
     enter_environment("provisioning.demonstration", sys.argv[1:])
     from provisioning.data_folder import DataFolder
 
+    if arguments.clinics is not None:
+        return _demonstrate_county(arguments)
     data = DataFolder(arguments.data.absolute(), ROOT / "config" / "all-in-one.yaml")
     place = data.prepare(arguments.address, arguments.port)
     _check_settings(data.settings_file)
@@ -65,6 +73,26 @@ def _demonstrate(arguments: argparse.Namespace) -> int:
         _fill(data, arguments.dicom, place)
         _say_how_to_get_in(data, place, account)
         return _wait(server, data)
+
+
+def _demonstrate_county(arguments: argparse.Namespace) -> int:
+    from provisioning import county
+    from provisioning.data_folder import Place
+
+    place = Place(arguments.address or "127.0.0.1", arguments.port if arguments.port is not None else 8443)
+    made = county.County(
+        arguments.data.absolute() / "county", ROOT / "config" / "all-in-one.yaml", arguments.clinics, place
+    )
+    for box in made.boxes:
+        refuse_used_port(box.place)
+    with county.running(made, _APPLIANCE, serving) as people:
+        county.fill(made, _APPLIANCE, county.write_samples)
+        county.say_how_to_get_in(made, people)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            say("\nStopping")
+    return 0
 
 
 def _check_settings(settings: Path) -> None:
@@ -96,7 +124,7 @@ def refuse_used_port(place: Place) -> None:
 
 @contextlib.contextmanager
 def serving(
-    data: DataFolder, place: Place, appliance: list[str], timeout_s: float = _READY_TIMEOUT_S
+    data: Served, place: Place, appliance: list[str], timeout_s: float = _READY_TIMEOUT_S
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The command line ``appliance``, ready within ``timeout_s``; told to stop, and waited for, at the end."""
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -112,11 +140,10 @@ def serving(
         _stop(server)
 
 
-def _await_ready(server: subprocess.Popen[bytes], data: DataFolder, place: Place, timeout_s: float) -> None:
+def _await_ready(server: subprocess.Popen[bytes], data: Served, place: Place, timeout_s: float) -> None:
     started = time.monotonic()
-    authority = data.settings_file.parent / "certificates" / "authority.pem"
     said = False
-    while not _is_ready(place, authority):
+    while not _is_ready(place, data.authority):
         if server.poll() is not None:
             raise Refusal(f"The appliance ended while starting:\n{_tail(data.log_file)}", f"look into {data.log_file}")
         if time.monotonic() - started > timeout_s:
@@ -183,14 +210,13 @@ def import_folder(data: DataFolder, folder: Path, appliance: list[str]) -> None:
 
 
 def _say_how_to_get_in(data: DataFolder, place: Place, account: FirstAccount) -> None:
-    authority = data.settings_file.parent / "certificates" / "authority.pem"
     say("")
     say(f"  Address   {place.base_url}")
     say(f"  Account   {account.username}")
     say(f"  Password  {account.password}")
     say("")
     say("The certificate is of its own making. Either accept the browser's warning, or let the browser trust")
-    say(f"  {authority}")
+    say(f"  {data.authority}")
     say("  Chromium, Chrome: Settings, Privacy and security, Security, Manage certificates, import as trusted")
     say("  Firefox: Settings, Privacy & Security, View Certificates, Authorities, Import")
     say("Browsers speak HTTP/2 to such a certificate; HTTP/3 needs one of a public authority.")

@@ -61,6 +61,12 @@ export default defineConfig({
     manifest: true,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      output: {
+        // What the viewer's later parts share with it, in one file with it: each small one would cost its own head and dictionary.
+        codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: 'viewer-core', test: /src\/viewer\/(geometry\/(?!cube)|labels|window\.ts|view\.ts|shortcuts)/ }] },
+      },
+    },
   },
   test: { include: ['src/**/*.spec.ts'], environment: 'node', setupFiles: ['src/shared/texts/spoken.ts'] },
 })

@@ -11,7 +11,7 @@ _CINE_RATE = "00180040"
 _FRAME_TIME = "00181063"
 _FRAME_TIME_VECTOR = "00181065"
 
-_USUAL_MS = 100.0
+USUAL_MS = 100.0
 """Where the file does not say: ten frames a second."""
 _SHORTEST_MS = 1.0
 _LONGEST_MS = 10_000.0
@@ -37,7 +37,7 @@ def frame_durations_ms(attributes: Attributes, frame_indexes: Sequence[int]) -> 
         return (_bounded(time_ms),) * len(frame_indexes)
     if cine_rate and cine_rate > 0:
         return (_bounded(1000 / cine_rate),) * len(frame_indexes)
-    return (_USUAL_MS,) * len(frame_indexes)
+    return (USUAL_MS,) * len(frame_indexes)
 
 
 def _bounded(duration_ms: float) -> float:

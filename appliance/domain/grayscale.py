@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.image import ImageDescription, LookUpTable, PixelFormat, Window
+from appliance.domain.views import PixelValue
 from appliance.domain.voi import Voi, VoiChoice, luts_of, voi_of
 
 Values = NDArray[Any]
@@ -64,6 +65,17 @@ def modality_values(stored: Values, image: ImageDescription, frame_index: int) -
         return _looked_up(stored, image.modality_lut).astype(np.float64)
     frame = image.frames[frame_index]
     return np.asarray(stored.astype(np.float64) * frame.rescale_slope + frame.rescale_intercept)
+
+
+def pixel_value(samples: tuple[int | float, ...], image: ImageDescription, frame_index: int) -> PixelValue:
+    """What the ``samples`` of one pixel of a frame mean."""
+    if image.is_colour:
+        return PixelValue(samples, None, is_padding=False)
+    stored = np.asarray(samples[:1])
+    padding = is_padding(stored, image.pixel_format)
+    if padding is not None and padding[0]:
+        return PixelValue(samples, None, is_padding=True)
+    return PixelValue(samples, float(modality_values(stored, image, frame_index)[0]), is_padding=False)
 
 
 def is_padding(stored: Values, pixel_format: PixelFormat) -> NDArray[np.bool_] | None:

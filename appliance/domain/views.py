@@ -228,6 +228,17 @@ class StoredValues:
 
 
 @dataclass(frozen=True, slots=True)
+class PixelValue:
+    """What is known of one pixel."""
+
+    samples: tuple[int | float, ...]
+    """As stored: one, or red, green and blue."""
+    value: float | None
+    """After the modality LUT; None of colours and of padding."""
+    is_padding: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """An encoded picture and what is to be known of it."""
 

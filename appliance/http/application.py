@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _LARGEST_JSON_BYTES = 8 << 20
 """A batch of changes from a child is the largest; files come in by ``uploads``, which streams."""
 _BODY_TIMEOUT_S = 60
-_QUART_PREFIXES = ("/api/", "/dicom-web/")
+_QUART_PREFIXES = ("/api/", "/dicom-web/", "/fhir/")
 _QUART_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 

@@ -65,6 +65,8 @@ _VIEWED = (
     f"{_OF_SERIES}/instances",
     "/api/studies/<study>",
     "/api/studies/<study>/series/<series>",
+    "/api/studies/<study>/series/<series>/frame-times",
+    "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value",
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -120,6 +122,17 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/api/reports/<report_id>/draft", Right.REPORT),
     Route("POST", "/api/reports/<report_id>/signature", Right.REPORT),
     Route("GET", "/api/reports/<report_id>/versions/<number>/print", Right.VIEW),
+    Route("GET", "/fhir/metadata", Need.NOTHING),
+    *(
+        Route("GET", f"/fhir/{kind}", Right.VIEW)
+        for resource, name in (
+            ("Patient", "patient_id"),
+            ("ImagingStudy", "study"),
+            ("DiagnosticReport", "report_id"),
+        )
+        for kind in (resource, f"{resource}/<{name}>")
+    ),
+    *(Route("GET", f"/fhir/{kind}", Need.ACCOUNT) for kind in ("Endpoint", "Endpoint/<node_id>")),
     Route("GET", "/api/inbox", Right.ASSIGN),
     Route("GET", "/api/inbox/<study_uid>", Right.ASSIGN),
     Route("PUT", "/api/inbox/<study_uid>/patient", Right.ASSIGN),

@@ -137,7 +137,7 @@ class KnownHere:
 
     async def patient(self, account: Account, patient_id: PatientId) -> Patient:
         account.require(Right.VIEW)
-        found = await self._database.read(lambda tx: toplevel.patient(tx, patient_id))
+        found = await self._database.read(lambda tx: toplevel.patient(tx, toplevel.now_called(tx, patient_id)))
         if found is None:
             raise NotFound("No such patient is known here", key="no-such-patient")
         return found

@@ -19,9 +19,10 @@ from pathlib import Path
 import msgspec
 
 from appliance.domain.errors import Conflict, NotDrawable, Unavailable
+from appliance.domain.grayscale import pixel_value
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import StoredImage, StoredSeries
-from appliance.domain.views import FilmView, Picture, PlaneView, SliceView, VolumeFilmView, VolumeView
+from appliance.domain.views import FilmView, Picture, PixelValue, PlaneView, SliceView, VolumeFilmView, VolumeView
 from appliance.services.byte_cache import ByteCache
 from appliance.services.children import ONE_THREAD_EACH, Child, Message
 from appliance.services.gl_thread import CONTEXT_LOST
@@ -39,7 +40,9 @@ from appliance.services.render_messages import (
     MakeReadyAhead,
     MakeVolumeReady,
     PictureHead,
+    PixelSamples,
     ProcessState,
+    ReadPixel,
     RenderSettings,
     TellState,
 )
@@ -205,6 +208,14 @@ class Drawing:
         ask = DrawSlice(viewer, _alone(image, view.frame_index), replace(view, frame_index=0), is_kept)
         process = self._process_of_frame(image, view.frame_index)
         return await self._picture((image.key, view), lambda: self._drawn(process, ask))
+
+    async def pixel(self, image: StoredImage, frame_index: int, row: int, column: int, *, viewer: str) -> PixelValue:
+        """One pixel of ``image``; all three count from 0 and have to be within it. Raises as ``slice`` does."""
+        process = self._process_of_frame(image, frame_index)
+        ask = ReadPixel(viewer, _alone(image, frame_index), row, column)
+        answer = await _asked_again_if_died(process, ask)
+        samples = msgspec.msgpack.decode(answer.header, type=PixelSamples).samples
+        return pixel_value(samples, image.description, frame_index)
 
     async def film(self, images: Sequence[StoredImage], film: FilmView, *, viewer: str) -> Picture:
         """Frames of an image as a moving picture; ``images`` are that image as each of them is to be drawn.

@@ -18,8 +18,8 @@ from appliance.domain.changes import (
     StudyGone,
     StudyHeld,
 )
-from appliance.domain.errors import BadRequest, NotAllowed
-from appliance.domain.identifiers import InstitutionId, PatientId
+from appliance.domain.errors import BadRequest, NotAllowed, NotFound
+from appliance.domain.identifiers import InstitutionId, PatientId, StudyUid
 from appliance.services.database_threads import DatabaseThreads
 from appliance.storage import inbox, institution, known_patients
 from appliance.storage.database import Transaction
@@ -49,6 +49,22 @@ class Institution:
         return await self._database.read(
             lambda tx: institution.studies_of(tx, known_patients.now_called(tx, patient_id))
         )
+
+    async def study(self, account: Account, study_uid: StudyUid) -> tuple[PatientId, tuple[StudyHeld, ...]]:
+        """Whose a study is, and what the nodes hold of it. NotFound, also while it waits for its patient."""
+        account.require(Right.VIEW)
+
+        def work(tx: Transaction) -> tuple[PatientId, tuple[StudyHeld, ...]]:
+            found = inbox.study_patient(tx, study_uid)
+            if found.patient_id is None:
+                raise NotFound("no such study is held", study_uid=study_uid)
+            return found.patient_id, institution.held_studies(tx, (study_uid,))
+
+        return await self._database.read(work)
+
+    async def nodes(self, account: Account) -> tuple[NodeHere, ...]:
+        """The nodes here; any account may know them."""
+        return await self._database.read(institution.nodes)
 
     async def take_delivery(self, delivery: Delivery) -> Acknowledgement:
         """All changes of ``delivery`` are kept, those that were heard before left out; from a node known by its key."""

@@ -90,7 +90,8 @@ def refuse_weak(password: str, about: Iterable[str]) -> None:
             longest=LONGEST,
         )
     known = [word for word in about if word.strip()]
-    if zxcvbn(password[:_JUDGED], user_inputs=known)["guesses"] < _FEWEST_GUESSES:
+    # Blanks of several kinds look like chance to the judge.
+    if not password.strip() or zxcvbn(password[:_JUDGED], user_inputs=known)["guesses"] < _FEWEST_GUESSES:
         raise BadRequest(
             "This password is one of those that are tried first: common, repeated, or made of your own names",
             key="password-guessable",

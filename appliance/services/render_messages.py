@@ -52,6 +52,15 @@ class DrawSlice(msgspec.Struct, frozen=True, tag=True):
     """Whether the picture itself is kept on the disk: a thumbnail."""
 
 
+class ReadPixel(msgspec.Struct, frozen=True, tag=True):
+    """What is stored of one pixel of the one frame of ``image``; ``row`` and ``column`` count from 0."""
+
+    viewer: str
+    image: StoredImage
+    row: int
+    column: int
+
+
 class MakeReady(msgspec.Struct, frozen=True, tag=True):
     """Of what came in, when there is nothing else to do: the frame decoded, and with a view its picture. Answered when it is."""
 
@@ -119,6 +128,7 @@ class TellState(msgspec.Struct, frozen=True, tag=True):
 
 Ask = (
     DrawSlice
+    | ReadPixel
     | DrawFilm
     | DrawPlane
     | DrawVolume
@@ -144,6 +154,12 @@ class PictureHead(msgspec.Struct, frozen=True):
     reduction: tuple[int, int, int] = (1, 1, 1)
     fused_reduction: tuple[int, int, int] = (1, 1, 1)
     stored_values: StoredValues | None = None
+
+
+class PixelSamples(msgspec.Struct, frozen=True):
+    """The answer to ``ReadPixel``: one sample, or red, green and blue."""
+
+    samples: tuple[int | float, ...]
 
 
 class ProcessState(msgspec.Struct, frozen=True):

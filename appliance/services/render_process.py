@@ -78,7 +78,9 @@ from appliance.services.render_messages import (
     MakeReadyAhead,
     MakeVolumeReady,
     PictureHead,
+    PixelSamples,
     ProcessState,
+    ReadPixel,
     RenderSettings,
 )
 from appliance.services.spare_time import SpareTime
@@ -88,7 +90,10 @@ from appliance.storage.sealing import MasterKeys
 
 log = logging.getLogger(__name__)
 
-_CT_PROJECTION_WINDOW = Window(400, 1400, explanation="Projection")
+_CT_PROJECTION_WINDOWS = {
+    RenderingMethod.MAXIMUM_IP: Window(400, 1400, explanation="Projection"),
+    RenderingMethod.AVERAGE_IP: Window(-400, 1200, explanation="Projection"),
+}
 _MOST_FILM_PIXELS = 64_000_000
 """Of all frames of a film; in colour they take three bytes each until it is encoded."""
 _MOST_SERIES = 256
@@ -114,7 +119,7 @@ class RenderProcess:
         self._decoders.start()
         self._patient_decoders = Decoders(1, limits, niceness=_AHEAD_NICENESS)
         self._frames = Frames(self._store, settings.frame_cache_bytes, self._decoders, self._cache)
-        self._slices: FairQueue[tuple[Request, DrawSlice]] = FairQueue()
+        self._slices: FairQueue[tuple[Request, DrawSlice | ReadPixel]] = FairQueue()
         self._spare: SpareTime[Callable[[], None]] = SpareTime(lambda: self._volumes.is_loading)
         self._made_ahead = 0
         self._volumes = LoadedVolumes(
@@ -136,7 +141,7 @@ class RenderProcess:
 
     def handle(self, request: Request) -> None:
         ask = msgspec.msgpack.decode(request.message.header, type=Ask)
-        if isinstance(ask, DrawSlice):
+        if isinstance(ask, DrawSlice | ReadPixel):
             self._spare.begin()
             self._slices.put(ask.viewer, (request, ask))
         elif isinstance(ask, DrawFilm):
@@ -204,9 +209,17 @@ class RenderProcess:
             request, ask = self._slices.take()
             try:
                 if not request.is_cancelled:
-                    _answered(request, lambda request=request, ask=ask: self._slice(request, ask))  # type: ignore[misc]
+                    _answered(request, lambda request=request, ask=ask: self._of_frame(request, ask))  # type: ignore[misc]
             finally:
                 self._spare.end()
+
+    def _of_frame(self, request: Request, ask: DrawSlice | ReadPixel) -> None:
+        if isinstance(ask, ReadPixel):
+            stored = self._frames.stored_values(ask.image, 0, Stopwatch())
+            samples = np.atleast_1d(stored[ask.row, ask.column]).tolist()
+            request.answer(msgspec.msgpack.encode(PixelSamples(tuple(samples))))
+        else:
+            self._slice(request, ask)
 
     def _slice(self, request: Request, ask: DrawSlice, decoders: Decoders | None = None) -> None:
         if ask.is_kept and self._answer_kept(request, ask):
@@ -656,10 +669,12 @@ def _window(view: PlaneView | VolumeView, volume: LoadedVolume) -> Window | None
 
 
 def _usual_projection_window(view: VolumeView, volume: LoadedVolume) -> Window:
-    """The volume's own; for the largest values of CT one over contrast and bone: a slice's window shows them all white."""
-    if volume.image.modality == "CT" and view.method is RenderingMethod.MAXIMUM_IP:
-        return _CT_PROJECTION_WINDOW
-    return volume.usual_window
+    """The volume's own; of CT one over contrast and bone for the largest values, and one over air and tissue for their mean.
+
+    A slice's window shows the first all white, and the second, with the air before and behind the body in it, all black.
+    """
+    usual = _CT_PROJECTION_WINDOWS.get(view.method) if volume.image.modality == "CT" else None
+    return usual or volume.usual_window
 
 
 def _turned(pixels: Pixels, view: SliceView) -> Pixels:

@@ -264,7 +264,12 @@ def take_answer(tx: Transaction, asked: StudyPatient, answer: Answer) -> bool:
 
 
 def ask_again(tx: Transaction, number: PatientNumber) -> None:
-    """The rule looks again at all studies of a Patient ID, those that it had matched too; what persons said stays."""
+    """The rule looks again at all studies of a Patient ID, those that it had matched too; what persons said stays.
+
+    Studies without a Patient ID have nothing in common: of no number there are none.
+    """
+    if is_blank(number):
+        return
     of_number = (StudyPatientRow.issuer == number.issuer) & (StudyPatientRow.value == number.value)
     undecided = of_number & (StudyPatientRow.is_decided == False)  # noqa: E712
     again = {"patient_id": None, "reason": Reason.NOT_ASKED, "candidate_id": None, "asked_at": _NEVER}

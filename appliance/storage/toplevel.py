@@ -739,7 +739,9 @@ def has_patient(tx: Transaction, patient_id: PatientId) -> bool:
 def know_number(
     tx: Transaction, identity: PatientIdentity, patient_id: PatientId, *, instead_of: PatientId | None = None
 ) -> bool:
-    """Whether the number is the patient's now: it was free, theirs before, or that of ``instead_of``."""
+    """Whether the number is the patient's now: it was free, theirs before, or that of ``instead_of``. A blank is nobody's."""
+    if not identity.value.strip():
+        return False
     this = _is_identity(identity)
     owner = tx.value(PatientIdentityRow.select(PatientIdentityRow.patient_id).where(this))
     if owner is None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.sitting import Requests, judged_ride
+from benchmarks.line import PROFILES, Line
+from benchmarks.sitting import Requests, Sitting, judged_ride
 from benchmarks.slow_line import _with_turn, compared, show
 from benchmarks.viewers import Viewer
 
@@ -15,6 +19,8 @@ class Judge:
     """Of a viewer only what says whether a picture is exact."""
 
     draws_whole_frames: bool = False
+    name: str = "ours"
+    patience_s: float = 60
 
     def is_exact(self, state: dict[str, Any]) -> bool:
         return self.draws_whole_frames or state.get("settled") == "true"
@@ -34,13 +40,35 @@ def state(at: float, number: int, **said: str) -> tuple[float, dict[str, Any]]:
 def test_slices_that_were_passed_and_not_seen_are_dropped():
     sampled = {
         "wheels": [0, 1000, 2000],
-        "slices": [[100, 1], [2000, 3]],
-        "states": [state(2000, 3)],
+        "slices": [[100, 1], [2100, 3]],
+        "states": [state(2100, 3)],
     }
 
     found = judged_ride(sampled, 0, 3, OURS)
 
-    assert (found["dropped"], found["slices_per_s"], found["wheel_per_s"]) == (1, 1.0, 1.0)
+    assert (found["dropped"], found["slices_per_s"], found["wheel_per_s"]) == (1, 0.5, 1.0)
+
+
+def test_a_screen_that_keeps_the_pace_of_the_hand_has_its_rate_and_is_behind_by_what_the_line_takes():
+    sampled = {
+        "wheels": [0, 100, 200],
+        "slices": [[250, 1], [350, 2], [450, 3]],
+        "states": [state(250, 1), state(350, 2), state(450, 3)],
+    }
+
+    found = judged_ride(sampled, 0, 3, OURS)
+
+    assert (found["slices_per_s"], found["wheel_per_s"], found["behind_s"]) == (10.0, 10.0, 0.25)
+
+
+async def test_what_has_not_come_by_the_end_is_missing_and_said_to_be(tmp_path: Path) -> None:
+    said: list[str] = []
+    sitting = Sitting(OURS, cast(Line, None), PROFILES["none"], tmp_path, said.append, ends_at=time.monotonic())
+
+    found = await sitting._step(("heap_mb",), asyncio.sleep(3600, {"heap_mb": 1.0}))
+
+    assert found == {"heap_mb": None}
+    assert sitting.missing == ["ours: heap_mb: did not end"]
 
 
 def test_a_stack_may_be_gone_through_the_other_way():

@@ -86,9 +86,9 @@ class Physician:
         await mouse.up()
         await self.settle()
 
-    async def colours(self) -> NDArray[np.uint8]:
-        """What the canvas shows: (row, column, red green blue)."""
-        png = base64.b64decode(await self.page.evaluate(_PIXELS))
+    async def colours(self, of: str = _PIXELS, place: int = 0) -> NDArray[np.uint8]:
+        """What the canvas shows, or what a script with a pane's ``place`` reads from it: (row, column, red green blue)."""
+        png = base64.b64decode(await self.page.evaluate(of, place))
         return np.asarray(pyvips.Image.new_from_buffer(png, "").numpy())[:, :, :3]
 
     async def grey(self) -> Grey:

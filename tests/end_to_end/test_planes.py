@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
-import pyvips
 from numpy.typing import NDArray
-from playwright.async_api import Request
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from tests.end_to_end.physician import Grey, Physician
-from tests.end_to_end.running import PASSWORD, USERNAME, RunningAppliance
+from tests.end_to_end.asking import Asked, drawn_by_server
+from tests.end_to_end.physician import Physician
+from tests.end_to_end.running import RunningAppliance
 
 SLICES, SIDE = 24, 320
 PIXEL_MM, SLICE_MM = 0.4, 3.0
@@ -34,33 +31,36 @@ def slice_values() -> NDArray[np.uint16]:
     return values
 
 
-def write_thin_table(folder: Path) -> None:
-    study, series, place = generate_uid(), generate_uid(), generate_uid()
-    for index in range(SLICES):
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        ds = FileDataset(None, {}, file_meta=meta, preamble=bytes(128))
-        ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-        ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = study, series, place
-        ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Tablic^Thin", PATIENT, "19700131", "F"
-        ds.StudyDate, ds.StudyTime, ds.Modality, ds.SeriesNumber, ds.InstanceNumber = (
-            "20260102",
-            "101500",
-            "CT",
-            1,
-            index,
-        )
-        ds.Rows, ds.Columns, ds.SamplesPerPixel = SIDE, SIDE, 1
-        ds.PhotometricInterpretation, ds.PixelRepresentation = "MONOCHROME2", 0
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
-        ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
-        ds.WindowCenter, ds.WindowWidth = 0, 2000
-        ds.PixelSpacing, ds.SliceThickness = [PIXEL_MM, PIXEL_MM], SLICE_MM
-        ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-        ds.ImagePositionPatient = [-SIDE * PIXEL_MM / 2, -SIDE * PIXEL_MM / 2, index * SLICE_MM]
-        ds.PixelData = slice_values().tobytes()
-        ds.save_as(folder / f"{index:03}.dcm", enforce_file_format=True)
+def write_thin_table(folder: Path, patient: str = PATIENT, apart_mm: Sequence[float] = (SLICE_MM,)) -> None:
+    """A study with a series for each distance of slices, all of one frame of reference and as high as each other."""
+    study, place = generate_uid(), generate_uid()
+    for number, slice_mm in enumerate(apart_mm, 1):
+        series = generate_uid()
+        for index in range(round(SLICES * SLICE_MM / slice_mm)):
+            ds = _slice(patient, slice_mm, index)
+            ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = study, series, place
+            ds.SeriesNumber, ds.SeriesDescription = number, f"{slice_mm:g} mm"
+            ds.save_as(folder / f"{number}-{index:03}.dcm", enforce_file_format=True)
+
+
+def _slice(patient: str, slice_mm: float, index: int) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds = FileDataset(None, {}, file_meta=meta, preamble=bytes(128))
+    ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Tablic^Thin", patient, "19700131", "F"
+    ds.StudyDate, ds.StudyTime, ds.Modality, ds.InstanceNumber = "20260102", "101500", "CT", index
+    ds.Rows, ds.Columns, ds.SamplesPerPixel = SIDE, SIDE, 1
+    ds.PhotometricInterpretation, ds.PixelRepresentation = "MONOCHROME2", 0
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
+    ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
+    ds.WindowCenter, ds.WindowWidth = 0, 2000
+    ds.PixelSpacing, ds.SliceThickness = [PIXEL_MM, PIXEL_MM], slice_mm
+    ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    ds.ImagePositionPatient = [-SIDE * PIXEL_MM / 2, -SIDE * PIXEL_MM / 2, index * slice_mm]
+    ds.PixelData = slice_values().tobytes()
+    return ds
 
 
 @pytest.fixture(scope="module")
@@ -72,52 +72,18 @@ def thin_table(appliance: RunningAppliance, tmp_path_factory: pytest.TempPathFac
     return PATIENT
 
 
-class Line:
-    """What the page asked for of one resource, the last without loss."""
-
-    def __init__(self, physician: Physician, resource: str) -> None:
-        self._resource = resource
-        self.asked: list[str] = []
-        physician.page.on("request", self._note)
-
-    def _note(self, request: Request) -> None:
-        if self._resource in request.url and "quality=" not in request.url:
-            self.asked.append(request.url)
-
-    @property
-    def last_path(self) -> str:
-        return httpx.URL(self.asked[-1]).raw_path.decode()
-
-
-@contextlib.contextmanager
-def logged_in(appliance: RunningAppliance) -> Iterator[httpx.Client]:
-    with appliance.client() as client:
-        login = {"username": USERNAME, "password": PASSWORD}
-        token = client.post("/api/session", json=login).raise_for_status().json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        yield client
-
-
-def drawn_by_server(appliance: RunningAppliance, path: str) -> Grey:
-    """The picture at ``path``: (row, column)."""
-    with logged_in(appliance) as client:
-        answer = client.get(path, headers={"Accept": "image/png"}).raise_for_status()
-    picture = pyvips.Image.new_from_buffer(answer.content, "").numpy()
-    return np.asarray(picture if picture.ndim == 2 else picture[:, :, 0])
-
-
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
 async def test_a_plane_at_rest_is_the_servers_picture_pixel_for_pixel(
     physician: Physician, appliance: RunningAppliance, thin_table: str, plane: str
 ) -> None:
     await physician.log_in()
     await physician.open_study(thin_table)
-    line = Line(physician, "/renderedmpr")
+    asked = Asked(physician, "/renderedmpr")
     await physician.show(plane)
 
     shown = await physician.grey()
 
-    assert (shown == drawn_by_server(appliance, line.last_path)).all()
+    assert (shown == drawn_by_server(appliance, asked.last_path)).all()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1400, 900), (420, 330)], ids=["large pane", "small pane"])

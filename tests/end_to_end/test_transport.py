@@ -1,7 +1,10 @@
-"""Clients of others, unmodified, at the real server: curl over HTTP/3 (ngtcp2), HTTP/2 and 1.1, and Firefox."""
+"""Clients of others, unmodified, at the real server: curl (ngtcp2) and niquests (qh3) over HTTP/3, 2 and 1.1, and Firefox."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import curl_cffi
@@ -54,6 +57,59 @@ def test_curl_uploads_over_http_3(filled: RunningAppliance, bearer: dict[str, st
 
     assert answer.status_code == 409
     assert answer.http_version == 30
+
+
+_NIQUESTS = Path(__file__).resolve().parents[2] / ".cache" / "niquests-3.21.2"
+_ASK_BY_NIQUESTS = """
+import sys, niquests
+from urllib.parse import urlsplit
+url, token, authority, version = sys.argv[1:]
+others = {f"disable_http{other}": True for other in "123" if other != version}
+at = (urlsplit(url).hostname, urlsplit(url).port)
+with niquests.Session(quic_cache_layer={at: at} if version == "3" else None, **others) as session:
+    for _ in range(20):
+        fields = {"Authorization": f"Bearer {token}", "Accept": "image/jpeg"}
+        answer = session.get(url, headers=fields, verify=authority)
+        assert answer.status_code == 200, answer.text
+        assert answer.content.startswith(bytes([255, 216])), answer.content[:20]
+    print(answer.http_version)
+"""
+NIQUESTS_VERSIONS = {"3": 30, "2": 20, "1": 11}
+
+
+@pytest.fixture(scope="module")
+def niquests_python() -> Path:
+    """A Python that has niquests: in an environment of its own, for its urllib3-future would stand in for urllib3 here."""
+    python = _NIQUESTS / "bin" / "python"
+    if not (_NIQUESTS / "made").exists():
+        shutil.rmtree(_NIQUESTS, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", _NIQUESTS], check=True)
+        made = subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "niquests==3.21.2"], capture_output=True, text=True, check=False
+        )
+        if made.returncode != 0:
+            pytest.skip(f"niquests cannot be installed here: {made.stderr.strip().splitlines()[-1]}")
+        (_NIQUESTS / "made").touch()
+    return python
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", NIQUESTS_VERSIONS)
+def test_niquests_gets_a_picture(
+    filled: RunningAppliance, bearer: dict[str, str], picture_path: str, niquests_python: Path, version: str
+) -> None:
+    """qh3 over HTTP/3, jh2 over HTTP/2."""
+    token = bearer["Authorization"].removeprefix("Bearer ")
+    asked = subprocess.run(
+        [niquests_python, "-c", _ASK_BY_NIQUESTS, f"{filled.base_url}{picture_path}", token, filled.authority, version],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert asked.returncode == 0, asked.stderr
+    assert int(asked.stdout) == NIQUESTS_VERSIONS[version]
 
 
 _PROTOCOLS = """return performance.getEntriesByType('resource').map(e => e.nextHopProtocol)"""

@@ -31,7 +31,7 @@ NOT_THERE = str(UUID(int=404))
 STREAMED = {("POST", "/api/uploads"), ("POST", "/dicom-web/studies"), ("POST", "/dicom-web/studies/<study>")}
 """These are no resources of Quart (``http.application.Root``)."""
 IN_PATHS = {
-    "study": "9.9.9", "study_uid": "9.9.9", "series": "9.9.9.1", "instance": "9.9.9.1.1", "frames": "1",
+    "study": "9.9.9", "study_uid": "9.9.9", "series": "9.9.9.1", "instance": "9.9.9.1.1", "frames": "1", "frame": "1",
     "path": "7FE00010", "refused_key": "0" * 64, "patient_id": NOT_THERE, "session_id": NOT_THERE, "child_id": NOT_THERE,
     "passkey_id": NOT_THERE, "institution_id": str(CLINIC), "node_id": NOT_THERE, "type_id": NOT_THERE,
     "report_id": NOT_THERE, "number": "1",

@@ -27,7 +27,7 @@ from appliance.http import listeners
 from appliance.http.certificates import CertificateFiles, ensure_self_made
 from appliance.http.listeners import Address, serve
 from tests.end_to_end.running import free_port
-from tests.http.leaks import MIB, objects_of, resident_bytes
+from tests.http.leaks import Left
 from tests.http.quic_client import Client, connected
 from tests.http.scripted_application import CHUNK, ScriptedApplication
 
@@ -383,18 +383,11 @@ async def test_requests_cancelled_over_http_2_leave_nothing(certificate: Certifi
     application = ScriptedApplication()
     async with serving(application, certificate) as (address, _), over_h2(address, certificate) as client:
         await cancel(client, application, rounds=10)
-        tasks, resident, held = len(asyncio.all_tasks()), resident_bytes(), objects_of("hypercorn", "appliance")
+        left = Left("hypercorn", "appliance")
         await cancel(client, application, rounds=rounds)
         await asyncio.sleep(1.2)  # those that listen are told first
-        grown = objects_of("hypercorn", "appliance") - held
-        print(
-            f"{rounds * 50} requests cancelled over HTTP/2: {len(asyncio.all_tasks()) - tasks:+d} tasks, "
-            f"{grown.total():+d} objects, {(resident_bytes() - resident) / 1e6:+.1f} MB resident"
-        )
 
-        assert len(asyncio.all_tasks()) <= tasks
-        assert grown.total() < 100
-        assert resident_bytes() - resident < 16 * MIB
+        left.assert_little(f"{rounds * 50} requests cancelled over HTTP/2")
         assert (await client.answer(client.ask("/hello")))[1] == b"hello"
 
 

@@ -13,7 +13,7 @@ from quart import Quart
 
 from appliance.http.certificates import CertificateFiles
 from appliance.http.quic import QuicListener
-from tests.http.leaks import MIB, objects_of, resident_bytes
+from tests.http.leaks import Left
 from tests.http.quic_client import SERVERS_CONTROL_STREAM, Client, connected, listening
 from tests.http.scripted_application import CHUNK, ScriptedApplication
 
@@ -255,18 +255,11 @@ async def test_cancelled_requests_leave_nothing(
 ) -> None:
     await cancel(client, listener, rounds=10)
     application.scopes.clear()
-    tasks, resident, held = len(asyncio.all_tasks()), resident_bytes(), objects_of("aioquic", "appliance")
+    left = Left("aioquic", "appliance")
     await cancel(client, listener, rounds=rounds)
     application.scopes.clear()
-    grown = objects_of("aioquic", "appliance") - held
-    print(
-        f"{rounds * 50} requests cancelled over HTTP/3: {len(asyncio.all_tasks()) - tasks:+d} tasks, {grown.total():+d} "
-        f"objects, {(resident_bytes() - resident) / 1e6:+.1f} MB resident"
-    )
 
-    assert len(asyncio.all_tasks()) <= tasks
-    assert grown.total() < 100
-    assert resident_bytes() - resident < 16 * MIB
+    left.assert_little(f"{rounds * 50} requests cancelled over HTTP/3")
     assert not client.terminated
     await assert_serves(client)
 

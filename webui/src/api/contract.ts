@@ -95,6 +95,22 @@ export interface Patient {
   gender: Gender | null
   identities: { institution_id: string; issuer: string; value: string }[]
   institution_ids: string[]
+  address: string
+  email: string
+  phone: string
+  /** Of what is said of them, as it was seen. */
+  tag: string
+}
+
+export interface PatientToKeep {
+  family_name: string
+  given_name: string
+  birth_date: string | null
+  gender: Gender | null
+  address: string
+  email: string
+  phone: string
+  insurance_numbers: { issuer: string; value: string }[]
 }
 
 export interface PatientList {
@@ -320,6 +336,8 @@ export interface Series extends SeriesSummary {
   value_unit: string
   slices: SliceEntry[]
   volume: VolumeEntry
+  /** Names of transfer functions that suit it, the usual one first. */
+  volume_presets: string[]
   /** By which the server draws now: a picture may be kept for good under an address that names them. */
   rules: string
 }

@@ -1,6 +1,6 @@
 /** The requests that the toplevel answers. The page comes from it, so its address is our own. */
 
-import type { Patient, PatientList, Place, SessionGrant } from './contract'
+import type { Patient, PatientList, PatientToKeep, Place, SessionGrant } from './contract'
 import type { Outcome } from './outcome'
 import { askJson, jsonBody } from './request'
 import { bearer, withToken, type TokenSource } from './tokens'
@@ -60,6 +60,30 @@ export class Toplevel {
 
   patient(patientId: string, signal?: AbortSignal): Promise<Outcome<Patient>> {
     return this.#get(`/api/patients/${patientId}`, signal)
+  }
+
+  addPatient(wanted: PatientToKeep): Promise<Outcome<Patient>> {
+    return this.#write('POST', '/api/patients', wanted)
+  }
+
+  changePatient({ id, tag }: Patient, wanted: PatientToKeep): Promise<Outcome<Patient>> {
+    return this.#write('PUT', `/api/patients/${id}`, wanted, tag)
+  }
+
+  removePatient({ id, tag }: Patient): Promise<Outcome<void>> {
+    return this.#write('DELETE', `/api/patients/${id}`, undefined, tag)
+  }
+
+  /** What is the duplicate's is the kept patient's from then on. */
+  mergePatients(kept: Patient, duplicate: Patient): Promise<Outcome<Patient>> {
+    const body = { duplicate_id: duplicate.id, duplicate_tag: duplicate.tag }
+    return this.#write('POST', `/api/patients/${kept.id}/merge`, body, kept.tag)
+  }
+
+  #write<T>(method: string, path: string, body?: unknown, tag?: string): Promise<Outcome<T>> {
+    const demand = body === undefined ? { method } : jsonBody(method, body)
+    const condition: Record<string, string> = tag === undefined ? {} : { 'If-Match': `"${tag}"` }
+    return withToken(this.#tokens, (token) => askJson<T>(path, { ...demand, headers: { ...demand.headers, ...condition, ...bearer(token) } }))
   }
 
   async #get<T>(path: string, signal?: AbortSignal): Promise<Outcome<T>> {

@@ -6,7 +6,7 @@ const CLINIC = 'clinic'
 const HELD: PatientAsHeld = { name: 'Müller^Anna^Maria', id: '4711', issuer: '', birth_date: '1970-01-31', sex: 'F' }
 
 function patient(id: string, given: Partial<Patient> = {}): Patient {
-  return { id, family_name: 'Müller', given_name: 'Anna Maria', birth_date: '1970-01-31', gender: 'F', identities: [], institution_ids: [], ...given }
+  return { id, family_name: 'Müller', given_name: 'Anna Maria', birth_date: '1970-01-31', gender: 'F', identities: [], institution_ids: [], address: '', email: '', phone: '', tag: '1', ...given }
 }
 
 const numbered = (value: string, institution_id = CLINIC) => [{ institution_id, issuer: '', value }]

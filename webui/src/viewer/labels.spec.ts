@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Series } from '../api'
-import { placeOf, positionOf, slabOf, windowOf } from './labels'
+import { placeOf, positionOf, slabOf, wholenessOf, windowOf } from './labels'
+import type { Picture } from './pictures/load'
 import { subjectOf, type View } from './view'
 
 const SUBJECT = subjectOf('', '1.1', {
@@ -25,6 +26,15 @@ it('says where a plane lies and how thick it is', () => {
     'Position 99.5 mm',
     'Slab 10 mm maximum',
   ])
+})
+it('says how much of the volume a picture has, and turns when that is all', () => {
+  const picture = (over: Partial<Picture>, grade = 'final') => ({ completeness: 1, reduced: null, request: { grade }, ...over }) as Picture
+
+  expect(wholenessOf(plane, picture({ completeness: 0.4267, reduced: [1, 4, 4] }))).toEqual({ text: '42 % of the volume', isWhole: false })
+  expect(wholenessOf(plane, picture({ reduced: [1, 2, 2] }))).toEqual({ text: 'Reduced volume: 1 × 2 × 2 voxels as one', isWhole: false })
+  expect(wholenessOf(plane, picture({}))).toEqual({ text: 'Whole volume', isWhole: true })
+  expect(wholenessOf(plane, picture({}, 'draft'))).toBeNull()
+  expect(wholenessOf(view({ kind: 'frame', index: 0 }), picture({}))).toBeNull()
 })
 it('writes a window with its unit, in as many decimals as it has', () => {
   expect(windowOf({ center: -600, width: 1500 }, 'HU')).toBe('C −600\u2002W 1500 HU')

@@ -9,6 +9,7 @@ import { facingOfPlane, framePositionMm, planeCount, planeOffsetMm, planePositio
 import { facingOfTurn } from './geometry/turntable'
 import { extentOf, type Subject, type View, type WindowSetting } from './view'
 import { decimalsFor } from './window'
+import type { Picture } from './pictures/load'
 
 export function lettersOf({ scene }: View, { series }: Subject): EdgeLetters | null {
   if (scene.kind === 'plane') return edgeLetters(facingOfPlane(scene.axis))
@@ -53,6 +54,14 @@ export function windowOf(window: WindowSetting | null, unit: string): string {
   if (!window) return texts.viewer.windowAuto
   const decimals = decimalsFor(window.width)
   return texts.viewer.windowLabel(writtenNumber(window.center, decimals), writtenNumber(window.width, decimals), unit)
+}
+
+/** How much of the volume a picture has, and whether that is all of it; null of what is no picture of a volume. */
+export function wholenessOf({ scene }: View, { completeness, reduced, request }: Picture): { text: string; isWhole: boolean } | null {
+  if (scene.kind === 'frame') return null
+  if (completeness < 1) return { text: texts.viewer.part(Math.floor(completeness * 100)), isWhole: false }
+  if (reduced) return { text: texts.viewer.reduced(reduced.join(' × ')), isWhole: false }
+  return request.grade === 'final' ? { text: texts.viewer.whole, isWhole: true } : null
 }
 
 export const nameOfSeries = ({ description, number, modality }: SeriesSummary): string =>

@@ -1,3 +1,4 @@
+import { isUpright, matrixOf, sizeHung, type Posture } from './geometry/posture'
 import { placed, scaleOf, type Framing, type Rect, type Size } from './geometry/framing'
 import { extentOf, type Subject } from './view'
 import { greyAfter, type Look } from './window'
@@ -16,13 +17,19 @@ export class Painter {
     this.#canvas = canvas
   }
 
-  paint(shown: Shown | null, subject: Subject, framing: Framing, pane: Size, look: { from: Look; to: Look } | null): void {
-    if (this.#canvas.width !== pane.width) this.#canvas.width = pane.width
-    if (this.#canvas.height !== pane.height) this.#canvas.height = pane.height
+  paint(shown: Shown | null, subject: Subject, framing: Framing, glass: Size, posture: Posture, look: { from: Look; to: Look } | null): void {
+    if (this.#canvas.width !== glass.width) this.#canvas.width = glass.width
+    if (this.#canvas.height !== glass.height) this.#canvas.height = glass.height
     const context = this.#canvas.getContext('2d', { alpha: false })
     if (!context) throw new Error('the browser gives no canvas')
-    context.fillRect(0, 0, pane.width, pane.height)
+    context.resetTransform()
+    context.fillRect(0, 0, glass.width, glass.height)
     if (!shown) return
+    const pane = sizeHung(glass, posture)
+    if (!isUpright(posture)) {
+      context.setTransform(...matrixOf(posture), glass.width / 2, glass.height / 2)
+      context.translate(-pane.width / 2, -pane.height / 2)
+    }
     const { bitmap, request } = shown.picture
     const extent = extentOf(shown.view.scene, subject)
     const place = onWholePixels(placed(request.footprint, framing, scaleOf(framing, extent, pane), pane), bitmap)

@@ -2,7 +2,7 @@
 
 import type { Mode } from './view'
 
-export type Tool = 'window' | 'turn' | 'pan' | 'zoom'
+export type Tool = 'window' | 'turn' | 'pan' | 'zoom' | 'cross' | 'probe'
 
 export type Command =
   | { do: 'scroll'; by: number }
@@ -11,14 +11,26 @@ export type Command =
   | { do: 'mode'; mode: Mode }
   | { do: 'invert' }
   | { do: 'reset' }
+  | { do: 'fit' }
+  | { do: 'actual' }
+  | { do: 'rotate' }
+  | { do: 'flip' }
+  | { do: 'cine' }
+  | { do: 'help' }
   | { do: 'preset'; index: number }
 
 const PAGE = 10
 
-export const TOOL_KEYS: Record<Tool, string> = { window: 'W', turn: 'T', pan: 'P', zoom: 'Z' }
+export const TOOL_KEYS: Record<Tool, string> = { window: 'W', turn: 'T', pan: 'P', zoom: 'Z', cross: 'X', probe: 'B' }
 export const MODE_KEYS: Record<Mode, string> = { stack: 'S', axial: 'A', coronal: 'C', sagittal: 'G', mip: 'M', volume: 'V' }
 export const INVERT_KEY = 'I'
 export const RESET_KEY = 'R'
+export const FIT_KEY = '0'
+export const ACTUAL_KEY = 'O'
+export const ROTATE_KEY = 'Q'
+export const FLIP_KEY = 'F'
+export const CINE_KEY = ' '
+export const HELP_KEY = '?'
 
 const COMMANDS = new Map<string, Command>([
   ['ArrowDown', { do: 'scroll', by: 1 }],
@@ -31,6 +43,12 @@ const COMMANDS = new Map<string, Command>([
   ['End', { do: 'scroll-to', end: 'last' }],
   [INVERT_KEY, { do: 'invert' }],
   [RESET_KEY, { do: 'reset' }],
+  [FIT_KEY, { do: 'fit' }],
+  [ACTUAL_KEY, { do: 'actual' }],
+  [ROTATE_KEY, { do: 'rotate' }],
+  [FLIP_KEY, { do: 'flip' }],
+  [CINE_KEY, { do: 'cine' }],
+  [HELP_KEY, { do: 'help' }],
   ...Object.entries(TOOL_KEYS).map(([tool, key]): [string, Command] => [key, { do: 'tool', tool: tool as Tool }]),
   ...Object.entries(MODE_KEYS).map(([mode, key]): [string, Command] => [key, { do: 'mode', mode: mode as Mode }]),
   ...Array.from({ length: 9 }, (_, index): [string, Command] => [String(index + 1), { do: 'preset', index }]),

@@ -6,6 +6,7 @@ import { subjectOf } from './view'
 const SERIES = {
   series_uid: '1.2',
   is_colour: false,
+  volume_presets: ['bone', 'skin'],
   presets: [
     { name: 'Lung', center: -600, width: 1500, function: 'linear' },
     { name: 'Bone', center: 300, width: 1500, function: 'linear' },
@@ -33,7 +34,7 @@ const SERIES = {
 let stage: Stage
 beforeEach(() => {
   stage = new Stage(subjectOf('', '1.1', SERIES))
-  stage.pane = { width: 200, height: 200 }
+  stage.glass = { width: 200, height: 200 }
 })
 
 describe('a stage', () => {
@@ -104,22 +105,44 @@ describe('a stage', () => {
     expect(stage.tool).toBe('window')
   })
 
+  it('points in slices and planes, and reads values of slices', () => {
+    stage.take('probe')
+    stage.show('coronal')
+    expect(stage.tool).toBe('window')
+    stage.take('cross')
+    stage.show('mip')
+    expect(stage.tool).toBe('turn')
+  })
+
   it('begins with a tool that can be used on colour', () => {
     expect(new Stage(subjectOf('', '1.1', { ...SERIES, is_colour: true })).tool).toBe('pan')
   })
 
-  it('offers materials only where values tell them', () => {
-    const mr = new Stage(subjectOf('', '1.1', { ...SERIES, modality: 'MR' }))
-    const ct = new Stage(subjectOf('', '1.1', { ...SERIES, modality: 'CT' }))
-
-    expect([mr.material, ct.material]).toEqual(['mr', 'bone'])
-  })
+  it('begins with the material that is usual for the series', () => expect(stage.material).toBe('bone'))
 
   it('shows no volume where there is none', () => {
     const loop = new Stage(subjectOf('', '1.1', { ...SERIES, volume: { ok: false, reason: 'no positions' } }))
     loop.show('mip')
 
     expect(loop.mode).toBe('stack')
+  })
+
+  it('shows a pixel of the screen for a pixel of the source, or all of it', () => {
+    stage.obey({ do: 'actual' })
+    expect(stage.framing.zoom).toBe(0.5)
+    stage.obey({ do: 'fit' })
+    expect(stage.framing.zoom).toBe(1)
+  })
+
+  it('hangs pictures otherwise, each way of looking by itself', () => {
+    stage.glass = { width: 300, height: 200 }
+    stage.obey({ do: 'rotate' })
+    expect([stage.posture.quarters, stage.pane]).toEqual([1, { width: 200, height: 300 }])
+    stage.show('coronal')
+    expect(stage.posture.quarters).toBe(0)
+    stage.show('stack')
+    stage.reset()
+    expect(stage.posture.quarters).toBe(0)
   })
 
   it('goes back to the beginning when it is reset', () => {

@@ -1,9 +1,10 @@
 import { choicesOf, windowOfVoi, type Choice } from './choices'
 import { fitted, panned, scaleOf, zoomedAt, type Framing, type Point, type Rect, type Size } from './geometry/framing'
-import { planeCount, type Axis } from './geometry/planes'
+import { finestSpacingMm, planeCount, type Axis } from './geometry/planes'
+import { flipped, rotated, sizeHung, UPRIGHT, type Posture } from './geometry/posture'
 import { FROM_THE_FRONT, turnedBy, type Turn } from './geometry/turntable'
 import type { Command, Tool } from './shortcuts'
-import { extentOf, isWindowed, materialsFor, type Material, type Mode, type Scene, type Slab, type Subject, type View, type WindowSetting } from './view'
+import { extentOf, isWindowed, WHOLE_SPACE, type Mode, type Scene, type Slab, type SlabMethod, type Space, type Subject, type View, type WindowSetting } from './view'
 import { draggedWindow } from './window'
 
 /** How many neighbours are worth having before the hand asks: more where the hand is going. */
@@ -19,9 +20,23 @@ export class Stage {
   tool: Tool = $state('window')
   invert = $state(false)
   slab: Slab = $state.raw({ mm: 0, method: 'average_ip' })
-  material: Material = $state('mr')
+  /** Transfer function of a lit volume. */
+  material = $state('')
+  /** What is made of the values along a ray, where all of the volume is projected. */
+  projection: SlabMethod = $state('maximum_ip')
+  space: Space = $state.raw(WHOLE_SPACE)
+  /** UID of the series that is laid over planes and projections. */
+  fused: string | null = $state(null)
+  /** Whether the choices of `space` are laid out. */
+  isSpaceOpen = $state(false)
   turn: Turn = $state.raw(FROM_THE_FRONT)
-  pane: Size = $state.raw({ width: 0, height: 0 })
+  /** The pane as it is on the screen, device pixels. */
+  glass: Size = $state.raw({ width: 0, height: 0 })
+  /** Through which window the picture on the screen was made; null while nobody knows. */
+  shownWindow: WindowSetting | null = $state.raw(null)
+  /** Of the slice or plane that is on the screen; null while there is none. */
+  shownIndex: number | null = $state(null)
+  #postures: Partial<Record<Mode, Posture>> = $state.raw({})
   #indices: Record<'stack' | Axis, number> = $state({ stack: 0, axial: 0, coronal: 0, sagittal: 0 })
   #windows: Record<'slices' | 'mip', WindowSetting | null> = $state.raw({ slices: null, mip: null })
   /** Of slices, which choice of the file where no window was chosen. */
@@ -42,13 +57,23 @@ export class Stage {
   constructor(subject: Subject, image: { instanceUid: string; frame: number } | null = null) {
     this.subject = subject
     if (subject.series.is_colour) this.tool = 'pan'
-    this.material = materialsFor(subject.series.modality)[0]!
+    this.material = subject.series.volume_presets[0] ?? ''
     const count = subject.series.slices.length
     // A volume opens in its middle, where there is something to see; a single exposure or a cine loop at its first frame.
     const begin = subject.series.volume.ok ? Math.floor(count / 2) : 0
     const named = subject.series.slices.findIndex((slice) => slice.instance_uid === image?.instanceUid && slice.frame === image.frame)
     this.#indices.stack = named < 0 ? begin : named
     if (subject.series.volume.ok) for (const axis of AXES) this.#indices[axis] = Math.floor(this.#count(axis) / 2)
+  }
+
+  /** How the picture is hung; what is turned as a volume is not hung besides. */
+  get posture(): Posture {
+    return this.#postures[this.mode] ?? UPRIGHT
+  }
+
+  /** Before the picture is hung. */
+  get pane(): Size {
+    return sizeHung(this.glass, this.posture)
   }
 
   /** Of the stack or of the planes; 0 for what has none. */
@@ -100,6 +125,14 @@ export class Stage {
         return
       case 'reset':
         return this.reset()
+      case 'fit':
+        return this.fit()
+      case 'actual':
+        return this.showActualSize()
+      case 'rotate':
+        return this.#hang(rotated(this.posture))
+      case 'flip':
+        return this.#hang(flipped(this.posture))
       case 'preset':
         return this.usePreset(command.index)
     }
@@ -117,13 +150,18 @@ export class Stage {
     if (mode !== 'stack' && !this.subject.series.volume.ok) return
     this.mode = mode
     if (this.isTurnable) this.tool = 'turn'
-    else if (this.tool === 'turn') this.tool = this.isWindowed ? 'window' : 'pan'
+    else if (!this.#canUse(this.tool)) this.tool = this.isWindowed ? 'window' : 'pan'
   }
 
   take(tool: Tool): void {
-    if (tool === 'turn' && !this.isTurnable) return
-    if (tool === 'window' && !this.isWindowed) return
-    this.tool = tool
+    if (this.#canUse(tool)) this.tool = tool
+  }
+
+  #canUse(tool: Tool): boolean {
+    if (tool === 'turn') return this.isTurnable
+    if (tool === 'cross') return !this.isTurnable
+    if (tool === 'probe') return this.mode === 'stack'
+    return tool !== 'window' || this.isWindowed
   }
 
   setWindow(window: WindowSetting | null): void {
@@ -156,9 +194,27 @@ export class Stage {
     this.turn = turnedBy(this.turn, dx, dy, this.pane.height)
   }
 
-  reset(): void {
+  fit(): void {
     this.#framings = { ...this.#framings, [this.mode]: undefined }
+  }
+
+  /** A pixel of the screen for a pixel of the source; of planes, for its finest voxel. */
+  showActualSize(): void {
+    if (this.isTurnable) return
+    const unit = this.mode === 'stack' ? 1 : 1 / finestSpacingMm(this.subject.grid)
+    const factor = unit / scaleOf(this.framing, this.extent, this.pane)
+    this.zoom(factor, { x: this.pane.width / 2, y: this.pane.height / 2 })
+  }
+
+  #hang(posture: Posture): void {
+    if (!this.isTurnable) this.#postures = { ...this.#postures, [this.mode]: posture }
+  }
+
+  reset(): void {
+    this.fit()
+    this.#hang(UPRIGHT)
     this.turn = FROM_THE_FRONT
+    this.space = WHOLE_SPACE
     this.invert = false
     this.setWindow(null)
   }
@@ -179,12 +235,16 @@ export class Stage {
       case 'stack':
         return { kind: 'frame', index }
       case 'mip':
-        return { kind: 'mip', turn: this.turn }
+        return { kind: 'mip', turn: this.turn, method: this.projection, space: this.space, ...this.#fuse }
       case 'volume':
-        return { kind: 'volume', turn: this.turn, material: this.material }
+        return { kind: 'volume', turn: this.turn, material: this.material, space: this.space }
       default:
-        return { kind: 'plane', axis: this.mode, index, slab: this.slab }
+        return { kind: 'plane', axis: this.mode, index, slab: this.slab, ...this.#fuse }
     }
+  }
+
+  get #fuse(): { fuse?: string } {
+    return this.fused ? { fuse: this.fused } : {}
   }
 
   #viewOf(scene: Scene): View {

@@ -1,12 +1,11 @@
 /** What can be looked at: complete and frozen, so that the address of its picture follows from it alone. */
 
-import type { Series, SliceEntry, WindowFunction } from '../api'
+import type { Series, SliceEntry, Vector, WindowFunction } from '../api'
 import type { Framing, Rect, Size } from './geometry/framing'
 import { gridOf, planeSizeMm, type Axis, type Grid } from './geometry/planes'
 import { volumeSideMm, type Turn } from './geometry/turntable'
 
 export type SlabMethod = 'average_ip' | 'maximum_ip' | 'minimum_ip'
-export type Material = 'bone' | 'vessels' | 'lung' | 'soft-tissue' | 'skin' | 'mr'
 
 export interface WindowSetting {
   center: number
@@ -21,17 +20,35 @@ export interface Slab {
   method: SlabMethod
 }
 
+/** `fuse` is the series that is laid over in colours. */
 export type Scene =
   /** One frame of the stack; `index` counts from 0 in the order of the series. */
   | { kind: 'frame'; index: number }
   /** A plane through the volume; `index` counts from 0 along its way of travel. */
-  | { kind: 'plane'; axis: Axis; index: number; slab: Slab }
-  | { kind: 'mip'; turn: Turn }
-  | { kind: 'volume'; turn: Turn; material: Material }
+  | { kind: 'plane'; axis: Axis; index: number; slab: Slab; fuse?: string }
+  | { kind: 'mip'; turn: Turn; method: SlabMethod; space: Space; fuse?: string }
+  /** `material` is one of the series' `volume_presets`. */
+  | { kind: 'volume'; turn: Turn; material: string; space: Space }
 
-/** Materials are known by their Hounsfield values; other modalities have only their own intensities. */
-export const materialsFor = (modality: string): Material[] =>
-  modality === 'CT' ? ['bone', 'vessels', 'lung', 'soft-tissue', 'skin'] : ['mr']
+/** How all of a volume is seen, besides from where. */
+export interface Space {
+  readonly isPerspective: boolean
+  /** Above 1 what is dark becomes lighter. */
+  readonly gamma: number
+  /** null: nothing is cut away. */
+  readonly clip: Clip | null
+}
+
+export const WHOLE_SPACE: Space = { isPerspective: false, gamma: 1, clip: null }
+
+/** Two corners of the box that is shown, in parts (0 to 1) of the volume along x, y and z of the patient. */
+export interface Clip {
+  readonly from: Vector
+  readonly to: Vector
+}
+
+/** The series that is laid over what is seen; null where there is none. */
+export const fusedOver = (scene: Scene): string | null => ('fuse' in scene && scene.fuse) || null
 
 /** How a series is looked at: the choices of the tool bar. */
 export type Mode = 'stack' | Axis | 'mip' | 'volume'

@@ -1,6 +1,6 @@
 /** Svi tekstovi stranice, na hrvatskom. */
 
-import type { account as AccountInEnglish, administration as AdministrationInEnglish, page as PageInEnglish } from './en'
+import type { account as AccountInEnglish, administration as AdministrationInEnglish, page as PageInEnglish, viewing as ViewingInEnglish } from './en'
 
 const RULES = new Intl.PluralRules('hr')
 
@@ -266,15 +266,9 @@ export const page: typeof PageInEnglish = {
     axial: 'Aksijalno',
     coronal: 'Koronarno',
     sagittal: 'Sagitalno',
-    mip: 'MIP',
+    mip: 'Projekcija',
     volume: 'Volumen',
-    slab: 'Ploča',
-    slabThin: 'Tanka',
-    slabMm: (mm) => `${mm} mm`,
-    slabMethod: 'Postupak ploče',
     slabMethods: { average_ip: 'Prosjek', maximum_ip: 'Najviše', minimum_ip: 'Najniže' },
-    material: 'Materijal',
-    materials: { bone: 'Kost', vessels: 'Žile', lung: 'Pluća', 'soft-tissue': 'Meko tkivo', skin: 'Koža', mr: 'Po intenzitetu' },
     noVolume: (reason) => `Nema volumena: ${reason}`,
     slider: 'Sloj',
     slice: (number, count) => `Sloj ${number} / ${count}`,
@@ -291,6 +285,14 @@ export const page: typeof PageInEnglish = {
     lossy: 'Slika s gubicima',
     allBits: 'Svi bitovi, dokazano',
     onTheWay: (number) => `→ ${number}`,
+    part: (percent) => `${percent} % volumena`,
+    reduced: (voxels) => `Smanjeni volumen: ${voxels} voksela kao jedan`,
+    whole: 'Cijeli volumen',
+    laidOver: (series) => `Preko toga: ${series}`,
+    place: (number) => `Mjesto ${number}`,
+    emptyPlace: 'Dovucite seriju ovamo, ili pritisnite pa je odaberite',
+    cross: 'Nišan',
+    probe: 'Vrijednosti pod pokazivačem',
     building: (percent) => `učitano ${percent} % volumena`,
     showingOther: 'Ovo je zadnja slika koja je stigla.',
     asksAgain: 'Pita se ponovno …',
@@ -298,6 +300,49 @@ export const page: typeof PageInEnglish = {
     windowUnknown: 'Prozor ove slike nije poznat; odaberite zadani.',
     shortcut: (text, key) => `${text} (${key})`,
   },
+}
+
+/** Dijelovi preglednika koji dolaze nakon prve slike. */
+export const viewing: typeof ViewingInEnglish = {
+  projection: 'Postupak projekcije',
+  look: 'Izgled',
+  fuse: 'Preklopi drugom serijom',
+  fuseNone: 'Bez preklapanja',
+  perspective: 'Perspektiva',
+  gamma: 'Svjetlina tamnog',
+  clip: 'Odreži',
+  clipSides: ['Desno', 'Lijevo', 'Sprijeda', 'Straga', 'Noge', 'Glava'],
+  clipReset: 'Prikaži sve',
+  cube: 'Gledaj s',
+  close: 'Zatvori',
+  arrange: 'Raspored i rad',
+  layout: 'Raspored',
+  threePlanes: 'Tri ravnine i volumen',
+  link: 'Listaj zajedno',
+  actual: 'Piksel za piksel',
+  cineRate: 'Slika u sekundi, kako su viđene',
+  center: 'S',
+  width: 'Š',
+  pictureKeys: 'Slika',
+  step: 'Jedan dalje ili natrag',
+  leap: 'Deset dalje ili natrag',
+  ends: 'Prvi i zadnji',
+  keys: { ' ': 'Razmaknica' },
+  probed: (column, row) => `Stupac ${column}, redak ${row}`,
+  padding: 'Ovdje nema vrijednosti',
+  probedColour: 'Crvena, zelena, plava:',
+  stored: (value) => `zapisano ${value}`,
+  fit: 'Cijela slika',
+  rotate: 'Okreni za četvrtinu',
+  flip: 'Zrcali',
+  cine: 'Pokreni',
+  help: 'Tipke',
+  slab: 'Ploča',
+  slabThin: 'Tanka',
+  slabMm: (mm) => `debljina ${mm} mm`,
+  slabMethod: 'Postupak ploče',
+  material: 'Materijal',
+  materials: { bone: 'Kost', vessels: 'Žile', lung: 'Pluća', 'soft-tissue': 'Meko tkivo', skin: 'Koža', mr: 'Po intenzitetu', 'mr-surface': 'Površina', 'mr-vessels': 'Svijetle žile', 'mr-haze': 'Izmaglica' },
 }
 
 /** Vlastiti račun. */

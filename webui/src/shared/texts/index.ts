@@ -5,20 +5,23 @@
  * A language is one file in this folder. The query gives each room a module of its own, with the export of that room alone.
  */
 
-import type { account, administration, page } from './en'
+import type { account, administration, page, viewing } from './en'
 
 type Files<T> = Record<string, () => Promise<T>>
 type PageTexts = typeof page
 type AccountTexts = typeof account
 type AdministrationTexts = typeof administration
+type ViewingTexts = typeof viewing
 
 const PAGE = import.meta.glob<PageTexts>('./??.ts', { import: 'page', query: '?page' })
 const ACCOUNT = import.meta.glob<AccountTexts>('./??.ts', { import: 'account', query: '?account' })
 const ADMINISTRATION = import.meta.glob<AdministrationTexts>('./??.ts', { import: 'administration', query: '?administration' })
+const VIEWING = import.meta.glob<ViewingTexts>('./??.ts', { import: 'viewing', query: '?viewing' })
 
 export let texts: PageTexts
 export let accountTexts: AccountTexts
 export let administrationTexts: AdministrationTexts
+export let viewingTexts: ViewingTexts
 
 let language = 'en'
 
@@ -39,6 +42,12 @@ export async function withAccountTexts<T>(loading: Promise<T>): Promise<T> {
 export async function withAdministrationTexts<T>(loading: Promise<T>): Promise<T> {
   const [found, loaded] = await Promise.all([load(ADMINISTRATION), loading])
   administrationTexts = found
+  return loaded
+}
+
+export async function withViewingTexts<T>(loading: Promise<T>): Promise<T> {
+  const [found, loaded] = await Promise.all([load(VIEWING), loading])
+  viewingTexts = found
   return loaded
 }
 

@@ -38,7 +38,6 @@ describe('Croatian', () => {
       'administration.accounts.roles.administrator',
       'administration.ping.asking',
       'page.product',
-      'page.viewer.mip',
     ])
   })
 

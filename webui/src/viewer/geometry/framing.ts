@@ -44,6 +44,12 @@ export function placed(rect: Rect, { center }: Framing, scale: number, pane: Siz
   }
 }
 
+/** The other way: where a point of the pane lies in view space. */
+export function placeInView(point: Point, framing: Framing, extent: Size, pane: Size): Point {
+  const scale = scaleOf(framing, extent, pane)
+  return { x: framing.center.x + (point.x - pane.width / 2) / scale, y: framing.center.y + (point.y - pane.height / 2) / scale }
+}
+
 /** What the pane shows of view space. */
 export function visible({ center }: Framing, scale: number, pane: Size): Rect {
   const width = pane.width / scale

@@ -19,6 +19,9 @@ const KINDS: Record<Axis, PlaneKind> = {
 
 export const facingOfPlane = (axis: Axis): Facing => KINDS[axis]
 
+/** Where the next plane lies; a unit vector. */
+export const travelOfPlane = (axis: Axis): Vector => KINDS[axis].travel
+
 const sizeAlong = (direction: Vector, sizeMm: Vector): number => dot(direction.map(Math.abs) as Vector, sizeMm)
 
 /** Width and height of the whole volume seen square to the plane, mm. */

@@ -52,6 +52,12 @@ export function facingOfTurn(turn: Turn): Facing {
   return { right: [Math.cos(turn.azimuth), Math.sin(turn.azimuth), 0], down: scaled(upOf(turn), -1) }
 }
 
+/** To look at the side of the volume whose outward normal is an axis of the patient. */
+export function turnTowards([x, y, z]: Vector): Turn {
+  const elevation = z > 0 ? QUARTER : z < 0 ? -QUARTER : 0
+  return { azimuth: elevation ? 0 : Math.atan2(x, -y), elevation }
+}
+
 /** The point that lies `right` and `down` (mm) of the centre, square to the line of sight. */
 export function pointBeside(turn: Turn, center: Vector, right: number, down: number): Vector {
   const facing = facingOfTurn(turn)

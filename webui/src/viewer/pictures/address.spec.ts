@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Series, SliceEntry, VoiEntry } from '../../api'
 import { fitted } from '../geometry/framing'
-import { extentOf, subjectOf, type Scene, type View } from '../view'
+import { extentOf, subjectOf, WHOLE_SPACE, type Clip, type Scene, type View } from '../view'
 import { pictureRequest, valuesRequest } from './address'
 
 const slice = (index: number, over: Partial<SliceEntry> = {}): SliceEntry => ({
@@ -160,6 +160,12 @@ describe('a plane', () => {
     expect(query(path).viewpointlookat).toBe('10,-199.6,80')
   })
 
+  it('has another series over it in colours, without loss', () => {
+    const request = pictureRequest(view({ ...scene, fuse: '1.9' }), CT, 'final')
+
+    expect([query(request.path).fuse, request.accept, request.isLossy]).toEqual(['1.9', 'image/webp', false])
+  })
+
   it('says how thick it is and what is made of it', () => {
     const thick = { ...scene, slab: { mm: 10, method: 'maximum_ip' as const } }
 
@@ -172,8 +178,8 @@ describe('a volume', () => {
   const turn = { azimuth: 0, elevation: 0 }
 
   it('is small and quick while it turns, full at rest', () => {
-    const draft = query(pictureRequest(view({ kind: 'volume', turn, material: 'bone' }), CT, 'draft').path)
-    const final = query(pictureRequest(view({ kind: 'volume', turn, material: 'bone' }), CT, 'final').path)
+    const draft = query(pictureRequest(view({ kind: 'volume', turn, material: 'bone', space: WHOLE_SPACE }), CT, 'draft').path)
+    const final = query(pictureRequest(view({ kind: 'volume', turn, material: 'bone', space: WHOLE_SPACE }), CT, 'final').path)
 
     expect(draft).toMatchObject({ interactive: '1', viewport: '288,230', preset: 'bone', renderingmethod: 'volume_rendered' })
     expect(final).toMatchObject({ viewport: '1000,800' })
@@ -181,9 +187,29 @@ describe('a volume', () => {
   })
 
   it('is a projection through the window for MIP', () => {
-    const { path, isLossy } = pictureRequest(view({ kind: 'mip', turn }, { window: { center: 300, width: 600 } }), CT, 'final')
+    const { path, isLossy } = pictureRequest(view({ kind: 'mip', turn, method: 'maximum_ip', space: WHOLE_SPACE }, { window: { center: 300, width: 600 } }), CT, 'final')
 
     expect(query(path)).toMatchObject({ renderingmethod: 'maximum_ip', window: '300,600,linear' })
     expect(isLossy).toBe(false)
+  })
+
+  it('is projected by what is asked for', () => {
+    const { path } = pictureRequest(view({ kind: 'mip', turn, method: 'minimum_ip', space: WHOLE_SPACE }), CT, 'final')
+
+    expect(query(path)).toMatchObject({ renderingmethod: 'minimum_ip' })
+  })
+
+  it('is cut in patient coordinates, seen by an eye, and lighter', () => {
+    const space = { isPerspective: true, gamma: 1.5, clip: { from: [0, 0.5, 0], to: [1, 1, 0.25] } as Clip }
+    const { path } = pictureRequest(view({ kind: 'volume', turn, material: 'skin', space }), CT, 'final')
+
+    expect(query(path)).toMatchObject({ perspective: '1', gamma: '1.5', clip: '-200,0,0,200,200,50', preset: 'skin' })
+    expect(query(path).viewpointposition).toBe('0,-1131.37085,100')
+  })
+
+  it('says nothing of what is usual', () => {
+    const { path } = pictureRequest(view({ kind: 'volume', turn, material: 'bone', space: WHOLE_SPACE }), CT, 'final')
+
+    expect(Object.keys(query(path)).filter((name) => ['perspective', 'gamma', 'clip'].includes(name))).toEqual([])
   })
 })

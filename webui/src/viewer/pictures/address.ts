@@ -10,9 +10,9 @@
 import type { SliceEntry, Vector } from '../../api'
 import { scaleOf, shared, visible, type Rect, type Size } from '../geometry/framing'
 import { facingOfPlane, finestSpacingMm, planeOffsetMm, pointInPlane } from '../geometry/planes'
-import { pointBeside, towardsEye, upOf } from '../geometry/turntable'
+import { pointBeside, towardsEye, upOf, volumeSideMm } from '../geometry/turntable'
 import { added, lookOf, scaled } from '../geometry/vectors'
-import { extentOf, pixelAspect, type Scene, type Subject, type View, type WindowSetting } from '../view'
+import { extentOf, fusedOver, pixelAspect, type Scene, type Subject, type View, type WindowSetting } from '../view'
 import { hasVoi } from '../choices'
 import { functionFor } from '../window'
 import { FINENESSES, type Fineness } from './pace'
@@ -47,6 +47,8 @@ const VOLUME_SIDE = 1024
 const WHOLE_FRAME_PIXELS = 1536 * 1536
 /** From the eye to the plane it looks at, mm; parallel projection, so any distance is as good. */
 const EYE_DISTANCE_MM = 1000
+/** In perspective, in sides of the volume: outside of it, and near enough to tell near from far. */
+const EYE_DISTANCE_SIDES = 2
 
 const STORED_VALUES = 'application/vnd.appliance.stored-values'
 
@@ -98,6 +100,8 @@ export function pictureRequest(view: View, subject: Subject, grade: Grade, finen
   const { path, query, footprint, size } = parts(view, subject, grade, fineness)
   const { accept, quality, isLossy } = encodingOf(view.scene, subject, grade, fineness, size)
   for (const [name, value] of lookQuery(view, subject)) query.set(name, value)
+  const fused = fusedOver(view.scene)
+  if (fused) query.set('fuse', fused)
   const address = `${path}?${written(query)}${quality ? `&quality=${quality}` : ''}`
   return {
     key: grade === 'draft' ? draftKey(subject.nodeUrl, path, query, footprint) : `${subject.nodeUrl} ${address} ${accept}`,
@@ -158,7 +162,7 @@ function encodingOf(scene: Scene, { series }: Subject, grade: Grade, fineness: F
   const isSpace = scene.kind === 'volume' || scene.kind === 'mip'
   if (grade === 'draft') return { accept: 'image/webp', quality: isSpace ? VOLUME_DRAFT_QUALITY : fineness.quality, isLossy: true }
   if (scene.kind === 'volume') return { accept: 'image/webp', quality: VOLUME_QUALITY, isLossy: true }
-  if (series.is_colour) return { accept: 'image/webp', quality: 100, isLossy: false }
+  if (series.is_colour || fusedOver(scene)) return { accept: 'image/webp', quality: 100, isLossy: false }
   const isGreyHere = width * height <= LARGEST_GREY_PIXELS
   return { accept: isGreyHere ? `${GREY}, image/png;q=0.9` : 'image/png', quality: null, isLossy: false }
 }
@@ -236,12 +240,21 @@ function volumeParts(view: View, scene: Extract<Scene, { turn: unknown }>, subje
   const size = pixels(footprint, Math.min(scale, side / Math.max(footprint.width, footprint.height)))
   const middle = { x: footprint.x + footprint.width / 2, y: footprint.y + footprint.height / 2 }
   const lookAt = pointBeside(scene.turn, volume.center, middle.x, middle.y)
-  const query = cameraQuery(lookAt, towardsEye(scene.turn), upOf(scene.turn), footprint, size)
-  query.set('renderingmethod', scene.kind === 'mip' ? 'maximum_ip' : 'volume_rendered')
-  if (scene.kind === 'volume') query.set('preset', scene.material)
+  const { isPerspective, gamma, clip } = scene.space
+  const eyeMm = isPerspective ? EYE_DISTANCE_SIDES * volumeSideMm(volume.size_mm) : EYE_DISTANCE_MM
+  const query = cameraQuery(lookAt, towardsEye(scene.turn), upOf(scene.turn), footprint, size, eyeMm)
+  query.set('renderingmethod', scene.kind === 'mip' ? scene.method : 'volume_rendered')
+  if (scene.kind === 'volume' && scene.material) query.set('preset', scene.material)
+  if (isPerspective) query.set('perspective', '1')
+  if (gamma !== 1) query.set('gamma', number(gamma))
+  if (clip) query.set('clip', [...cornerOf(clip.from, volume), ...cornerOf(clip.to, volume)].map(number).join(','))
   if (grade === 'draft') query.set('interactive', '1')
   return { path: `${seriesPath(subject)}/rendered3d`, query, footprint, size }
 }
+
+/** Patient coordinates of a corner that is told in parts of the volume. */
+const cornerOf = (part: Vector, { center, size_mm }: { center: Vector; size_mm: Vector }): Vector =>
+  center.map((middle, axis) => middle + (part[axis]! - 0.5) * size_mm[axis]!) as Vector
 
 function wholeVolume({ series }: Subject) {
   if (!series.volume.ok) throw new RangeError('the series has no volume')
@@ -254,8 +267,8 @@ function seenOfSpace(view: View, subject: Subject): { footprint: Rect; scale: nu
   return { footprint: visible(view.framing, scale, view.pane), scale }
 }
 
-function cameraQuery(lookAt: Vector, towards: Vector, up: Vector, footprint: Rect, size: Size): URLSearchParams {
-  const position = added(lookAt, scaled(towards, EYE_DISTANCE_MM))
+function cameraQuery(lookAt: Vector, towards: Vector, up: Vector, footprint: Rect, size: Size, eyeMm = EYE_DISTANCE_MM): URLSearchParams {
+  const position = added(lookAt, scaled(towards, eyeMm))
   return new URLSearchParams({
     viewport: `${size.width},${size.height}`,
     viewpointposition: vector(position),

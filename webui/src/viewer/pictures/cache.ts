@@ -7,10 +7,10 @@ export interface Weighed {
 export class PictureCache<P extends Weighed> {
   // A Map keeps the order of insertion: the first is the one that was unused the longest.
   readonly #pictures = new Map<string, P>()
-  readonly #limitBytes: number
+  readonly #limitBytes: () => number
   #bytes = 0
 
-  constructor(limitBytes: number) {
+  constructor(limitBytes: () => number) {
     this.#limitBytes = limitBytes
   }
 
@@ -37,8 +37,9 @@ export class PictureCache<P extends Weighed> {
     const forgotten = this.#forget(key)
     this.#pictures.set(key, picture)
     this.#bytes += picture.sizeBytes
+    const limitBytes = this.#limitBytes()
     for (const oldest of this.#pictures.keys()) {
-      if (this.#bytes <= this.#limitBytes) break
+      if (this.#bytes <= limitBytes) break
       forgotten.push(...this.#forget(oldest))
     }
     return forgotten

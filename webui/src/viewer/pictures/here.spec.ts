@@ -26,7 +26,7 @@ const hu = (value: number) => value + 1024
 
 it('leaves to the server what has no table of 16 bits, and what is seen through a curve or a table', () => {
   const drawn = (over: Partial<StoredFrame>, view: Partial<View>) =>
-    drawHere({ frame: frame(over), sizeBytes: 2, bodyBytes: 2 }, { window: SOFT_TISSUE, ...view } as View, {} as PictureRequest)
+    drawHere({ frame: frame(over), sizeBytes: 2, bodyBytes: 2, isFromLine: true }, { window: SOFT_TISSUE, ...view } as View, {} as PictureRequest)
 
   expect(drawn({ type: 'float32', values: new Float32Array(1) }, {})).toBeNull()
   expect(drawn({}, { window: { ...SOFT_TISSUE, function: 'sigmoid' } })).toBeNull()

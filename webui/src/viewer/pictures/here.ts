@@ -21,7 +21,9 @@ export function drawHere({ frame }: ProvenFrame, { window, invert }: View, reque
   if (!window || functionFor(window) === 'sigmoid' || !canDraw(frame)) return null
   const { rows, columns } = frame
   const bitmap = bitmapOf(pixelsOf(frame, greyTable(frame, window, invert)), rows, columns)
-  return bitmap && { request, bitmap, sizeBytes: rows * columns * 4, bodyBytes: 0, completeness: 1, window }
+  return (
+    bitmap && { request, bitmap, sizeBytes: rows * columns * 4, bodyBytes: 0, isFromLine: false, completeness: 1, reduced: null, window }
+  )
 }
 
 /** Very large frames are asked of the server in the part and size that is seen. */

@@ -1,4 +1,4 @@
-import { failed, failureOf, succeeded, type Entrances, type Outcome, type WindowFunction } from '../../api'
+import { failed, failureOf, succeeded, type Entrances, type Outcome, type Vector, type WindowFunction } from '../../api'
 import type { WindowSetting } from '../view'
 import { GREY, type PictureRequest, type ValuesRequest } from './address'
 import type { Wish } from './requests'
@@ -11,8 +11,12 @@ export interface Picture {
   readonly sizeBytes: number
   /** As it came over the line. */
   readonly bodyBytes: number
+  /** Not from the browser's cache, which says nothing of the line. */
+  readonly isFromLine: boolean
   /** Part of the volume that is in it, 0 to 1. */
   readonly completeness: number
+  /** So many voxels along slice, row and column are one in it; null where each is itself. */
+  readonly reduced: Vector | null
   /** The window that the server found where none was asked for; null if it does not say. */
   readonly window: WindowSetting | null
 }
@@ -25,6 +29,7 @@ export interface ProvenFrame {
   readonly sizeBytes: number
   /** As it came over the line. */
   readonly bodyBytes: number
+  readonly isFromLine: boolean
 }
 
 /**
@@ -72,13 +77,14 @@ export function valuesThrough(entrances: Entrances): LoadValues {
     if (!decoder) return failed({ kind: 'unreachable' })
     try {
       const arrived = await decoder.arrivedValues(outcome.value)
+      const isFromLine = cameOverLine(outcome.value.url)
       const { isWithoutPicture } = arrived.about
       const beside = isWithoutPicture ? await picture() : null
       if (isWithoutPicture && !beside) return succeeded(null)
       const frame = decoder.storedFrame(arrived, beside && decoder.greysOf(beside.bitmap))
       // Values that are not the server's are none, whatever the reason.
       if (await decoder.isProven(frame)) {
-        return succeeded({ frame, sizeBytes: frame.values.byteLength, bodyBytes: arrived.body.byteLength })
+        return succeeded({ frame, sizeBytes: frame.values.byteLength, bodyBytes: arrived.body.byteLength, isFromLine })
       }
       return isWithoutPicture ? succeeded(null) : failed({ kind: 'unreachable' })
     } catch (error) {
@@ -95,15 +101,24 @@ async function decoded(response: Response, request: PictureRequest): Promise<Pic
   // It comes beside the rest of the picture, and not before a draft.
   if (type === GREY) void loadedDecoder()
   const body = await response.blob()
+  const isFromLine = cameOverLine(response.url)
   const bitmap = await bitmapOf(body, type)
   return {
     request,
     bitmap,
     sizeBytes: bitmap.width * bitmap.height * BYTES_PER_PIXEL,
     bodyBytes: body.size,
+    isFromLine,
     completeness: completenessIn(response.headers),
+    reduced: reducedIn(response.headers),
     window: windowIn(response.headers),
   }
+}
+
+/** As far as the browser tells: of other origins it tells only with their leave, and it remembers some hundred answers. */
+export function cameOverLine(url: string): boolean {
+  const timing = performance.getEntriesByName(url, 'resource').at(-1) as PerformanceResourceTiming | undefined
+  return !timing || timing.responseStart === 0 || timing.transferSize > 0
 }
 
 /** Browsers do not know JPEG-LS. The grey of a pixel is a value: no colour profile may change it. */
@@ -127,6 +142,12 @@ export function completenessIn(headers: Headers): number {
   const text = headers.get('Volume-Complete')
   const value = Number(text)
   return text === null || !Number.isFinite(value) ? 1 : Math.max(0, Math.min(1, value))
+}
+
+/** `Volume-Reduced: slice,row,column`. */
+export function reducedIn(headers: Headers): Vector | null {
+  const [slice, row, column] = (headers.get('Volume-Reduced') ?? '').split(',').map(Number)
+  return slice && row && column && Math.max(slice, row, column) > 1 ? [slice, row, column] : null
 }
 
 /** `Rendered-Window: center,width,function`. */

@@ -72,6 +72,17 @@ describe('the pace', () => {
     expect(line.pace.fineness(40).side).toBeLessThan(line.pace.fineness(2).side)
   })
 
+  it('makes nothing finer that a hand which has stopped passed, and still waits for', () => {
+    const line = new Line(93_750, 100)
+    line.carry(20, 12_000)
+    line.turn(30)
+    const whileMoving = line.pace.fineness(6)
+    line.nowMs += 2_000
+
+    expect(line.pace.fineness(6)).toBe(whileMoving)
+    expect(line.pace.fineness(0).side).toBeGreaterThan(whileMoving.side)
+  })
+
   it('lets more be under way on a line that holds more', () => {
     const near = new Line(93_750, 10)
     const far = new Line(93_750, 400)

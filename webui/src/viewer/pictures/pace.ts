@@ -67,6 +67,8 @@ export class Pace {
   #deliveredBytes = 0
   #samples: Sample[] = []
   #steps: number[] = []
+  /** Of the hand when it last went on, slices a second. */
+  #lastSpeed = 0
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now
@@ -92,6 +94,7 @@ export class Pace {
   stepped(): void {
     const now = this.#now()
     this.#steps = [...this.#steps.filter((at) => now - at < HAND_MS), now]
+    this.#lastSpeed = this.slicesPerS
   }
 
   /** null while nothing has come. */
@@ -129,7 +132,8 @@ export class Pace {
   }
 
   #budgetBytes(waiting: number): number {
-    const speed = this.slicesPerS
+    // A hand that has stopped waits for what it passed: finer drafts of that would hold up the picture where it stopped.
+    const speed = waiting > 0 ? Math.max(this.slicesPerS, this.#lastSpeed) : this.slicesPerS
     const explained = (speed * this.latencyMs) / 1000 + PATIENT_SLICES
     const late = waiting > 2 * explained ? 0.4 : waiting > explained ? 0.7 : 1
     const alone = this.bytesPerS * PATIENCE_S

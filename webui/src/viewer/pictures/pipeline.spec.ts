@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { failed, succeeded, type Outcome, type Series } from '../../api'
 import { fitted } from '../geometry/framing'
-import { extentOf, subjectOf, type Scene, type View } from '../view'
+import { extentOf, subjectOf, WHOLE_SPACE, type Scene, type View } from '../view'
 import { pictureRequest, type PictureRequest } from './address'
 import type { Picture, ProvenFrame } from './load'
 import { Pace } from './pace'
@@ -33,6 +33,7 @@ const FRAME_MS = 16
 
 /** A node that answers when the test says so, and a screen that keeps what it was told. */
 class Scenery {
+  readonly pace = new Pace()
   readonly asked: { name: string; request: PictureRequest; signal: AbortSignal; answer: (outcome: Outcome<Picture>) => void }[] = []
   readonly closed: string[] = []
   state: PipelineState = { shown: null, progress: { kind: 'loading' }, isProven: false }
@@ -45,7 +46,8 @@ class Scenery {
   isLosslessOnly = false
   readonly pipeline = new PicturePipeline(
     {
-      pace: new Pace(),
+      pace: this.pace,
+      share: () => 1,
       isLosslessOnly: () => this.isLosslessOnly,
       load: (request, _purpose, signal) =>
         new Promise((resolve) => this.asked.push({ name: nameOf(request), request, signal, answer: resolve })),
@@ -57,7 +59,7 @@ class Scenery {
     (state) => (this.state = state),
   )
 
-  async answerValues(outcome: Outcome<ProvenFrame | null> = succeeded({ frame: {} as StoredFrame, sizeBytes: 1000, bodyBytes: 500 })): Promise<void> {
+  async answerValues(outcome: Outcome<ProvenFrame | null> = succeeded({ frame: {} as StoredFrame, sizeBytes: 1000, bodyBytes: 500, isFromLine: true })): Promise<void> {
     const one = this.valuesAsked.pop()
     if (!one) throw new Error('no values were asked for')
     one.answer(outcome)
@@ -78,7 +80,7 @@ class Scenery {
 
   picture(request: PictureRequest, completeness: number): Picture {
     const bitmap = { width: 64, height: 64, close: () => this.closed.push(nameOf(request)) } as unknown as ImageBitmap
-    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, completeness, window: null }
+    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, isFromLine: true, completeness, reduced: null, window: null }
   }
 
   shown(): string | null {
@@ -104,6 +106,16 @@ describe('the first picture', () => {
     scenery.pipeline.want(frame(0), SUBJECT, [])
 
     expect(scenery.names()).toEqual(['draft 0', 'final 0'])
+  })
+
+  it('says nothing of the line where it came from the browser\'s cache', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [])
+    const [draft] = scenery.asked
+    await scenery.answer('draft 0', succeeded({ ...scenery.picture(draft!.request, 1), isFromLine: false }))
+    expect(scenery.pace.measured).toBeNull()
+
+    await scenery.answer('final 0')
+    expect(scenery.pace.measured).not.toBeNull()
   })
 
   it('is settled when it has come in full, whatever the order', async () => {
@@ -255,7 +267,7 @@ describe('a hand that goes through the stack', () => {
 describe('a hand that turns a volume without a rest', () => {
   const STEP_MS = 33
   const DRAWING_MS = 70
-  const turned = (step: number) => view({ kind: 'volume', turn: { azimuth: step / 100, elevation: 0 }, material: 'bone' })
+  const turned = (step: number) => view({ kind: 'volume', turn: { azimuth: step / 100, elevation: 0 }, material: 'bone', space: WHOLE_SPACE })
 
   /** Draws one after the other, the newest that is still waited for first, as a render process does. */
   async function drawing(forMs: number): Promise<void> {

@@ -46,6 +46,8 @@ export interface Means {
   /** Of the line, whichever series came over it. */
   readonly pace: Pace
   readonly isLosslessOnly: () => boolean
+  /** Of the memory for pictures, what is this pane's. */
+  readonly share: () => number
   readonly load: Load
   readonly loadValues: LoadValues
   /** The final picture of values that are here; null where only the server can draw it. */
@@ -92,8 +94,8 @@ const VALUES_BYTES = 16 * 1024 * 1024
 export class PicturePipeline {
   readonly #means: Means
   readonly #onChange: (state: PipelineState) => void
-  readonly #cache = new PictureCache<Picture>(CACHE_BYTES)
-  readonly #values = new PictureCache<ProvenFrame>(VALUES_BYTES)
+  readonly #cache: PictureCache<Picture>
+  readonly #values: PictureCache<ProvenFrame>
   /** Keys of all values that came, also of those that were forgotten since. */
   readonly #proven = new Set<string>()
   /** Keys of values that do not go with their picture, and have to come whole. */
@@ -119,6 +121,8 @@ export class PicturePipeline {
     this.#means = means
     this.#pace = means.pace
     this.#onChange = onChange
+    this.#cache = new PictureCache(() => CACHE_BYTES * means.share())
+    this.#values = new PictureCache(() => VALUES_BYTES * means.share())
   }
 
   /** `ahead` are the views that the hand may want next, the likeliest first. */
@@ -338,7 +342,7 @@ export class PicturePipeline {
     const mark = this.#pace.sent()
     const outcome = await this.#means.load(request, purpose, controller.signal)
     if (!outcome.ok) return outcome.failure
-    this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
+    if (outcome.value.isFromLine) this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
     if (isWanted()) this.#arrive(target, request, outcome.value)
     else outcome.value.bitmap.close()
     return null
@@ -353,7 +357,7 @@ export class PicturePipeline {
     const mark = this.#pace.sent()
     const outcome = await this.#means.loadValues({ ...values, path }, () => this.#finalThere(target.final.key, signal), signal)
     if (!outcome.ok) return outcome.failure
-    if (outcome.value) this.#pace.delivered(mark, outcome.value.bodyBytes)
+    if (outcome.value?.isFromLine) this.#pace.delivered(mark, outcome.value.bodyBytes)
     if (!isWanted()) return null
     if (outcome.value) {
       this.#values.put(key, outcome.value)

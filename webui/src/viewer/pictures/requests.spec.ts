@@ -23,6 +23,13 @@ describe('what is wanted', () => {
     expect(after(wanted(...'abcdefg'.split('').map(draft))).underWay).toHaveLength(ROOM.limit)
   })
 
+  it('does not wait for drafts to come once the hand rests', () => {
+    const passed = 'abcdef'.split('').map(draft)
+
+    expect(after(wanted(...passed), wanted(...passed, final('F'))).start).toEqual(['F'])
+    expect(after(wanted(...passed, final('F')), ended('a')).start).toEqual(['e'])
+  })
+
   it('may be more where the line takes more', () => {
     expect(after({ kind: 'wanted', wishes: 'abcdefg'.split('').map(draft), limit: 6 }, ended('a')).underWay).toHaveLength(6)
   })

@@ -21,7 +21,7 @@ export interface RequestState {
   readonly wishes: readonly Wish[]
   /** The oldest first. */
   readonly underWay: readonly Wish[]
-  /** So many may be. */
+  /** So many drafts may be. What is wanted at rest stands behind them on the line and takes what they leave of it. */
   readonly limit: number
 }
 
@@ -32,7 +32,7 @@ export type RequestEvent =
   | { kind: 'ended'; key: string }
 
 export interface Room {
-  /** Under way at once; more would only wait in the line. */
+  /** Drafts under way at once; more would only wait in the line. */
   readonly limit: number
   /** Whether drafts are let finish though the hand has moved on. */
   readonly letFinish: boolean
@@ -53,6 +53,8 @@ export const NOTHING_WANTED: RequestState = { wishes: [], underWay: [], limit: R
 export function step(state: RequestState, event: RequestEvent): Step {
   return event.kind === 'wanted' ? replace(state, event.wishes, { ...ROOM, ...event }) : end(state, event.key)
 }
+
+const isDraft = ({ purpose }: Wish): boolean => purpose === 'draft'
 
 const isIdleWork = ({ purpose }: Wish): boolean => purpose === 'ahead'
 
@@ -79,7 +81,8 @@ function filled(state: RequestState, stale: readonly Wish[]): Step {
   const now = waiting.filter((wish) => !isIdleWork(wish))
   const inTheWay = now.length ? state.underWay.filter(isIdleWork) : []
   const underWay = state.underWay.filter((wish) => !inTheWay.includes(wish))
-  const start = now.slice(0, Math.max(0, state.limit - underWay.length))
+  const drafts = now.filter(isDraft).slice(0, Math.max(0, state.limit - underWay.filter(isDraft).length))
+  const start = now.filter((wish) => !isDraft(wish) || drafts.includes(wish))
   const later = start.length || !underWay.every(isIdleWork) ? [] : forLater(waiting, underWay)
   return {
     state: { ...state, underWay: [...underWay, ...start, ...later] },

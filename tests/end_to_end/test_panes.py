@@ -1,0 +1,243 @@
+"""Several panes beside each other, and what a physician does with one: hung otherwise, measured by the pixel, played."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from playwright.async_api import expect
+
+from tests.end_to_end.asking import colours_of_server
+from tests.end_to_end.physician import Grey, Physician, fitted
+from tests.end_to_end.running import RunningAppliance
+from tests.end_to_end.test_planes import (
+    PIXEL_MM,
+    SIDE,
+    SLICE_MM,
+    SLICES,
+    TABLE_ROW,
+    grey_of,
+    slice_values,
+    write_thin_table,
+)
+
+TWO_SERIES = "two-series"
+COARSE_MM = 6.0
+_SETTLED = """place => {
+  const canvas = document.querySelector(`[data-testid=pane-${place}] canvas`)
+  return canvas?.dataset.settled === 'true'
+}"""
+_PIXELS = (
+    """place => document.querySelector(`[data-testid=pane-${place}] canvas`).toDataURL('image/png').split(',')[1]"""
+)
+
+
+@pytest.fixture(scope="module")
+def two_series(appliance: RunningAppliance, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Patient ID of a study with slices 3 mm apart, and others 6 mm apart, of one frame of reference."""
+    folder = tmp_path_factory.mktemp("two-series")
+    write_thin_table(folder, TWO_SERIES, (SLICE_MM, COARSE_MM))
+    appliance.take_in(folder)
+    return TWO_SERIES
+
+
+@pytest.fixture
+async def ana(physician: Physician, two_series: str) -> Physician:
+    await physician.log_in()
+    await physician.open_study(two_series)
+    return physician
+
+
+async def settled(ana: Physician, place: int) -> None:
+    await ana.page.wait_for_function(_SETTLED, arg=place)
+
+
+async def grey_in(ana: Physician, place: int) -> Grey:
+    return (await ana.colours(_PIXELS, place))[:, :, 0]
+
+
+def in_pane(ana: Physician, place: int, test_id: str):  # type: ignore[no-untyped-def]  # Playwright's locator
+    return ana.find(f"pane-{place}").get_by_test_id(test_id)
+
+
+async def number_in(ana: Physician, place: int) -> int:
+    """Of the slice or plane that is shown."""
+    found = re.search(r"(\d+) /", await in_pane(ana, place, "slice-label").inner_text())
+    assert found is not None
+    return int(found[1])
+
+
+async def test_a_dragged_series_scrolls_with_the_other_by_position_and_is_crossed_by_its_line(
+    ana: Physician, photographs: Path
+) -> None:
+    await ana.find("layout-select").select_option(label="1×2")
+    await ana.find("series-card").nth(1).drag_to(ana.find("pane-1"))
+    await settled(ana, 1)
+    await ana.find("pane-0").locator("canvas").click()
+    await ana.page.keyboard.press("Home")
+    for _ in range(5):
+        await ana.page.keyboard.press("ArrowDown")
+    await expect(in_pane(ana, 0, "slice-label")).to_contain_text("6 /")
+    await settled(ana, 0)
+    await settled(ana, 1)
+    fine, coarse = await number_in(ana, 0), await number_in(ana, 1)
+    assert abs((fine - 1) * SLICE_MM - (coarse - 1) * COARSE_MM) <= COARSE_MM / 2
+
+    await ana.find("link-panes").click()
+    for _ in range(6):
+        await ana.page.keyboard.press("ArrowDown")
+    await expect(in_pane(ana, 0, "slice-label")).to_contain_text("12 /")
+    assert await number_in(ana, 1) == coarse
+
+    await ana.find("pane-1").locator("canvas").click()
+    await ana.page.keyboard.press("C")
+    await settled(ana, 1)
+    await ana.find("pane-0").locator("canvas").click()
+    line = in_pane(ana, 1, "reference-line")
+    await expect(line).to_be_attached()
+    heights = [float(await line.get_attribute(name)) for name in ("y1", "y2")]
+    size = (await grey_in(ana, 1)).shape
+    scale = min(size[0] / (SLICES * SLICE_MM), size[1] / (SIDE * PIXEL_MM))
+    middle_mm = (SLICES * SLICE_MM - COARSE_MM) / 2
+    assert heights[0] == heights[1]
+    assert abs(heights[0] - (size[0] / 2 - (11 * SLICE_MM - middle_mm) * scale)) < 2
+    await ana.photograph(photographs / "two-series.png")
+
+
+async def test_the_crosshair_leads_all_planes_to_one_place_of_the_patient(ana: Physician, photographs: Path) -> None:
+    await ana.find("show-planes").click()
+    for place in range(4):
+        await settled(ana, place)
+    await ana.find("tool-cross").click()
+    axial = ana.find("pane-0").locator("canvas")
+    size = (await grey_in(ana, 0)).shape
+    scale = min(size) / (SIDE * PIXEL_MM)
+    # On the table, 10 mm to the patient's right of the middle.
+    x_mm, y_mm = -10.0, (TABLE_ROW - (SIDE - 1) / 2) * PIXEL_MM
+    await axial.click(position={"x": size[1] / 2 + x_mm * scale, "y": size[0] / 2 + y_mm * scale})
+    for place in (1, 2):
+        await expect(in_pane(ana, place, "crosshair")).to_be_attached()
+        await settled(ana, place)
+
+    coronal, sagittal = await number_in(ana, 1), await number_in(ana, 2)
+    assert abs((coronal - 1) - TABLE_ROW) <= 1
+    assert abs((sagittal - 1) - (x_mm / PIXEL_MM + (SIDE - 1) / 2)) <= 1
+    cross = in_pane(ana, 2, "crosshair")
+    x, y = [float(await cross.get_attribute(f"data-{axis}")) for axis in "xy"]
+    picture = await grey_in(ana, 2)
+    around = picture[int(y) - 2 : int(y) + 3, int(x) - 3 : int(x) + 4]
+    assert around.max() > grey_of(1040) * 0.5, "the crosshair is not on the table"
+    await ana.photograph(photographs / "three-planes.png")
+
+
+async def test_a_series_laid_over_a_plane_is_seen_in_the_servers_colours(
+    ana: Physician, appliance: RunningAppliance
+) -> None:
+    await ana.show("coronal")
+    bare = await ana.colours()
+    asked: list[str] = []
+    ana.page.on("request", lambda request: asked.append(request.url))
+    await ana.find("fuse-select").select_option(index=1)
+    await ana.settle()
+    shown = await ana.colours()
+
+    last = [httpx.URL(url).raw_path.decode() for url in asked if "fuse=" in url and "quality=100" in url][-1]
+    assert (bare[:, :, 0] == bare[:, :, 2]).all()
+    assert (shown[:, :, 0] != shown[:, :, 2]).any()
+    assert np.abs(shown.astype(int) - colours_of_server(appliance, last).astype(int)).max() <= 1
+    await expect(ana.find("fused-label")).to_have_text("Over it: 6 mm")
+
+
+async def test_a_picture_is_turned_and_turned_over_with_its_letters(ana: Physician) -> None:
+    letters = ("letter-left", "letter-top", "letter-right", "letter-bottom")
+    upright = fitted(await ana.grey(), SIDE, SIDE).astype(int)
+
+    await ana.find("rotate").click()
+    await ana.settle()
+    turned = fitted(await ana.grey(), SIDE, SIDE).astype(int)
+    assert [await ana.label(one) for one in letters] == ["P", "R", "A", "L"]
+    assert np.abs(turned - np.rot90(upright, -1)).mean() < 1
+
+    await ana.page.keyboard.press("F")
+    await ana.settle()
+    over = fitted(await ana.grey(), SIDE, SIDE).astype(int)
+    assert [await ana.label(one) for one in letters] == ["A", "R", "P", "L"]
+    assert np.abs(over - np.fliplr(turned)).mean() < 1
+
+
+async def test_pixel_for_pixel_is_what_is_stored_and_fit_is_all_of_it(ana: Physician) -> None:
+    fit = await ana.grey()
+    await ana.page.keyboard.press("O")
+    await ana.settle()
+    shown = await ana.grey()
+    # In an odd room the middle is rounded up.
+    top, left = (shown.shape[0] - SIDE + 1) // 2, (shown.shape[1] - SIDE + 1) // 2
+    exact = np.vectorize(grey_of)(slice_values())
+
+    part = shown[top : top + SIDE, left : left + SIDE].astype(int)
+    assert np.abs(part - exact).max() <= 1
+    assert "100 %" in await ana.find("pane-0").inner_text()
+
+    await ana.page.keyboard.press("0")
+    await ana.settle()
+    assert (await ana.grey() == fit).all()
+
+
+async def test_typed_windows_and_values_under_the_pointer_are_those_of_the_file(ana: Physician) -> None:
+    await ana.find("window-center").fill("100")
+    await ana.find("window-center").press("Enter")
+    await ana.find("window-width").fill("800")
+    await ana.find("window-width").press("Enter")
+    await ana.settle()
+    shown = fitted(await ana.grey(), SIDE, SIDE)
+
+    assert "C 100\u2002W 800 HU" in await ana.label("window-label")
+    assert abs(int(shown[150, 150]) - round(((16 - 99.5) / 799 + 0.5) * 255)) <= 1
+
+    await ana.find("tool-probe").click()
+    box = await ana.find("viewer-canvas").bounding_box()
+    scale = min(box["width"], box["height"]) / SIDE
+    for row, column, value in ((150, 150, "16 HU"), (TABLE_ROW, 100, "376 HU"), (5, 5, "−1024 HU")):
+        x = box["x"] + box["width"] / 2 + (column + 0.5 - SIDE / 2) * scale
+        y = box["y"] + box["height"] / 2 + (row + 0.5 - SIDE / 2) * scale
+        await ana.page.mouse.move(x, y)
+        await expect(ana.find("probe-value")).to_have_text(value)
+        await expect(ana.find("probe")).to_contain_text(f"Column {column + 1}, row {row + 1}")
+
+
+async def test_a_series_plays_in_order_and_stands_where_it_is_stopped(ana: Physician) -> None:
+    await ana.page.keyboard.press("Home")
+    await ana.settle()
+    await ana.page.evaluate(_WATCH)
+    await ana.find("cine").click()
+    await ana.page.wait_for_function("() => window.shownSlices.length > 6")
+    rate = float((await ana.label("cine-rate")).removesuffix("/s"))
+    await ana.find("cine").click()
+    seen = await ana.page.evaluate("() => window.shownSlices")
+
+    numbers = [int(text) for text in seen]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert 0 < rate <= 11, "files that say nothing are shown ten a second"
+
+
+_WATCH = """() => {
+  window.shownSlices = []
+  const note = () => {
+    const number = /(\\d+) \\//.exec(document.querySelector('[data-testid=slice-label]').textContent)[1]
+    if (window.shownSlices.at(-1) !== number) window.shownSlices.push(number)
+  }
+  note()
+  const label = document.querySelector('[data-testid=slice-label]')
+  new MutationObserver(note).observe(label, { childList: true, subtree: true, characterData: true })
+}"""
+
+
+async def test_the_keys_are_shown_by_a_question_mark(ana: Physician, photographs: Path) -> None:
+    await ana.page.keyboard.press("?")
+    await expect(ana.find("keyboard-map")).to_contain_text("Turn by a quarter")
+    await ana.photograph(photographs / "keys.png")
+    await ana.page.keyboard.press("Escape")
+    await expect(ana.find("keyboard-map")).to_have_count(0)
