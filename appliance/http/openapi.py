@@ -70,6 +70,7 @@ _IN_PATHS: Mapping[str, dict[str, Any]] = {
     "series": _UID,
     "instance": _UID,
     "refused_key": _SHA256,
+    "frame": {"type": "string", "pattern": "^[0-9]{1,9}$"},
     "number": {"type": "string", "pattern": "^[0-9]{1,9}$"},
 }
 """Any other name in a path is that of a UUID."""
@@ -229,6 +230,10 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/api/uploads"): Door("One DICOM file", dict[str, Any], bytes, 201, takes_media_type="application/dicom"),
     ("GET", "/api/studies/<study>"): Door("A study and its series", StudyDetail),
     ("GET", "/api/studies/<study>/series/<series>"): Door("A series and its slices", dict[str, Any]),
+    ("GET", "/api/studies/<study>/series/<series>/frame-times"): Door("When its frames are shown", dict[str, Any]),
+    ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value"): Door(
+        "The stored value at a place", dict[str, Any], query={"column": _NUMBER, "row": _NUMBER}
+    ),
     ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),
     ("GET", "/api/conflicts"): Door(
