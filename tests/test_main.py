@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -29,13 +30,14 @@ def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def toplevel(tmp_path: Path) -> RunningAppliance:
+def toplevel(tmp_path: Path) -> Iterator[RunningAppliance]:
     """Only the roles that start quickly."""
     appliance = all_in_one(tmp_path)
     appliance.settings["roles"] = ["toplevel", "institution"]
     del appliance.settings["node"]
     appliance.config.write_text(yaml.safe_dump(appliance.settings))
-    return appliance
+    yield appliance
+    appliance.kill()
 
 
 def test_check_config_says_the_roles(toplevel: RunningAppliance) -> None:
