@@ -134,7 +134,7 @@ async def _measure(place: Place, extent: Extent, missing: list[str]) -> dict[str
 def _with_turn(found: list[Figures], unshaped: list[Figures]) -> list[Figures]:
     """Each viewer's figures, with those of turning a volume from the unshaped line where there are none."""
     return [
-        here | {name: there[name] for name in TURN if name not in here}
+        here | {name: there.get(name) for name in TURN if name not in here}
         for here, there in zip(found, unshaped, strict=True)
     ]
 
