@@ -120,6 +120,10 @@ async def _measure(place: Place, extent: Extent, missing: list[str]) -> dict[str
         for viewer, opens in viewers:
             await Sitting(viewer, place.line, PROFILES["none"], folder, say, place.ends_at).warm()
             for name, profile in PROFILES.items():
+                if time.monotonic() >= place.ends_at:  # not one browser is opened any more
+                    missing.append(f"{name}, {viewer.name}: everything: no time was left")
+                    figures[name].append({})
+                    continue
                 say(f"{name}, {viewer.name}: {profile}")
                 sitting = Sitting(viewer, place.line, profile, folder, say, place.ends_at)
                 figures[name].append(await sitting.figures(opens))
@@ -130,7 +134,7 @@ async def _measure(place: Place, extent: Extent, missing: list[str]) -> dict[str
 def _with_turn(found: list[Figures], unshaped: list[Figures]) -> list[Figures]:
     """Each viewer's figures, with those of turning a volume from the unshaped line where there are none."""
     return [
-        here | {name: there[name] for name in TURN if name not in here}
+        here | {name: there.get(name) for name in TURN if name not in here}
         for here, there in zip(found, unshaped, strict=True)
     ]
 

@@ -155,3 +155,9 @@ def test_a_table_with_ohif_has_its_figures_and_the_ratios(capsys):
     show({"slow-line": {"2G": compared({"wasted_bytes": 2000}, {"wasted_bytes": 1_900_000})}, "missing": []})
 
     assert capsys.readouterr().out.splitlines()[1].split() == ["wasted_bytes", "2,000", "1,900,000", "950"]
+
+
+def test_a_viewer_for_which_no_time_was_left_has_no_figures_and_spoils_no_others() -> None:
+    ours, theirs = _with_turn([{"cold_first_slice_s": 1.0, "volume_frames_per_s": 5.0}, {}], [{}, {}])
+
+    assert compared(ours, theirs)["ratio_vs_ohif"] == {"cold_first_slice_s": None, "volume_frames_per_s": None}
