@@ -47,7 +47,7 @@ _LONGEST_WORD = 96
 """Characters of a word that is found by its beginning; what follows does not count."""
 _WHOLE = "="
 """Before a number in the place of a word: it is found as a whole only."""
-MOST_FOUND = 1000
+MOST_FOUND = 500
 """Patients that a search gives out and counts; who looks for more looks for something else."""
 _RARE = 4 * MOST_FOUND
 """Rows that are looked at without asking whether another word has fewer."""

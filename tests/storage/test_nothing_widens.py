@@ -258,6 +258,6 @@ def test_what_does_name_a_row_changes_it(kept: dict[str, Database]) -> None:
             idle.append(name)
 
     assert set(idle) == {  # they name nothing by themselves, or there is nothing of the kind
-        "forget_second_factor", "ask_again of an issuer", "repoint studies", "keep_draft of no number",
+        "ask_again of an issuer", "repoint studies", "keep_draft of no number",
         "discard_draft of no number", "acknowledge", "forget_removal",
     }  # fmt: skip
