@@ -24,7 +24,7 @@ from tests.machine.guest import Guest
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
-PROVISION = f"{CHECKOUT}/provisioning/provision --config /root/site/site.yaml"
+PROVISION = f"{CHECKOUT}/provisioning/provision --config /etc/appliance-site/site.yaml"
 USERNAME, PASSWORD = "ana", "correct horse battery"
 SLICES = Phantom(Size(12, 128, 128, 3.0, 5.0))
 READY_TIMEOUT_S = 900
@@ -37,7 +37,7 @@ def site() -> dict:  # type: ignore[type-arg]
     return {
         "pool": {
             "disks": [f"/dev/disk/by-id/virtio-disk{n}" for n in range(2)],
-            "key_from": "/root/site/key",
+            "key_from": "/etc/appliance-site/key",
         },
         "settings": {
             "roles": ["toplevel", "institution", "node"],
@@ -79,9 +79,9 @@ def box(make_guest: Callable[..., Guest], checkout: Path) -> Iterator[Guest]:
     guest = make_guest(disks=2, memory_mib=3072)
     guest.start()
     guest.push(checkout, CHECKOUT)
-    guest.run("mkdir -m 700 /root/site")
-    guest.run("cat > /root/site/site.yaml", given=yaml.safe_dump(site()).encode())
-    guest.run("install -m 600 /dev/stdin /root/site/key", given=f"{secrets.token_hex(32)}\n".encode())
+    guest.run("mkdir -m 700 /etc/appliance-site")
+    guest.run("cat > /etc/appliance-site/site.yaml", given=yaml.safe_dump(site()).encode())
+    guest.run("install -m 600 /dev/stdin /etc/appliance-site/key", given=f"{secrets.token_hex(32)}\n".encode())
     yield guest
 
 
@@ -151,13 +151,13 @@ def changed(said: str) -> str:
 
 
 def test_a_check_on_a_bare_machine_names_what_is_missing_and_changes_nothing(box):
-    before = box.run("find /etc /opt -newer /root/site/key -type f").out
+    before = box.run("find /etc /opt -newer /etc/appliance-site/key -type f").out
 
     said = box.run(f"{PROVISION} --check", check=False)
 
     assert said.status == 1
     assert "Nothing was changed." in said.out
-    assert box.run("find /etc /opt -newer /root/site/key -type f").out == before
+    assert box.run("find /etc /opt -newer /etc/appliance-site/key -type f").out == before
 
 
 def test_the_one_command_makes_a_box_and_ends_with_a_picture(box, record_property):

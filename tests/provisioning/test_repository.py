@@ -27,7 +27,12 @@ def tracked() -> list[Path]:
 
 
 def names_of(requirements: list[str]) -> set[str]:
-    return {re.match(r"[A-Za-z0-9._-]+", line)[0].lower().replace("_", "-") for line in requirements}
+    return {normalised(re.match(r"[A-Za-z0-9._-]+", line)[0]) for line in requirements}
+
+
+def normalised(name: str) -> str:
+    """As package indexes compare names (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_the_lock_of_python_packages_names_no_host():
@@ -51,7 +56,7 @@ def test_every_locked_package_has_a_version_and_hashes():
 def test_every_direct_dependency_is_locked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = names_of(project["project"]["dependencies"] + project["dependency-groups"]["development"])
-    locked = {requirement.name.replace("_", "-") for requirement in read_lock(LOCK.read_text())}
+    locked = {normalised(requirement.name) for requirement in read_lock(LOCK.read_text())}
 
     assert wanted - locked == set()
     assert locked & LEFT_OUT == set()

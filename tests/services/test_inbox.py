@@ -65,9 +65,7 @@ class Clinic:
 
     def __post_init__(self) -> None:
         self.physician = physician(self.id)
-        self.service = Institution(
-            self.database, InstitutionHere(self.id, "", "", ()), self.trail, on_change=lambda: None
-        )
+        self.service = Institution(self.database, InstitutionHere(self.id, "", "", ()), on_change=lambda: None)
         self.inbox = Inbox(self.database, self.id, self.ask, self.trail, on_change=lambda: None)
 
     async def ask(self, questions: Questions) -> Answers:

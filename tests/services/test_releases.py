@@ -99,7 +99,7 @@ async def clinic(tmp_path: Path) -> AsyncIterator[Clinic]:
         threads = DatabaseThreads(database)
         stack.push_async_callback(threads.close)
         here = InstitutionHere(INSTITUTION_ID, "", "", ())
-        service = Institution(threads, here, trail, on_change=lambda: None)
+        service = Institution(threads, here, on_change=lambda: None)
         waiting = Inbox(threads, INSTITUTION_ID, nobody_known, trail, on_change=lambda: None)
         made = Clinic(node, threads, service, waiting, held_back=None)  # type: ignore[arg-type]
         made.held_back = HeldBack(node.threads, NODE_ID, INSTITUTION_ID, made.tell)
