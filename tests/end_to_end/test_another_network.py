@@ -72,16 +72,21 @@ async def test_a_report_that_is_being_written_is_saved_over_another_network(
         await physician.log_in()
         await physician.open_patient("phantom")
         await physician.find("report-new").click()
-        await physician.find("report-description").fill("Chest CT")
+        await physician.find("report-description").fill("Over another network")
+        saving = physician.find("report-saving")
+        await expect(saving).to_have_attribute("data-state", "saved", timeout=30_000)
         await lose(physician, way)
         await physician.find("report-findings").fill("Written without a line")
+        await expect(saving).not_to_have_attribute("data-state", "saved")
 
         way.move(_OTHER_NETWORK)
 
         await expect(physician.find("line-lost")).to_be_hidden(timeout=30_000)
-        await physician.find("report-save").click()
-        await expect(physician.find("report-findings")).to_be_hidden()
-        await expect(physician.page.get_by_text("Written without a line").first).to_be_attached()
+        await expect(saving).to_have_attribute("data-state", "saved", timeout=60_000)
+        await physician.page.reload()
+        await physician.find("report-row").filter(has_text="Over another network").click()
+        await physician.find("report-amend").click()
+        await expect(physician.find("report-findings")).to_have_value("Written without a line")
 
 
 async def test_a_login_that_was_begun_without_a_line_is_not_typed_again(

@@ -21,6 +21,7 @@ _KINDS = (
     (r"/api/studies/", "study"),
     (r"/api/session", "session"),
     (r"/api/inbox", "inbox"),
+    (r"/api/place", "place"),
     (r"/assets/", "part of the page"),
     (r"/patients/|/$", "document"),
 )
@@ -91,7 +92,7 @@ async def test_four_requests_follow_each_other_from_an_address_to_its_first_pict
     assert waterfall.until_first("picture") == [
         ["document"],
         ["part of the page", "session"],
-        ["inbox", "study"],
+        ["inbox", "place", "study"],
         ["picture"],
     ]
     await page.unroute_all(behavior="wait")
