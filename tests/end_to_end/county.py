@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import yaml
@@ -94,6 +94,22 @@ def kill_group(appliance: RunningAppliance) -> None:
 
 def log_in(client: httpx.Client, username: str, password: str = PASSWORD) -> httpx.Response:
     return client.post("/api/session", json={"username": username, "password": password})
+
+
+def keep_draft(client: httpx.Client, patient_id: str, findings: str) -> httpx.Response:
+    """A new report that is not signed."""
+    draft = {"patient_id": patient_id, "findings": findings}
+    return client.put(f"/api/reports/{uuid4()}/draft", json=draft, headers={"If-None-Match": "*"})
+
+
+def sign_report(client: httpx.Client, patient_id: str, findings: str) -> str:
+    """A new report that is signed; its id."""
+    draft = keep_draft(client, patient_id, findings)
+    assert draft.status_code == 201, draft.text
+    report_id = str(draft.json()["id"])
+    signed = client.post(f"/api/reports/{report_id}/signature", headers={"If-Match": draft.headers["ETag"]})
+    assert signed.status_code == 200, signed.text
+    return report_id
 
 
 def _box(folder: Path, host: str, roles: list[str]) -> RunningAppliance:

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.end_to_end.browser import open_browser
-from tests.end_to_end.county import County, log_in
+from tests.end_to_end.county import County, log_in, sign_report
 from tests.end_to_end.physician import Physician
 from tests.end_to_end.running import RunningAppliance
 from tests.services.node_parts import ct_slice, encoded
@@ -84,9 +84,10 @@ def test_in_the_dark_they_log_in_search_view_store_and_report_and_all_goes_up_wh
     someone = bearer(log_in(clinic, _USER))
     (patient,) = found(clinic, someone, "dunkel before")
     upload(clinic, someone, "1.2.78", "during")
-    report = {"description": "", "findings": "In the dark", "conclusion": "", "recommendation": ""}
-    written = clinic.post(f"/api/patients/{patient}/reports", json=report, headers=someone)
-    assert written.status_code == 201, written.text
+    clinic.headers.update(someone)
+    report = sign_report(clinic, patient, "In the dark")
+    written = clinic.get(f"/api/patients/{patient}/reports").json()["reports"]
+    assert [(one["id"], one["versions"][-1]["state"]) for one in written] == [(report, "signed")]
     wait_for(lambda: "1.2.78" in waiting(clinic, someone), "the study is in the inbox")
     record = {"family_name": "Nacht", "given_name": "Eva", "birth_date": None, "gender": None}
     created = clinic.post(

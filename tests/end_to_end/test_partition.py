@@ -26,7 +26,7 @@ import pytest
 from appliance.domain.changes import SubjectKind
 from appliance.storage import copies, feed
 from appliance.storage.database import Database, Transaction
-from tests.end_to_end.county import County, kill_group, log_in
+from tests.end_to_end.county import County, keep_draft, kill_group, log_in
 from tests.end_to_end.running import PASSWORD, RunningAppliance
 from tests.services.node_parts import ct_slice, encoded
 
@@ -98,9 +98,7 @@ class Writers:
     def _reporter(self, clinic: int) -> Callable[[httpx.Client, int], None]:
         def write(client: httpx.Client, number: int) -> None:
             text = f"finding {clinic} {number}"
-            report = {"description": "", "findings": text, "conclusion": "", "recommendation": ""}
-            patient = UUID(int=clinic)
-            self._note("reports", text, client.post(f"/api/patients/{patient}/reports", json=report))
+            self._note("reports", text, keep_draft(client, str(UUID(int=clinic)), text))
 
         return write
 
@@ -213,7 +211,7 @@ def arrived(county: County) -> dict[str, Counter[str]]:
     copied: Counter[str] = Counter()
     for clinic in county.clinics:
         copied += names_at(clinic, "institution", "SELECT username FROM account")
-        found["reports"] += names_at(clinic, "institution", "SELECT findings FROM report")
+        found["reports"] += names_at(clinic, "institution", "SELECT findings FROM report_version")
         found["studies"] += names_at(clinic, "institution", "SELECT study_uid FROM study_at_node")
     found["accounts"] = names_at(
         county.central, "toplevel", "SELECT username FROM account WHERE institution_id IS NOT NULL"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from tests.end_to_end.running import PASSWORD, RunningAppliance, free_port
 from tests.postgresql import Postgresql
 
 _EACH = 12
+_REFRESH = "__Secure-refresh"
 _TIMEOUT_S = 60
 
 
@@ -134,17 +136,28 @@ def test_one_username_asked_for_at_both_at_once_is_one_account(pair: Pair, chief
     assert pair.rows("SELECT count(*) FROM account WHERE username = 'single'") == [(1,)]
 
 
-def test_a_session_that_began_at_one_goes_on_at_the_other_once(pair: Pair) -> None:
+def test_a_session_renewed_at_both_at_once_is_one_that_ends_at_both(pair: Pair) -> None:
+    """A secret that is spent is good for a minute more, wherever it was spent, and no longer."""
     first, second = pair.processes
     with first.client() as client:
-        secret = log_in(client, "chief").cookies["__Secure-refresh"]
+        spent = log_in(client, "chief").cookies[_REFRESH]
 
-    def renew(box: RunningAppliance) -> int:
+    def renew(box: RunningAppliance, secret: str) -> httpx.Response:
         with box.client() as client:
-            return client.post("/api/session/renewal", headers={"Cookie": f"__Secure-refresh={secret}"}).status_code
+            return client.post("/api/session/renewal", headers={"Cookie": f"{_REFRESH}={secret}"})
 
     with ThreadPoolExecutor(2) as threads:
-        assert sorted(threads.map(renew, [first, second])) == [200, 401]
+        answers = list(threads.map(renew, pair.processes, [spent, spent]))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    fresh = [answer.cookies[_REFRESH] for answer in answers]
+    of_spent = f"FROM session WHERE secret_sha256 = '\\x{hashlib.sha256(spent.encode()).hexdigest()}'"
+    ((is_over_in_a_minute,),) = pair.rows(f"SELECT ends_at < now() AT TIME ZONE 'UTC' + interval '1 minute' {of_spent}")
+    assert is_over_in_a_minute
+
+    with first.client() as client:
+        assert client.delete("/api/session", headers={"Cookie": f"{_REFRESH}={fresh[0]}"}).status_code == 204
+
+    assert [renew(second, secret).status_code for secret in (spent, *fresh)] == [401] * 3
 
 
 def test_what_is_written_at_either_reaches_the_clinic(pair: Pair, chief: dict[str, str]) -> None:
