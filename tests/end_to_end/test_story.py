@@ -70,6 +70,9 @@ async def test_a_folder_is_uploaded_found_and_seen(
     await physician.open_study("phantom")
 
     assert await shown_slice(physician) == await labelled_slice(physician)
+    # The list of series comes after the first picture.
+    is_asked = "() => performance.getEntriesByType('resource').some(({ name }) => name.includes('/thumbnail'))"
+    await physician.page.wait_for_function(is_asked)
     protocols = await physician.protocols()
     assert {protocol for _, protocol in protocols} == {"h3"}, protocols
     asked = " ".join(path for path, _ in protocols)
