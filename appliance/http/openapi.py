@@ -105,6 +105,7 @@ def _choice(kind: type[StrEnum]) -> dict[str, Any]:
 _MADE_FROM: dict[str, dict[str, Any]] = {"If-Match": {"type": "string", "pattern": '^"[0-9]{1,9}"$'}}
 """The tag of what a change was made from (RFC 9110 §13.1.1)."""
 _FLAG: dict[str, Any] = {"type": "string", "enum": ["true", "false"]}
+_REGION: dict[str, Any] = {"type": "string", "pattern": r"^\d{1,5},\d{1,5},\d{1,5},\d{1,5}$"}
 _NUMBER: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 1000}
 _INSTANT: dict[str, Any] = {"anyOf": [{"type": "string", "format": kind} for kind in ("date-time", "date")]}
 _WITH: dict[str, dict[str, Any]] = {"with": {"type": "string", "enum": ["directory"]}}
@@ -233,6 +234,9 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/api/studies/<study>/series/<series>/frame-times"): Door("When its frames are shown", dict[str, Any]),
     ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value"): Door(
         "The stored value at a place", dict[str, Any], query={"column": _NUMBER, "row": _NUMBER}
+    ),
+    ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/window"): Door(
+        "A window for what a part of it holds", dict[str, Any], query={"region": _REGION}
     ),
     ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),

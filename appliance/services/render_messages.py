@@ -61,6 +61,17 @@ class ReadPixel(msgspec.Struct, frozen=True, tag=True):
     column: int
 
 
+class ReadWindow(msgspec.Struct, frozen=True, tag=True):
+    """A window for a part of the one frame of ``image``: its first row and column, counted from 0, and how many there are."""
+
+    viewer: str
+    image: StoredImage
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
 class MakeReady(msgspec.Struct, frozen=True, tag=True):
     """Of what came in, when there is nothing else to do: the frame decoded, and with a view its picture. Answered when it is."""
 
@@ -129,6 +140,7 @@ class TellState(msgspec.Struct, frozen=True, tag=True):
 Ask = (
     DrawSlice
     | ReadPixel
+    | ReadWindow
     | DrawFilm
     | DrawPlane
     | DrawVolume
