@@ -55,6 +55,7 @@ from appliance.http.record_types import record_types, record_types_here
 from appliance.http.records import records
 from appliance.http.renderer import renderer
 from appliance.http.reports import reports
+from appliance.http.scales import Scales
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
@@ -672,6 +673,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
         Viewing(catalogue, archive, drawing, answers).blueprint(),
+        Scales(catalogue, archive, drawing, answers).blueprint(),
         Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),

@@ -68,6 +68,8 @@ _VIEWED = (
     "/api/studies/<study>/series/<series>/frame-times",
     "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value",
     "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/window",
+    "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/scales",
+    "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/region",
 )
 
 ROUTES: tuple[Route, ...] = (

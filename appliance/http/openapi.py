@@ -23,6 +23,7 @@ from appliance.domain.accounts import Contact, Role
 from appliance.domain.audit import Action, Outcome
 from appliance.domain.changes import RecordType
 from appliance.domain.institutions import InstitutionRecord, InstitutionState
+from appliance.domain.measuring import REGIONS
 from appliance.domain.nodes import Capacity, NodeState
 from appliance.http import answers
 from appliance.http.accounts import (
@@ -45,6 +46,7 @@ from appliance.http.passkeys import Name, PasskeyToAdd
 from appliance.http.patients import LONGEST_SEARCH, Directory, PatientsToMerge, PatientToKeep
 from appliance.http.record_types import RecordTypeToCreate, RecordTypeToKeep
 from appliance.http.reports import DraftToKeep, GlassToBreak
+from appliance.http.scales import FrameScales, RegionAnswer
 from appliance.http.sessions import LogIn, PasskeyLogIn
 from appliance.services import audit_lists
 from appliance.services import institutions as institution_lists
@@ -237,6 +239,17 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ),
     ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/window"): Door(
         "A window for what a part of it holds", dict[str, Any], query={"region": _REGION}
+    ),
+    ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/scales"): Door(
+        "What a pixel is worth, and what that rests on", FrameScales
+    ),
+    ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/region"): Door(
+        "The values in a region",
+        RegionAnswer,
+        query={
+            "kind": {"type": "string", "enum": sorted(REGIONS)},
+            "points": {"type": "string", "pattern": r"^[0-9]{1,4}(\.[0-9]{1,2})?(,[0-9]{1,4}(\.[0-9]{1,2})?){3}$"},
+        },
     ),
     ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.domain.image import StoredImage, StoredSeries, Window
+from appliance.domain.regions import Region
 from appliance.domain.views import FilmView, PlaneView, SliceView, StoredValues, VolumeFilmView, VolumeView
 from appliance.storage.instances import StoreSettings
 from appliance.storage.render_cache import CacheFigures
@@ -70,6 +71,14 @@ class ReadWindow(msgspec.Struct, frozen=True, tag=True):
     column: int
     rows: int
     columns: int
+
+
+class ReadRegion(msgspec.Struct, frozen=True, tag=True):
+    """What the values in a region of the one frame of ``image`` are; answered by ``RegionValues``."""
+
+    viewer: str
+    image: StoredImage
+    region: Region
 
 
 class MakeReady(msgspec.Struct, frozen=True, tag=True):
@@ -141,6 +150,7 @@ Ask = (
     DrawSlice
     | ReadPixel
     | ReadWindow
+    | ReadRegion
     | DrawFilm
     | DrawPlane
     | DrawVolume
