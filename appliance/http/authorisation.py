@@ -65,7 +65,9 @@ _VIEWED = (
     f"{_OF_SERIES}/instances",
     "/api/studies/<study>",
     "/api/studies/<study>/series/<series>",
+    "/api/studies/<study>/objects",
     "/api/studies/<study>/series/<series>/frame-times",
+    "/api/studies/<study>/series/<series>/instances/<instance>/document",
     "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value",
 )
 

@@ -46,6 +46,7 @@ from appliance.http.patients import LONGEST_SEARCH, Directory, PatientsToMerge, 
 from appliance.http.record_types import RecordTypeToCreate, RecordTypeToKeep
 from appliance.http.reports import DraftToKeep, GlassToBreak
 from appliance.http.sessions import LogIn, PasskeyLogIn
+from appliance.http.study_objects import DOCUMENT, OBJECTS, DocumentAnswer, ObjectList
 from appliance.services import audit_lists
 from appliance.services import institutions as institution_lists
 from appliance.services import nodes as node_lists
@@ -234,6 +235,8 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value"): Door(
         "The stored value at a place", dict[str, Any], query={"column": _NUMBER, "row": _NUMBER}
     ),
+    ("GET", OBJECTS): Door("What a study has besides pictures", ObjectList),
+    ("GET", DOCUMENT): Door("A structured report", DocumentAnswer),
     ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),
     ("GET", "/api/conflicts"): Door(

@@ -20,6 +20,7 @@ from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.pictures import Pictures
+from appliance.http.study_objects import study_objects
 from appliance.http.viewing import Viewing
 from appliance.http.volume_pictures import VolumePictures
 from appliance.services.archive import Archive
@@ -83,7 +84,8 @@ async def picture_doors(folder: Path, **limits: int) -> AsyncIterator[PictureDoo
         pictures = Pictures(parts.catalogue, archive, drawing, answers, base_url=BASE)
         volumes = VolumePictures(VolumeSelection(parts.catalogue, archive), drawing, answers)
         viewing = Viewing(parts.catalogue, archive, drawing, answers)
-        root = Root(resources([pictures.blueprint(), volumes.blueprint(), viewing.blueprint()]), None, None)  # type: ignore[arg-type]
+        blueprints = [pictures.blueprint(), volumes.blueprint(), viewing.blueprint(), study_objects(archive, answers)]
+        root = Root(resources(blueprints), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             doors = PictureDoors(parts, client, signer)
