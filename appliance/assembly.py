@@ -59,6 +59,7 @@ from appliance.http.scales import Scales
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
+from appliance.http.study_objects import study_objects
 from appliance.http.synchronisation import synchronisation
 from appliance.http.uploads import PATH as UPLOADS_PATH
 from appliance.http.uploads import UploadLimits, Uploads
@@ -674,6 +675,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
         Viewing(catalogue, archive, drawing, answers).blueprint(),
         Scales(catalogue, archive, drawing, answers).blueprint(),
+        study_objects(archive, answers),
         Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),

@@ -38,6 +38,11 @@ async def compressed_json_response(value: object) -> Response:
     """
     response = json_response(value)
     response.headers["Vary"] = "Accept-Encoding"
+    return await compressed(response)
+
+
+async def compressed(response: Response) -> Response:
+    """``response``, which is text and whole, in the smallest coding that whoever asks takes; its Vary is to say so."""
     body: bytes = await response.get_data(as_text=False)
     coding = best_coding(request.headers.get("Accept-Encoding", ""), _COMPRESSORS)
     if coding and len(body) >= _WORTH_COMPRESSING_BYTES:

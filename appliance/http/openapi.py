@@ -48,6 +48,7 @@ from appliance.http.record_types import RecordTypeToCreate, RecordTypeToKeep
 from appliance.http.reports import DraftToKeep, GlassToBreak
 from appliance.http.scales import FrameScales, RegionAnswer
 from appliance.http.sessions import LogIn, PasskeyLogIn
+from appliance.http.study_objects import DOCUMENT, OBJECTS, DocumentAnswer, ObjectList
 from appliance.services import audit_lists
 from appliance.services import institutions as institution_lists
 from appliance.services import nodes as node_lists
@@ -251,6 +252,8 @@ DOORS: Mapping[tuple[str, str], Door] = {
             "points": {"type": "string", "pattern": r"^[0-9]{1,4}(\.[0-9]{1,2})?(,[0-9]{1,4}(\.[0-9]{1,2})?){3}$"},
         },
     ),
+    ("GET", OBJECTS): Door("What a study has besides pictures", ObjectList),
+    ("GET", DOCUMENT): Door("A structured report", DocumentAnswer),
     ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),
     ("GET", "/api/conflicts"): Door(

@@ -20,6 +20,7 @@ from appliance.domain.presentations import PresentationState, presented_as
 from appliance.domain.views import FilmView, Picture, SliceView
 from appliance.http import addresses, picture_requests
 from appliance.http.asgi import Scope
+from appliance.http.documents import RenderedDocuments
 from appliance.http.frame_lists import frame_numbers
 from appliance.http.parts import Pieces, one_piece, part, streamed
 from appliance.http.picture_answers import Caching, PictureAnswers, etag_of, window_header
@@ -56,6 +57,7 @@ class Pictures:
         self._archive = archive
         self._drawing = drawing
         self._answers = answers
+        self._documents = RenderedDocuments(archive)
         self._base_url = base_url
 
     def blueprint(self) -> Blueprint:
@@ -85,7 +87,10 @@ class Pictures:
     async def _of_instance(self, study: str, series: str, instance: str, numbers: Sequence[int] | None) -> Response:
         viewer = await self._answers.viewer(study, series, instance)
         uids = addresses.uids_of_instance(study, series, instance)
-        if numbers is None and not (await self._archive.holdings(*uids))[0].has_pixels:
+        held = (await self._archive.holdings(*uids))[0] if numbers is None else None
+        if held and self._documents.takes(held):
+            return await self._documents.answer(held)
+        if held and not held.has_pixels:
             return await self._rendered(viewer, uids[0], await self._presented(uids[0], uids[2]), uids[2])
         image = await self._catalogue.stored_image(*uids)
         indexes = range(len(image.description.frames)) if numbers is None else [number - 1 for number in numbers]

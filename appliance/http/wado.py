@@ -18,13 +18,14 @@ from appliance.domain.audit import Action, Actor, Event, Subject, dicom_subject
 from appliance.domain.errors import NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, InstitutionId, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
-from appliance.http import addresses, problems
+from appliance.http import addresses
 from appliance.http.access import Access
 from appliance.http.asgi import Scope
 from appliance.http.frame_lists import frame_numbers
 from appliance.http.media_types import MediaType, accepted
 from appliance.http.parts import PRIVATE, Pieces, begun, one_piece, part, streamed
 from appliance.http.qido import JSON_TYPES, XML_TYPE, wants_xml
+from appliance.http.ranges import ranged
 from appliance.services.archive import AS_STORED, Archive, Consignment, default_syntaxes
 from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue
@@ -40,8 +41,6 @@ _SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
 _DICOM = "application/dicom"
 _OCTETS = "application/octet-stream"
-_CLOSED_RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
-_LAST_BYTES = re.compile(r"bytes=-(\d{1,15})")
 
 FRAME_TYPES = {
     "1.2.840.10008.1.2.5": "image/dicom-rle",
@@ -148,7 +147,7 @@ class Retrieval:
             return await streamed(
                 _OCTETS, lambda boundary: part(boundary, f"Content-Type: {_OCTETS}", url, pieces(0, size_bytes))
             )
-        return _ranged(pieces, size_bytes, f'"{held.key[:32]}-{path}"', _OCTETS)
+        return ranged(pieces, size_bytes, f'"{held.key[:32]}-{path}"', _OCTETS)
 
     # What the answers are made of
 
@@ -159,7 +158,7 @@ class Retrieval:
         content_type = _dicom_type(consignment)
         if consignment.is_original:
             etag = f'"{held.key[:32]}"'
-            return _ranged(
+            return ranged(
                 lambda start, end: self._archive.original(held, start, end), held.size_bytes, etag, content_type
             )
         body = await begun(self._archive.bytes_of(consignment))
@@ -335,34 +334,3 @@ def _bulk_path(path: str) -> tuple[str, ...]:
 
 def _dicom_type(one: Consignment) -> str:
     return f"{_DICOM}; transfer-syntax={one.transfer_syntax_uid}"
-
-
-def _ranged(pieces: Callable[[int, int], Pieces], size_bytes: int, etag: str, content_type: str) -> Response:
-    """A body of known length, or the range of it that was asked for (RFC 9110 §14)."""
-    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": PRIVATE, "Vary": "Accept"}
-    if etag in request.headers.get("If-None-Match", ""):
-        return Response("", 304, headers=headers)
-    asked = request.headers.get("Range", "")
-    if request.headers.get("If-Range", etag) != etag:
-        asked = ""
-    span = _span(asked, size_bytes)
-    if span is None:
-        headers["Content-Length"] = str(size_bytes)
-        return Response(pieces(0, size_bytes), 200, headers=headers, content_type=content_type)
-    start, end = span
-    if start >= end:
-        body = problems.problem(416, "no-such-range", f"There are {size_bytes} bytes")
-        headers = {"Content-Range": f"bytes */{size_bytes}"}
-        return Response(body, 416, headers=headers, content_type=problems.CONTENT_TYPE)
-    headers |= {"Content-Length": str(end - start), "Content-Range": f"bytes {start}-{end - 1}/{size_bytes}"}
-    return Response(pieces(start, end), 206, headers=headers, content_type=content_type)
-
-
-def _span(asked: str, size_bytes: int) -> tuple[int, int] | None:
-    """From where to before where; None for the whole, also where several ranges are asked for."""
-    if closed := _CLOSED_RANGE.fullmatch(asked):
-        start, last = int(closed[1]), int(closed[2]) if closed[2] else size_bytes - 1
-        return (start, min(last + 1, size_bytes)) if start <= last or not closed[2] else None
-    if suffix := _LAST_BYTES.fullmatch(asked):
-        return max(0, size_bytes - int(suffix[1])), size_bytes if int(suffix[1]) else 0
-    return None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from appliance.domain.attributes import Attributes
+from appliance.domain.documents import Document
 from appliance.domain.errors import NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
@@ -26,7 +27,7 @@ from appliance.storage import holdings, index, queries
 from appliance.storage.bulk_data import Place
 from appliance.storage.dicom_json import unpacked
 from appliance.storage.holdings import Holding
-from appliance.storage.instances import InstanceStore
+from appliance.storage.instances import InstanceStore, SpoolReference
 from appliance.storage.transcoding import (
     TARGETS,
     copied_frame,
@@ -103,6 +104,24 @@ class Archive:
         """A presentation state of a study, and its key. Raises NotFound, and NotDrawable for what is none."""
         held = (await self.holdings(study_uid, None, instance_uid))[0]
         return held.key, await self._datasets.presentation(await asyncio.to_thread(self._store.reference, held.key))
+
+    # What is no picture
+
+    async def document(self, one: Holding) -> Document:
+        """What is written in a structured report. Raises NotDrawable for what is none, and TooLarge."""
+        return await self._datasets.document(await self._reference(one))
+
+    async def chart(self, one: Holding, start_s: float) -> bytes:
+        """Waveforms as SVG, a minute from ``start_s`` on. Raises NotDrawable."""
+        return await self._datasets.chart(await self._reference(one), start_s)
+
+    async def film(self, one: Holding) -> bytes:
+        """A stored video in MP4. Raises NotDrawable for what no browser plays, and TooLarge."""
+        image = await self._image(one)
+        return await self._datasets.film(await self._reference(one), image.frames[0].fragments)
+
+    async def _reference(self, one: Holding) -> SpoolReference:
+        return await asyncio.to_thread(self._store.reference, one.key)
 
     # Instances
 

@@ -1,31 +1,35 @@
 """Reading held objects again, in a process with little to lose: what is held is still anybody's file.
 
-It describes data sets, finds long values in them, rewrites headers and decodes frames, within the limits of the parsers
-(``services.parse_process``) and with the key of the one file that it is asked about.
+It describes data sets, finds long values in them, rewrites headers, decodes frames, and reads what is no picture, within the
+limits of the parsers (``services.parse_process``) and with the key of the one file that it is asked about.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
 
+from appliance.domain.documents import Document
 from appliance.domain.errors import ApplianceError, Damaged, NotAcceptable, Unavailable
 from appliance.domain.image import ImageDescription
 from appliance.domain.presentations import PresentationState
+from appliance.rendering.waveforms import drawn
 from appliance.services.children import ONE_THREAD_EACH, Child, Message, Request, serve_requests
 from appliance.services.parse_process import ParseLimits
 from appliance.services.process_limits import allow_processor_time, limit
 from appliance.storage import bulk_data
 from appliance.storage.bulk_data import Place
+from appliance.storage.documents import document_of
 from appliance.storage.instances import InstanceReader, SpoolReference, open_spooled
 from appliance.storage.parsing import metadata, read_header
 from appliance.storage.presentation_states import presentation_of
 from appliance.storage.structure import DataSetLimits
 from appliance.storage.transcoding import decoded_frame, transcoded_head
+from appliance.storage.waveforms import waveforms_of
 
 
 class Describe(msgspec.Struct, frozen=True, tag=True):
@@ -55,7 +59,23 @@ class Present(msgspec.Struct, frozen=True, tag=True):
     """What a presentation state wishes."""
 
 
-Wanted = Describe | Find | Head | Frame | Present
+class Read(msgspec.Struct, frozen=True, tag=True):
+    """What is written in a structured report."""
+
+
+class Chart(msgspec.Struct, frozen=True, tag=True):
+    """Waveforms on paper, from a second on; the body."""
+
+    start_s: float
+
+
+class Rewrap(msgspec.Struct, frozen=True, tag=True):
+    """A video as browsers play it; the body."""
+
+    fragments: tuple[tuple[int, int], ...]
+
+
+Wanted = Describe | Find | Head | Frame | Present | Read | Chart | Rewrap
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -98,6 +118,18 @@ class Datasets:
         """Raises NotDrawable for objects that are no presentation state that can be applied."""
         return msgspec.msgpack.decode((await self._ask(about, Present())).header, type=PresentationState)
 
+    async def document(self, about: SpoolReference) -> Document:
+        """Raises NotDrawable for objects that are no document, and TooLarge."""
+        return msgspec.msgpack.decode((await self._ask(about, Read())).header, type=Document)
+
+    async def chart(self, about: SpoolReference, start_s: float) -> bytes:
+        """Waveforms as SVG, a minute from ``start_s`` on. Raises NotDrawable."""
+        return (await self._ask(about, Chart(start_s))).body
+
+    async def film(self, about: SpoolReference, fragments: Sequence[tuple[int, int]]) -> bytes:
+        """A stored video in MP4. Raises NotDrawable for what no browser plays, and TooLarge."""
+        return (await self._ask(about, Rewrap(tuple(fragments)))).body
+
     async def _ask(self, about: SpoolReference, wanted: Wanted) -> Message:
         question = msgspec.msgpack.encode(Question(about, wanted))
         async with self._turn:
@@ -128,7 +160,7 @@ def _prepare(settings: bytes) -> Callable[[Request], None]:
     return handle
 
 
-def _answered(wanted: Wanted, reader: InstanceReader, limits: DataSetLimits) -> tuple[bytes, bytes]:
+def _answered(wanted: Wanted, reader: InstanceReader, limits: DataSetLimits) -> tuple[bytes, bytes]:  # noqa: PLR0911  # a table
     try:
         match wanted:
             case Describe():
@@ -142,6 +174,15 @@ def _answered(wanted: Wanted, reader: InstanceReader, limits: DataSetLimits) -> 
                 return b"", decoded_frame(image, 0, reader)
             case Present():
                 return msgspec.msgpack.encode(presentation_of(read_header(reader, limits))), b""
+            case Read():
+                return msgspec.msgpack.encode(document_of(read_header(reader, limits))), b""
+            case Chart(start_s):
+                return b"", drawn(waveforms_of(read_header(reader, limits)), start_s)
+            case Rewrap(fragments):
+                # Only here: FFmpeg is large, and whoever never sees a video would wait for it at the start.
+                from appliance.storage.video import film_of
+
+                return b"", film_of(fragments, reader)
     except ApplianceError:
         raise
     except Exception as error:

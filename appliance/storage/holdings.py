@@ -27,6 +27,7 @@ class Holding:
     preamble: str
     has_pixels: bool
     is_drawable: bool
+    sop_class_uid: str = ""
 
     @property
     def uids(self) -> tuple[StudyUid, SeriesUid, InstanceUid]:
@@ -44,6 +45,7 @@ def holdings(
     columns = (
         row.study_uid, row.series_uid, row.instance_uid, row.key, row.size_bytes, row.transfer_syntax_uid, row.preamble,
         row.rows.is_null(False), row.image.is_null(False),
+        row.sop_class_uid,
     )  # fmt: skip
     query = row.select(*columns)
     query = query.where(_under(study_uid, series_uid, instance_uid)).order_by(
@@ -75,7 +77,9 @@ def _under(study_uid: StudyUid, series_uid: SeriesUid | None, instance_uid: Inst
 
 
 def _holding(values: Sequence[Any]) -> Holding:
-    study_uid, series_uid, instance_uid, key, size_bytes, syntax, preamble, has_rows, is_drawable = values
+    study_uid, series_uid, instance_uid, key, size_bytes, syntax, preamble, has_rows, is_drawable, sop_class_uid = (
+        values
+    )
     return Holding(
         StudyUid(study_uid),
         SeriesUid(series_uid),
@@ -86,6 +90,7 @@ def _holding(values: Sequence[Any]) -> Holding:
         preamble or "",
         bool(has_rows or is_drawable),
         bool(is_drawable),
+        sop_class_uid,
     )
 
 

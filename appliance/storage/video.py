@@ -1,4 +1,4 @@
-"""One picture of a video, by FFmpeg through PyAV (BSD-3; its wheels carry FFmpeg under the LGPL).
+"""One picture of a video, or all of it as browsers play it, by FFmpeg through PyAV (BSD-3; FFmpeg in its wheels: LGPL).
 
 A video is one stream over all fragments of the pixel data (PS3.5 §8.2.5 to §8.2.9), bare or in an MPEG-TS or MP4 container.
 Its packets are read without being decoded; decoding begins at the last key frame from which the wanted picture can be
@@ -18,7 +18,7 @@ import numpy as np
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
-from appliance.domain.errors import NotDrawable
+from appliance.domain.errors import NotDrawable, TooLarge
 from appliance.domain.image import FrameDescription, PixelFormat
 from appliance.storage.stream import Readable
 
@@ -82,6 +82,49 @@ def decode_video_frame(form: PixelFormat, frame: FrameDescription, reader: Reada
             return _picture(container, form, frame.stream_index)
     except (av.error.FFmpegError, ValueError) as error:
         raise _broken(type(error).__name__) from error
+
+
+PLAYED = frozenset({"h264", "hevc"})
+"""What browsers play, by FFmpeg's names; MPEG-2 is played by none."""
+_INDEX_BYTES, _INDEX_BYTES_PER_PICTURE = 4096, 40
+"""What the index of an MP4 needs at most (ISO/IEC 14496-12 §8.6, §8.7)."""
+_LARGEST_FILM_BYTES = 256 * 1024 * 1024
+
+
+def film_of(fragments: Sequence[tuple[int, int]], reader: Readable) -> bytes:
+    """The stored video as MP4, its pictures untouched: only the container is another, with its index in front.
+
+    Raises NotDrawable for a stream that no browser plays, that is damaged, or that has no container; TooLarge.
+    """
+    if sum(length for _, length in fragments) > _LARGEST_FILM_BYTES:
+        raise TooLarge(f"A film of more than {_LARGEST_FILM_BYTES} bytes", key="film-too-large")
+    try:
+        file = io.BufferedReader(_Fragments(reader, fragments), 1 << 16)
+        with av.open(file, "r", options=_ALLOWED) as container:
+            if not container.streams.video:
+                raise _broken("no video stream")
+            return _in_mp4(container, container.streams.video[0])
+    except (av.error.FFmpegError, ValueError) as error:
+        raise _broken(type(error).__name__) from error
+
+
+def _in_mp4(container: Any, stream: Any) -> bytes:  # PyAV's types are incomplete
+    codec = stream.codec_context.name
+    if codec not in PLAYED:
+        raise NotDrawable(f"No browser plays {codec}", key="film-not-played", codec=codec)
+    packets = [packet for packet in container.demux(stream) if packet.size]
+    if any(packet.pts is None or packet.dts is None for packet in packets):
+        # Its pictures come in another order than they are shown in.
+        raise NotDrawable("A video without a container does not say when its pictures are shown", key="film-not-played")
+    data = io.BytesIO()
+    # Room for the index is left in front, so that a film begins before all of it is there.
+    room_bytes = _INDEX_BYTES + _INDEX_BYTES_PER_PICTURE * len(packets)
+    with av.open(data, "w", format="mp4", options={"moov_size": str(room_bytes)}) as film:
+        track = film.add_stream_from_template(stream)
+        for packet in packets:
+            packet.stream = track
+            film.mux(packet)
+    return data.getvalue()
 
 
 def _picture(container: Any, form: PixelFormat, wanted: int) -> NDArray[np.uint8]:  # PyAV's types are incomplete

@@ -21,6 +21,7 @@ from appliance.http.application import Root, resources
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.pictures import Pictures
 from appliance.http.scales import Scales
+from appliance.http.study_objects import study_objects
 from appliance.http.viewing import Viewing
 from appliance.http.volume_pictures import VolumePictures
 from appliance.services.archive import Archive
@@ -86,6 +87,7 @@ async def picture_doors(folder: Path, **limits: int) -> AsyncIterator[PictureDoo
         viewing = Viewing(parts.catalogue, archive, drawing, answers)
         scales = Scales(parts.catalogue, archive, drawing, answers)
         blueprints = [one.blueprint() for one in (pictures, volumes, viewing, scales)]
+        blueprints.append(study_objects(archive, answers))
         root = Root(resources(blueprints), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
