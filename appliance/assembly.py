@@ -35,6 +35,7 @@ from appliance.http.copies import institution_place, known_here, toplevel_place
 from appliance.http.deliveries import deliveries
 from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
+from appliance.http.exports import exports
 from appliance.http.fhir import OF_INSTITUTION, OF_TOPLEVEL, fhir_metadata, fhir_of_institution, fhir_of_toplevel
 from appliance.http.health import Check, Note, health
 from appliance.http.inbox import inbox
@@ -76,6 +77,7 @@ from appliance.services.copies import KeptTrust, KnownHere, ToplevelCopy
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings, RendererState
 from appliance.services.enrolment import Candidate, Enrolments, enrol, load_parent_key
+from appliance.services.exports import Exports
 from appliance.services.feed import Feeds
 from appliance.services.imports import ArchiveLimits
 from appliance.services.inbox import Inbox
@@ -679,6 +681,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),
+        exports(Exports(archive), bench.access, auditing, held_back, institution_id),
         audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
         capacity(Holdings(store, database), bench.access),
     ]

@@ -39,6 +39,7 @@ from appliance.http.authorisation import ROUTES, Need, Route, routes_of
 from appliance.http.bodies import json_response
 from appliance.http.conflicts import ResolutionToMake
 from appliance.http.enrolments import TokenToMake
+from appliance.http.exports import AnonymisedToMake, ExportAnswer, ExportToMake
 from appliance.http.inbox import AssignmentToMake, PatientToCreate
 from appliance.http.institutions import Description
 from appliance.http.lists import MOST_ROWS
@@ -256,6 +257,13 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", DOCUMENT): Door("A structured report", DocumentAnswer),
     ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),
+    ("POST", "/api/exports"): Door("A file set that waits to be fetched", ExportAnswer, ExportToMake, 201),
+    ("POST", "/api/exports/anonymised"): Door("The same without who it is of", ExportAnswer, AnonymisedToMake, 201),
+    ("GET", "/api/exports/<export_id>"): Door("How far it is", ExportAnswer),
+    ("DELETE", "/api/exports/<export_id>"): Door("It goes no further"),
+    ("GET", "/api/exports/<export_id>/media"): Door(
+        "The file set, with a DICOMDIR, once", bytes, media_type="application/zip"
+    ),
     ("GET", "/api/conflicts"): Door(
         "Bytes that came under a UID that is held, and are others", ConflictList, query=_PAGE
     ),

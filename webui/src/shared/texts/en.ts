@@ -639,6 +639,8 @@ export const administration = {
       search: 'searched',
       open: 'opened',
       retrieve: 'retrieved',
+      export: 'took out as a file set',
+      anonymise: 'took out an anonymised copy',
       'keep-apart': 'kept apart',
       'resolve-conflict': 'chose between two of one UID',
       'rotate-key': 'changed the key of the store',

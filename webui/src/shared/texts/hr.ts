@@ -646,6 +646,8 @@ export const administration: typeof AdministrationInEnglish = {
       search: 'pretraga',
       open: 'otvaranje',
       retrieve: 'dohvat',
+      export: 'izvoz',
+      anonymise: 'izvoz anonimizirane kopije',
       'keep-apart': 'odvojeno čuvanje',
       'resolve-conflict': 'izbor između dvaju istog UID-a',
       'rotate-key': 'nov ključ spremišta',
