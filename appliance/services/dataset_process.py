@@ -1,7 +1,7 @@
 """Reading held objects again, in a process with little to lose: what is held is still anybody's file.
 
-It describes data sets, finds long values in them, rewrites headers, anonymises, decodes frames, and reads what is no picture, within
-the limits of the parsers (``services.parse_process``) and with the key of the one file that it is asked about.
+It describes data sets, finds long values in them, rewrites headers, anonymises, decodes frames, and reads what is no picture,
+within the limits of the parsers (``services.parse_process``) and with the key of the one file that it is asked about.
 """
 
 from __future__ import annotations
