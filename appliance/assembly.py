@@ -31,7 +31,7 @@ from appliance.http.audit import audit_trail
 from appliance.http.authorisation import refuse_unlisted
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
-from appliance.http.copies import institution_place, known_here, toplevel_place
+from appliance.http.copies import institution_place, toplevel_place
 from appliance.http.deliveries import deliveries
 from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
@@ -47,7 +47,7 @@ from appliance.http.openapi import openapi
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.passkeys import own_passkeys
-from appliance.http.patients import patients
+from appliance.http.patients import patients, people_known
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.picture_requests import Asked, thumbnail_view
 from appliance.http.pictures import Pictures
@@ -486,7 +486,8 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
         own_account(accounts, bench.access),
         own_passkeys(accounts, bench.access),
         other_accounts(accounts, staff, bench.access, auditing),
-        patients(service, PatientRecords(database, auditing), bench.access, auditing),
+        people_known(service, bench.access, auditing),
+        patients(PatientRecords(database, auditing), bench.access),
         fhir_of_toplevel(service, bench.access, auditing, settings.base_url),
         institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
         enrolments(children, bench.access, auditing),
@@ -621,7 +622,7 @@ def _answer_from_copy(
     known = KnownHere(database, InstitutionId(settings.id))
     bench.blueprints += [
         sessions(accounts, known, bench.access, bench.metrics),
-        known_here(known, bench.access, Auditing(trail, database)),
+        people_known(known, bench.access, Auditing(trail, database)),
         institution_place(settings.name, settings.parent.base_url, parts.copy, lambda: uplink.is_parent_away),
     ]
     bench.gauges.append(lambda: bench.metrics.synchronisation_behind.labels("institution").set(parts.copy.behind))
