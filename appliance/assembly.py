@@ -33,6 +33,7 @@ from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
 from appliance.http.copies import institution_place, toplevel_place
 from appliance.http.deliveries import deliveries
+from appliance.http.draws_only import draws_only
 from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
 from appliance.http.exports import exports
@@ -125,6 +126,7 @@ from appliance.services.trust import SigningKeys, TrustKeeper, add_signing_key
 from appliance.services.volume_selection import VolumeSelection
 from appliance.settings import Appliance, Web
 from appliance.settings import Dimse as DimseSettings
+from appliance.settings import DrawsFor as DrawsForSettings
 from appliance.settings import Institution as InstitutionSettings
 from appliance.settings import Node as NodeSettings
 from appliance.settings import Parent as ParentSettings
@@ -141,7 +143,7 @@ from appliance.storage import (
     sealing,
     toplevel,
 )
-from appliance.storage.database import Database, Migration, Transaction, migrate
+from appliance.storage.database import Database, Migration, Transaction, migrate, refuse_other_shape
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.render_cache import RenderCache
 from appliance.storage.structure import DataSetLimits
@@ -216,6 +218,7 @@ async def ingesting(settings: Appliance) -> AsyncIterator[Ingest]:
     """The ingest road of the node, beside a server that may be running on the same store."""
     if settings.node is None:
         raise SettingsError("the settings name no node, which is what keeps DICOM")
+    _refuse_drawing_only(settings.node)
     async with AsyncExitStack() as stack:
         database = await _migrated(settings.node.database, "node", index.MIGRATIONS)
         store = await asyncio.to_thread(_open_store, settings.node)
@@ -227,6 +230,7 @@ def kept(settings: Appliance) -> Iterator[tuple[InstanceStore, Database]]:
     """What the node keeps, beside a server that may be running on the same store."""
     if settings.node is None:
         raise SettingsError("the settings name no node, which is what keeps DICOM")
+    _refuse_drawing_only(settings.node)
     database = Database(settings.node.database)
     try:
         migrate(database, "node", index.MIGRATIONS)
@@ -234,6 +238,11 @@ def kept(settings: Appliance) -> Iterator[tuple[InstanceStore, Database]]:
         yield _open_store(settings.node), database
     finally:
         database.close()
+
+
+def _refuse_drawing_only(settings: NodeSettings) -> None:
+    if settings.draws_for is not None:
+        raise SettingsError(f"this node only draws; node {settings.draws_for.id} keeps the DICOM, do it there")
 
 
 async def create_account(settings: Appliance, account: Account, password: str) -> Account:
@@ -633,6 +642,9 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
     settings = bench.settings.node
     if settings is None:
         return None
+    if settings.draws_for is not None:
+        await _open_drawing_node(bench, settings, settings.draws_for)
+        return None
     base = await _migrated(settings.database, "node", index.MIGRATIONS)
     database = _threads(bench.stack, base)
     store = await asyncio.to_thread(_open_store, settings)
@@ -668,19 +680,10 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
     archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
     await archive.start()
     bench.stack.push_async_callback(archive.stop)
-    answers = PictureAnswers(bench.access, auditing, held_back, drawing, bench.metrics)
     resolving = Conflicts(store, database, ingest, archive, auditing, node_id=settings.id, forget=forget)
     bench.blueprints += [
-        studies(catalogue, bench.access, auditing, held_back, institution_id),
+        *_looking(bench, settings, catalogue, archive=archive, drawing=drawing, auditing=auditing, held_back=held_back),
         conflicts(resolving, bench.access, auditing, institution_id),
-        renderer(drawing.state, bench.access),
-        Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
-        VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
-        Viewing(catalogue, archive, drawing, answers).blueprint(),
-        Scales(catalogue, archive, drawing, answers).blueprint(),
-        study_objects(archive, answers),
-        Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
-        Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),
         exports(Exports(archive), bench.access, auditing, held_back, institution_id),
         audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
@@ -708,6 +711,76 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
             settings.instances.instance_limit_bytes, settings.limits.request_bytes, archive_limits(settings)
         ),
     )
+
+
+async def _open_drawing_node(bench: _Bench, settings: NodeSettings, keeper: DrawsForSettings) -> None:
+    """A node that draws what another one keeps: its store and its index are read, and what is written is its own.
+
+    The index is read where the keeper writes it, or at a standby of that database: a copy of our own would be behind the
+    store, and would have to be carried from one node to the other, which do not talk to each other.
+    """
+    database = await _open_database(bench.stack, settings.database, "node", index.MIGRATIONS)
+    kept_rows = Database(keeper.database, is_read_only=True)
+    await asyncio.to_thread(_check_shape, kept_rows)
+    kept_index = _threads(bench.stack, kept_rows)
+    store = await asyncio.to_thread(open_store, _store_settings(settings))
+    assert settings.parent is not None, "the settings were checked"
+    assert settings.institution_id is not None, "its institution is in another process"
+    outbox = KeptOutbox(database, index.OUTBOX)
+    await outbox.announce(NodeHere(settings.id, settings.name, settings.base_url, keeper.id))
+    parent = await _parent(bench, settings.parent, settings.id, None)
+    trust = KeptTrust(database, "node", bench.use_trust)
+    await trust.recall()
+    await _open_uplink(bench, "node", settings.id, outbox, parent, take_trust=trust.hear)
+    institution_id = InstitutionId(settings.institution_id)
+    held_back = HeldBack(kept_index, keeper.id, institution_id, parent.releases)
+    auditing = Auditing(node_trail(settings), database)
+    drawing = await _open_drawing(bench, settings)
+    catalogue = Catalogue(store, kept_index, keeper.id, auditing.trail)
+    drawing.around = catalogue.place_of
+    archive = Archive(store, kept_index, ParseLimits(data_set=_data_set_limits(settings)))
+    await archive.start()
+    bench.stack.push_async_callback(archive.stop)
+    bench.blueprints += [
+        *_looking(bench, settings, catalogue, archive=archive, drawing=drawing, auditing=auditing, held_back=held_back),
+        draws_only(keeper.id, bench.access),
+        audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
+        capacity(Holdings(store, kept_index), bench.access),
+    ]
+    bench.checks["node database"] = _database_check(database)
+    bench.checks["index"] = _database_check(kept_index)
+
+
+def _check_shape(kept_rows: Database) -> None:
+    try:
+        refuse_other_shape(kept_rows, "node", index.MIGRATIONS)
+    finally:
+        kept_rows.close()
+
+
+def _looking(
+    bench: _Bench,
+    settings: NodeSettings,
+    catalogue: Catalogue,
+    *,
+    archive: Archive,
+    drawing: Drawing,
+    auditing: Auditing,
+    held_back: HeldBack,
+) -> list[Blueprint]:
+    """The doors of a node by which nothing is changed."""
+    answers = PictureAnswers(bench.access, auditing, held_back, drawing, bench.metrics)
+    return [
+        studies(catalogue, bench.access, auditing, held_back),
+        renderer(drawing.state, bench.access),
+        Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
+        VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
+        Viewing(catalogue, archive, drawing, answers).blueprint(),
+        Scales(catalogue, archive, drawing, answers).blueprint(),
+        study_objects(archive, answers),
+        Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
+        Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
+    ]
 
 
 # The parts that roles share
@@ -1038,7 +1111,10 @@ def archive_limits(settings: NodeSettings) -> ArchiveLimits:
 
 
 def node_trail(settings: NodeSettings) -> AuditTrail:
-    """The audit trail of a node."""
+    """The audit trail of a node; one that only draws notes its head beside the key that its institution knows it by."""
+    if settings.draws_for is not None:
+        assert settings.parent is not None, "the settings were checked"
+        return AuditTrail(NODE, settings.parent.key.with_name("audit-head-node"))
     return trail_of_store(settings.instances.directory)
 
 
@@ -1109,7 +1185,8 @@ def _open_store(settings: NodeSettings) -> InstanceStore:
 
 def _store_settings(settings: NodeSettings) -> StoreSettings:
     instances = settings.instances
-    return StoreSettings(instances.directory, instances.key, instances.free_floor_bytes)
+    is_read_only = settings.draws_for is not None
+    return StoreSettings(instances.directory, instances.key, instances.free_floor_bytes, is_read_only)
 
 
 async def _renew_self_made(settings: Appliance) -> None:

@@ -79,6 +79,8 @@ class NodeHere(msgspec.Struct, frozen=True, tag="node-here"):
     node_id: UUID
     name: str
     base_url: str
+    draws_for: UUID | None = None
+    """It keeps nothing itself and draws what this node keeps."""
 
 
 class InstitutionHere(msgspec.Struct, frozen=True, tag="institution-here"):

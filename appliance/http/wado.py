@@ -240,6 +240,7 @@ def deletions(catalogue: Catalogue, access: Access, auditing: Auditing, institut
         await auditing.require(account, Right.DELETE, institution_id, Event(by, Action.DELETE, subject))
         return by
 
+    @blueprint.delete("/api/studies/<study>")
     @blueprint.delete(_STUDY)
     async def one_study(study: str) -> Response:
         study_uid = addresses.study_uid(study)

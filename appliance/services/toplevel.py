@@ -95,7 +95,7 @@ class Toplevel:
         if change.institution_id != child_id:
             raise NotAllowed("An institution speaks only of itself", key="other-institution")
         if isinstance(change, InstitutionHere):
-            nodes = tuple(NodeEntry(node.node_id, node.name, node.base_url) for node in change.nodes)
+            nodes = tuple(NodeEntry(node.node_id, node.name, node.base_url, node.draws_for) for node in change.nodes)
             toplevel.keep_institution(tx, InstitutionEntry(child_id, change.name, change.base_url, nodes))
         elif isinstance(change, PatientHere):
             self._keep_assigned(tx, child_id, change)

@@ -85,7 +85,7 @@ async def node_doors(
         blueprints = [
             Queries(archive, access, auditing, held_back(parts), BASE).blueprint(),
             Retrieval(archive, access, auditing, held_back(parts), BASE).blueprint(),
-            studies(parts.catalogue, access, auditing, held_back(parts), CLINIC),
+            studies(parts.catalogue, access, auditing, held_back(parts)),
             deletions(parts.catalogue, access, auditing, CLINIC),
             exports(Exports(archive), access, auditing, held_back(parts), CLINIC),
         ]

@@ -41,6 +41,8 @@ export interface NodeRecord {
   state: BelievedState
   seen_at: string | null
   studies: number
+  /** The node whose store it draws from; null of one that keeps what it draws. */
+  draws_for: string | null
 }
 
 export interface Capacity {

@@ -571,6 +571,7 @@ export const administration = {
   },
 
   nodes: {
+    drawsFor: (name: string) => `draws only, from the store of ${name}`,
     name: 'Name',
     state: 'State',
     seen: 'Called last',

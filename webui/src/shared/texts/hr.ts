@@ -581,6 +581,7 @@ export const administration: typeof AdministrationInEnglish = {
   },
 
   nodes: {
+    drawsFor: (name: string) => `samo crta, iz spremišta čvora ${name}`,
     name: 'Naziv',
     state: 'Stanje',
     seen: 'Zadnji poziv',
