@@ -18,7 +18,7 @@ from appliance.dimse import doors, peers
 from appliance.dimse.figures import Told
 from appliance.domain.accounts import Account
 from appliance.domain.audit import Action, Actor, Event, Subject
-from appliance.domain.changes import InstitutionHere, NodeHere
+from appliance.domain.changes import AuditHead, InstitutionHere, NodeHere, Questions
 from appliance.domain.enrolment import EnrolmentToken, Kind
 from appliance.domain.errors import ApplianceError, SettingsError
 from appliance.domain.identifiers import InstitutionId
@@ -27,7 +27,7 @@ from appliance.http.access import Access
 from appliance.http.accounts import other_accounts, own_account
 from appliance.http.application import Root, Streamed, resources
 from appliance.http.asgi import Application
-from appliance.http.audit import audit_trail
+from appliance.http.audit import audit_chains, audit_trail
 from appliance.http.authorisation import refuse_unlisted
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
@@ -71,6 +71,7 @@ from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts, nobody_to_tell
 from appliance.services.archive import Archive
 from appliance.services.audit import INSTITUTION, NODE, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
+from appliance.services.audit_heads import HeadTelling, ToldChains
 from appliance.services.audit_lists import AuditReading
 from appliance.services.catalogue import Catalogue
 from appliance.services.conflicts import Conflicts
@@ -133,6 +134,7 @@ from appliance.settings import Parent as ParentSettings
 from appliance.settings import Toplevel as ToplevelSettings
 from appliance.storage import (
     audit,
+    audit_heads,
     commitments,
     copies,
     enrolment,
@@ -143,6 +145,7 @@ from appliance.storage import (
     sealing,
     toplevel,
 )
+from appliance.storage.audit_heads import ToldChain
 from appliance.storage.database import Database, Migration, Transaction, migrate, refuse_other_shape
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.render_cache import RenderCache
@@ -501,6 +504,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
         institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
         enrolments(children, bench.access, auditing),
         audit_trail(AuditReading(TOPLEVEL, database, auditing), bench.access),
+        audit_chains(ToldChains(database), bench.access),
         record_types(types, bench.access),
         toplevel_place(),
     ]
@@ -545,6 +549,7 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     )
     if below is not None:
         _answer_from_copy(bench, settings, database, below, uplink)
+    _tell_heads(bench, HeadTelling(database, INSTITUTION, settings.id, institution.OUTBOX, on_change=uplink.wake))
     auditing = Auditing(trail, database)
     service = Institution(database, here, on_change=uplink.wake)
     written = Reports(database, here, parent.answer, auditing, policy=settings.reports_elsewhere, on_change=uplink.wake)
@@ -665,6 +670,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         follow=held_back.follow,
         take_trust=trust.hear if trust else None,
     )
+    _tell_heads(bench, HeadTelling(database, NODE, settings.id, index.OUTBOX, on_change=uplink.wake))
     on_stored = [uplink.wake]
     ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=lambda: _call(on_stored))
     trail = node_trail(settings)
@@ -731,7 +737,8 @@ async def _open_drawing_node(bench: _Bench, settings: NodeSettings, keeper: Draw
     parent = await _parent(bench, settings.parent, settings.id, None)
     trust = KeptTrust(database, "node", bench.use_trust)
     await trust.recall()
-    await _open_uplink(bench, "node", settings.id, outbox, parent, take_trust=trust.hear)
+    uplink = await _open_uplink(bench, "node", settings.id, outbox, parent, take_trust=trust.hear)
+    _tell_heads(bench, HeadTelling(database, NODE, settings.id, index.OUTBOX, on_change=uplink.wake))
     institution_id = InstitutionId(settings.institution_id)
     held_back = HeldBack(kept_index, keeper.id, institution_id, parent.releases)
     auditing = Auditing(node_trail(settings), database)
@@ -901,6 +908,11 @@ async def _open_uplink(
     bench.gauges.append(uplink.show)
     bench.stack.push_async_callback(uplink.stop)
     return uplink
+
+
+def _tell_heads(bench: _Bench, telling: HeadTelling) -> None:
+    bench.stack.push_async_callback(telling.stop)
+    telling.start()
 
 
 def _call(listeners: Sequence[Callable[[], None]]) -> None:
@@ -1160,6 +1172,50 @@ def trails(settings: Appliance) -> Iterator[list[tuple[AuditTrail, Database]]]:
     finally:
         for _, database in found:
             database.close()
+
+
+def told_heads(settings: Appliance) -> tuple[AuditHead, ...]:
+    """The heads of the institution's trail, and of its nodes', that its toplevel keeps. Unavailable if that is away."""
+    here = settings.institution
+    if here is None:
+        return ()
+    if here.parent is not None:
+        return asyncio.run(_heads_at(here.parent, here.id))
+    assert settings.toplevel is not None, "the settings were checked: without a parent the toplevel is here"
+    database = Database(settings.toplevel.database)
+    try:
+        migrate(database, "toplevel", toplevel.MIGRATIONS)
+        return database.read(lambda tx: audit_heads.heads(tx, InstitutionId(here.id)))
+    finally:
+        database.close()
+
+
+async def _heads_at(parent: ParentSettings, child_id: UUID) -> tuple[AuditHead, ...]:
+    toplevel_there = RemoteParent(
+        parent.base_url, child_id, load_private_key(parent.key), load_parent_key(parent.key), parent.authorities
+    )
+    try:
+        return (await toplevel_there.answer(Questions(child_id, audit_heads=True))).audit_heads
+    finally:
+        await toplevel_there.close()
+
+
+def told_chains(settings: Appliance) -> tuple[ToldChain, ...]:
+    """What the toplevel of these settings was told of the trails below it; none where there is no toplevel."""
+    if settings.toplevel is None:
+        return ()
+    database = Database(settings.toplevel.database)
+    try:
+        migrate(database, "toplevel", toplevel.MIGRATIONS)
+        return database.read(lambda tx: audit_heads.chains(tx, None))
+    finally:
+        database.close()
+
+
+def keeper_of(settings: Appliance, trail: AuditTrail) -> UUID | None:
+    """Who keeps a trail whose heads go up; None of a toplevel's, above which there is nobody."""
+    kept_by = {INSTITUTION: settings.institution, NODE: settings.node}.get(trail.room)
+    return kept_by.id if kept_by is not None else None
 
 
 def _data_set_limits(settings: NodeSettings) -> DataSetLimits:

@@ -121,7 +121,21 @@ class NumbersFree(msgspec.Struct, frozen=True, tag="numbers-free"):
     numbers: tuple[PatientNumber, ...]
 
 
-Change = StudyHeld | StudyGone | NodeHere | InstitutionHere | PatientHere | PatientNotHere | NumbersFree
+TrailBelow = Literal["node", "institution"]
+"""Who keeps a trail whose heads go up."""
+
+
+class AuditHead(msgspec.Struct, frozen=True, tag="audit-head"):
+    """The newest record of an audit trail; an institution tells its own and passes on those of its nodes."""
+
+    keeper_id: UUID
+    """The node or the institution that keeps the trail."""
+    room: TrailBelow
+    sequence: Sequence
+    hash: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+Change = StudyHeld | StudyGone | NodeHere | InstitutionHere | PatientHere | PatientNotHere | NumbersFree | AuditHead
 
 
 class NumberedChange(msgspec.Struct, frozen=True):
@@ -154,6 +168,8 @@ class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Are there such patients, and what are they called?"""
     patients_after: int | None = None
     """What is new, after this number, of patients whom the institution holds something of?"""
+    audit_heads: bool = False
+    """Which heads of its audit trails, and of its nodes', are kept?"""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -186,6 +202,7 @@ class Answers(msgspec.Struct, frozen=True):
     patients_last: int = 0
     """The number up to which ``patients`` says what is new."""
     is_all_news: bool = True
+    audit_heads: tuple[AuditHead, ...] = ()
 
 
 class ReleaseCursor(msgspec.Struct, frozen=True):

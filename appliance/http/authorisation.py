@@ -167,6 +167,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/capacity", Right.OPERATE),
     Route("GET", "/api/synchronisation", Right.OPERATE),
     Route("GET", "/api/audit/toplevel", Right.READ_AUDIT, narrows=True),
+    Route("GET", "/api/audit/chains", Right.READ_AUDIT, narrows=True),
     Route("GET", "/api/audit/institution", Right.READ_AUDIT),
     Route("GET", "/api/audit/node", Right.READ_AUDIT),
     Route("POST", "/api/sync/enrolment", Need.SECRET),

@@ -292,6 +292,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/api/capacity"): Door("What a node holds, and how much room there is", Capacity),
     ("GET", "/api/synchronisation"): Door("How the roles stand with those above them", answers.Lines),
     ("GET", "/api/audit/toplevel"): _TRAIL,
+    ("GET", "/api/audit/chains"): Door("Which heads of audit trails have come up", answers.AuditChains),
     ("GET", "/api/audit/institution"): _TRAIL,
     ("GET", "/api/audit/node"): _TRAIL,
     ("POST", "/api/sync/enrolment"): Door("An appliance shows its key and a token", dict[str, Any], dict[str, Any]),

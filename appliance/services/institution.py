@@ -8,6 +8,7 @@ from uuid import UUID
 from appliance.domain.accounts import Account, Right
 from appliance.domain.changes import (
     Acknowledgement,
+    AuditHead,
     Change,
     Delivery,
     InstitutionHere,
@@ -88,11 +89,13 @@ class Institution:
         return Acknowledgement(last)
 
     def _keep(self, tx: Transaction, child_id: UUID, change: Change) -> None:
-        if not isinstance(change, NodeHere | StudyHeld | StudyGone):
+        if not isinstance(change, NodeHere | StudyHeld | StudyGone | AuditHead):
             raise BadRequest("An institution takes no such change", key="unknown-change", change=type(change).__name__)
-        if change.node_id != child_id:
+        if (change.keeper_id if isinstance(change, AuditHead) else change.node_id) != child_id:
             raise NotAllowed("A node speaks only of itself", key="other-node")
-        if isinstance(change, NodeHere):
+        if isinstance(change, AuditHead):
+            institution.OUTBOX.put(tx, AuditHead(child_id, "node", change.sequence, change.hash))
+        elif isinstance(change, NodeHere):
             institution.keep_node(tx, change)
             self._announce(tx)
         elif isinstance(change, StudyGone):

@@ -35,7 +35,7 @@ from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import EVERYWHERE, Patient, PatientIdentity, folded, gender_of, searched
 from appliance.domain.staff import AccountEntry, Particulars
-from appliance.storage import feed, passkeys, record_types, second_factors
+from appliance.storage import audit_heads, feed, passkeys, record_types, second_factors
 from appliance.storage.database import Migration, Table, Transaction, matches
 from appliance.storage.outbox import Deliveries, unite
 
@@ -308,6 +308,7 @@ MIGRATIONS = (
     Migration(20, "what institutions are to be told", feed.create),
     Migration(21, "patients are found by any word, changed and merged", _search_by_words),
     Migration(22, "nodes that only draw", lambda tx: tx.add_columns(NodeRow.draws_for)),
+    Migration(23, "heads of the audit trails below", audit_heads.create),
 )
 
 

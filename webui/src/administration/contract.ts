@@ -91,6 +91,17 @@ export interface AuditRecord {
   hash: string
 }
 
+/** A trail below the toplevel, as far as its heads have come up (docs/audit.md). */
+export interface ToldChain {
+  institution_id: string
+  keeper_id: string
+  room: 'node' | 'institution'
+  sequence: number
+  told_at: string
+  fault: 'cut' | 'rewritten' | null
+  fault_at: string | null
+}
+
 /** What events are called in an audit trail (docs/audit.md); a test of the server compares. */
 export const ACTIONS = [
   'delete',

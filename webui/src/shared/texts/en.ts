@@ -631,6 +631,20 @@ export const administration = {
     none: 'Nothing here has an appliance above it.',
   },
 
+  chains: {
+    title: 'Heads that came up',
+    explained: 'Each trail tells the toplevel its newest record. One that was cut or written anew later no longer has what it told: appliance audit verify at the institution finds that.',
+    records: 'Records',
+    told: 'Told last',
+    state: 'State',
+    sound: 'none contradicts another',
+    faults: {
+      cut: (at: string) => `told fewer records than before, ${at}: it was cut`,
+      rewritten: (at: string) => `told another record of the same number, ${at}: it was written anew`,
+    },
+    none: 'No head has come up yet.',
+  },
+
   audit: {
     where: 'Trail of',
     toplevel: 'Toplevel',

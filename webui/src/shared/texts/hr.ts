@@ -638,6 +638,20 @@ export const administration: typeof AdministrationInEnglish = {
     none: 'Ovdje ništa nema uređaj iznad sebe.',
   },
 
+  chains: {
+    title: 'Pristigli vrhovi dnevnika',
+    explained: 'Svaki dnevnik javlja središtu svoj najnoviji zapis. Onaj koji je kasnije skraćen ili ispisan iznova više ne sadrži ono što je javio: to u ustanovi nalazi appliance audit verify.',
+    records: 'Zapisa',
+    told: 'Zadnja dojava',
+    state: 'Stanje',
+    sound: 'nijedan ne proturječi drugomu',
+    faults: {
+      cut: (at) => `javio je manje zapisa nego prije, ${at}: skraćen je`,
+      rewritten: (at) => `javio je drugi zapis istoga broja, ${at}: ispisan je iznova`,
+    },
+    none: 'Nijedan vrh još nije pristigao.',
+  },
+
   audit: {
     where: 'Dnevnik',
     toplevel: 'Središte',
