@@ -95,6 +95,7 @@ from appliance.services.parse_process import ParseLimits
 from appliance.services.passkeys import Passkeys, relying_party
 from appliance.services.patient_news import PatientNews
 from appliance.services.patient_records import PatientRecords
+from appliance.services.pointing import Pointing
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.record_types import RecordTypesDefined, RecordTypesKnown
 from appliance.services.releases import HeldBack
@@ -556,7 +557,7 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     await service.announce()
     waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
     children = _enrolments_of_institution(bench.settings, database)
-    bench.children.know(Below(children, service.take_delivery, tell=service.releases))
+    bench.children.know(Below(children, service.take_delivery, tell=service.releases, pointers=service.pointers))
     bench.blueprints += [
         records(service, bench.access, auditing),
         reports(written, bench.access),
@@ -568,7 +569,7 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
         nodes(Nodes(database, auditing, service, _node_here(bench.settings)), bench.access),
     ]
     bench.checks["institution database"] = _database_check(database)
-    return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases)
+    return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases, service.pointers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -690,7 +691,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
     bench.blueprints += [
         *_looking(bench, settings, catalogue, archive=archive, drawing=drawing, auditing=auditing, held_back=held_back),
         conflicts(resolving, bench.access, auditing, institution_id),
-        deletions(catalogue, bench.access, auditing, institution_id),
+        deletions(catalogue, bench.access, auditing, institution_id, Pointing(settings.id, parent.pointers)),
         exports(Exports(archive), bench.access, auditing, held_back, institution_id),
         audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
         capacity(Holdings(store, database), bench.access),

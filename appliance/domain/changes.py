@@ -234,6 +234,20 @@ class Releases(msgspec.Struct, frozen=True):
     """Whether there is nothing after these."""
 
 
+class PointersWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which reports point to images of this study, or only of this series, or to this instance?"""
+
+    child_id: UUID
+    study_uid: str
+    series_uid: str | None = None
+    instance_uid: str | None = None
+
+
+class Pointers(msgspec.Struct, frozen=True):
+    reports: tuple[UUID, ...]
+    """Of the institution itself; what is written at others is not known there."""
+
+
 class RecordType(msgspec.Struct, frozen=True):
     """Of what type a record may be, at every institution."""
 

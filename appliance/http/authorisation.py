@@ -174,6 +174,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/sync/changes", Need.SIGNATURE),
     Route("POST", "/api/sync/questions", Need.SIGNATURE),
     Route("POST", "/api/sync/releases", Need.SIGNATURE),
+    Route("POST", "/api/sync/pointers", Need.SIGNATURE),
     Route("POST", "/api/sync/record-types", Need.SIGNATURE),
     Route("POST", "/api/sync/feed", Need.SIGNATURE),
     Route("GET", "/api/sync/trust", Need.SIGNATURE),

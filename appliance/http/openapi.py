@@ -264,7 +264,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ),
     ("GET", OBJECTS): Door("What a study has besides pictures", ObjectList),
     ("GET", DOCUMENT): Door("A structured report", DocumentAnswer),
-    ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
+    ("DELETE", "/api/studies/<study>"): Door("It is not held any more", query={"even-if": _POINTED_TO}),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),
     ("POST", "/api/exports"): Door("A file set that waits to be fetched", ExportAnswer, ExportToMake, 201),
     ("POST", "/api/exports/anonymised"): Door("The same without who it is of", ExportAnswer, AnonymisedToMake, 201),
@@ -299,6 +299,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/api/sync/changes"): _SIGNED,
     ("POST", "/api/sync/questions"): _SIGNED,
     ("POST", "/api/sync/releases"): _SIGNED,
+    ("POST", "/api/sync/pointers"): _SIGNED,
     ("POST", "/api/sync/record-types"): _SIGNED,
     ("GET", "/api/sync/trust"): Door("Which tokens are good", dict[str, Any]),
 }

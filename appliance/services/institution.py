@@ -14,6 +14,8 @@ from appliance.domain.changes import (
     InstitutionHere,
     NodeHere,
     NumberedChange,
+    Pointers,
+    PointersWanted,
     Releases,
     ReleasesWanted,
     StudyGone,
@@ -22,7 +24,7 @@ from appliance.domain.changes import (
 from appliance.domain.errors import BadRequest, NotAllowed, NotFound
 from appliance.domain.identifiers import InstitutionId, PatientId, StudyUid
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import inbox, institution, known_patients
+from appliance.storage import inbox, institution, known_patients, reports
 from appliance.storage.database import Transaction
 
 _LONGEST_TEXT = 100_000
@@ -77,6 +79,12 @@ class Institution:
         """Which studies of a node are a patient's, of those that changed since it was told last."""
         return await self._database.read(
             lambda tx: inbox.releases(tx, wanted.child_id, wanted.after, limit=_RELEASES_AT_ONCE)
+        )
+
+    async def pointers(self, wanted: PointersWanted) -> Pointers:
+        """Which reports of this institution point to what a node holds."""
+        return await self._database.read(
+            lambda tx: Pointers(reports.pointing_to(tx, wanted.study_uid, wanted.series_uid, wanted.instance_uid))
         )
 
     def _take(self, tx: Transaction, delivery: Delivery) -> Acknowledgement:
