@@ -75,12 +75,13 @@ def people(count: int) -> Iterator[Patient]:
     """The same people each time."""
     draw = random.Random(4711)  # names, no secrets
     families = ["".join(draw.choices(_SYLLABLES, k=3)).capitalize() for _ in range(20_000)]
-    weights = [1 / (rank + 20) for rank in range(len(families))]
+    # summed once, and not for each draw
+    weights = list(itertools.accumulate(1 / (rank + 20) for rank in range(len(families))))
     givens = [*_GIVEN, *("".join(draw.choices(_SYLLABLES, k=2)).capitalize() for _ in range(500))]
-    given_weights = [1 / (rank + 5) for rank in range(len(givens))]
+    given_weights = list(itertools.accumulate(1 / (rank + 5) for rank in range(len(givens))))
     for number in range(count):
-        (family,) = draw.choices(families, weights)
-        (given,) = draw.choices(givens, given_weights)
+        (family,) = draw.choices(families, cum_weights=weights)
+        (given,) = draw.choices(givens, cum_weights=given_weights)
         born = date(1925, 1, 1) + timedelta(days=draw.randrange(36_000))
         identity = PatientIdentity(CLINIC, "", f"{number:09}")
         yield Patient(PatientId(UUID(int=number + 1)), family, given, born, "FMO"[number % 2], (identity,), (CLINIC,))  # type: ignore[arg-type]
