@@ -6,8 +6,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Right
-from appliance.domain.audit import Action, Event, dicom_subject
-from appliance.domain.identifiers import InstitutionId
+from appliance.domain.audit import Action
 from appliance.http import addresses
 from appliance.http.access import Access
 from appliance.http.bodies import compressed_json_response
@@ -27,9 +26,7 @@ class OpenedStudy(msgspec.Struct, frozen=True):
     """None where none of its series has pictures."""
 
 
-def studies(
-    catalogue: Catalogue, access: Access, auditing: Auditing, held_back: HeldBack, institution_id: InstitutionId
-) -> Blueprint:
+def studies(catalogue: Catalogue, access: Access, auditing: Auditing, held_back: HeldBack) -> Blueprint:
     blueprint = Blueprint("studies", __name__)
 
     @blueprint.get("/api/studies/<study>")
@@ -55,15 +52,5 @@ def studies(
         found = await catalogue.series(study_uid, series_uid)
         await auditing.looked(access.actor(account), Action.OPEN, study_uid)
         return await compressed_json_response(found)
-
-    @blueprint.delete("/api/studies/<study>")
-    async def delete(study: str) -> Response:
-        account, study_uid = access.writer(), addresses.study_uid(study)
-        by = access.actor(account)
-        await auditing.require(
-            account, Right.DELETE, institution_id, Event(by, Action.DELETE, dicom_subject(study_uid))
-        )
-        await catalogue.delete_study(study_uid, by)
-        return Response("", 204)
 
     return blueprint

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -13,17 +15,22 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from quart import Blueprint
 
 from appliance import assembly
 from appliance.domain.accounts import Account, Right, Role
+from appliance.domain.changes import FeedCursor
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.http import authorisation
 from appliance.http.application import resources
 from appliance.http.authorisation import NOBODY, PEOPLE, ROUTES, Need, Person, Route, may
-from appliance.services.tokens import TokenSigner
+from appliance.services.enrolment import parent_key_file
+from appliance.services.tokens import TokenSigner, load_private_key, make_private_key
 from appliance.services.trust import SigningKeys
-from appliance.settings import Drawing, Instances, Node
+from appliance.settings import Drawing, Instances, Node, Parent
+from appliance.storage import copies
+from appliance.storage.database import Database
 from tests.http.central import BASE, CLINIC, NODE, OTHER_CLINIC, settings_in, token_of
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "authorisation.md"
@@ -132,6 +139,67 @@ async def test_each_route_lets_in_whom_the_table_says_and_nobody_else(doors: Doo
             wrong.append((route.method, route.path, answer.status_code, answer.text[:200]))
 
     assert wrong == []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def dark(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Doors]:
+    """An institution on a box of its own, whose toplevel is away: it answers from its copy, with sessions of its own."""
+    folder = tmp_path_factory.mktemp("dark")
+    key = folder / "institution.pem"
+    make_private_key(key)
+    public_key = load_private_key(key).public_key()  # of the toplevel, which never answers
+    parent_key_file(key).write_bytes(public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        parent = Parent(base_url=f"https://127.0.0.1:{silent.getsockname()[1]}", key=key)
+        of_two = settings_in(folder)
+        assert of_two.institution is not None
+        institution = msgspec.structs.replace(of_two.institution, parent=parent)
+        settings = msgspec.structs.replace(of_two, roles=("institution",), toplevel=None, institution=institution)
+        async with assembly.opened(settings) as assembled:
+            transport = httpx.ASGITransport(app=assembled.application, client=("192.0.2.7", 4711))  # type: ignore[arg-type]
+            database = Database(institution.database)
+            database.run(lambda tx: copies.note_heard(tx, FeedCursor(1, NODE), datetime.now(UTC)))
+            database.close()
+            async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+                yield Doors(
+                    client, TokenSigner(SigningKeys(folder / "own-people.pem").signing, lifetime_s=600), NOT_THERE
+                )
+
+
+OF_THE_COPY = {
+    ("POST", "/api/session"),
+    ("POST", "/api/session/renewal"),
+    ("DELETE", "/api/session"),
+    ("GET", "/api/directory"),
+    ("GET", "/api/patients"),
+    ("GET", "/api/patients/<patient_id>"),
+    ("GET", "/api/place"),
+}
+"""What an institution answers only because its toplevel is elsewhere."""
+
+
+def is_there(answer: httpx.Response) -> bool:
+    return answer.status_code != 405 and "no-such-resource" not in answer.text
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.name)
+async def test_an_institution_in_the_dark_lets_in_whom_the_table_says_and_nobody_else(
+    dark: Doors, person: Person
+) -> None:
+    wrong, there = [], set()
+    for route in ROUTES:
+        answer = await dark.ask(route, person)
+        if not is_there(answer):
+            continue
+        there.add((route.method, route.path))
+        if answer.status_code >= 500 or (answer.status_code not in (401, 403)) != may(person, route):
+            wrong.append((route.method, route.path, answer.status_code, answer.text[:200]))
+
+    assert wrong == []
+    assert there >= OF_THE_COPY
+    assert not [path for _, path in there if path.startswith(("/api/account", "/api/institutions"))]
 
 
 @pytest.mark.asyncio(loop_scope="module")
