@@ -36,6 +36,7 @@ from appliance.rendering.volume_textures import (
     gradients,
     laid_out,
     thinned,
+    usual_range,
 )
 from appliance.services.frames import Frames, Stopwatch
 from appliance.services.gl_thread import GlThread
@@ -93,6 +94,8 @@ class LoadedVolume:
         """Of the context that the textures are in."""
         self.scale = TexelScale(0, 1, True)
         self.usual_window = Window(0.5, 1)
+        self.usual_range: float | None = None
+        """Of the texels of the volume, also of one that is a part of it: light is reckoned by it. None until all are there."""
         self.loaded = 0
         self.count = 1
         self.is_ended = False
@@ -366,7 +369,8 @@ class LoadedVolumes:
         if volume.loaded == 0:
             raise NotDrawable("None of the images of the volume can be decoded.", key="volume-not-decodable")
         half, blocks = preparation.half(), preparation.blocks()
-        slopes = gradients(half, layout)
+        volume.usual_range = volume.whole.usual_range if volume.whole else usual_range(half)
+        slopes = gradients(half, layout, volume.usual_range)
         self._gl.run(lambda _: whole.upload_prepared(half, slopes, blocks), volume.generation)
         self._exchange(volume, whole)
         volume.growing = None

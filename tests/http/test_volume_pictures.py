@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import imagecodecs
 import numpy as np
 import pydicom
@@ -343,6 +345,37 @@ async def test_a_close_up_of_a_volume_beyond_the_memory_shows_what_a_larger_one_
     assert "volume-reduced" not in answers[1].headers
     assert large.std() > 20
     assert np.abs(large - little).max() <= 1
+
+
+async def test_a_close_up_of_a_volume_beyond_the_memory_is_lit_as_the_whole_is(
+    tmp_path: Path, doors: PictureDoors, dicom_dir: Path
+) -> None:
+    series = await series_of(doors, dicom_dir / TILTED_CT)
+    told_of = await doors.get(f"{series}/rendered3d", "application/dicom+json", renderedvolumetricmetadata="yes")
+    x, y, z = told_of.json()["00701604"]["Value"]
+    # Brain alone: beside its own few values noise would be steep, and lit as if it were a surface.
+    box = f"{x - 15},{y - 15},{z - 15},{x + 15},{y + 15},{z + 15}"
+    query = {"preset": "soft-tissue", "viewport": "128,128", "fieldofview": "32", "clip": box}
+    async with picture_doors(tmp_path, texture_cache_bytes=8 * 1024**2) as small:
+        await series_of(small, dicom_dir / TILTED_CT)
+
+        answers = [await settled(one, f"{series}/rendered3d", **query) for one in (doors, small)]
+        whole = await small.get(f"{series}/rendered3d", "image/png", viewport="64,64")
+
+    assert "volume-reduced" in whole.headers
+    large, little = [np.asarray(imagecodecs.png_decode(answer.content)).astype(int) for answer in answers]
+    assert large.std() > 10
+    assert np.abs(large - little).mean() < 0.5
+
+
+async def settled(doors: PictureDoors, path: str, **query: str) -> httpx.Response:
+    """A picture when all that it shows is there, as fine as it is."""
+    async with asyncio.timeout(120):
+        while True:
+            answer = await doors.get(path, "image/png", **query)
+            assert answer.status_code == 200
+            if answer.headers["cache-control"] != "no-store":
+                return answer
 
 
 # What is ours
