@@ -59,6 +59,7 @@ from appliance.http.renderer import renderer
 from appliance.http.reports import reports
 from appliance.http.scales import Scales
 from appliance.http.sessions import sessions
+from appliance.http.shares import shares
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.study_objects import study_objects
@@ -102,6 +103,7 @@ from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
 from appliance.services.reports import Reports
 from appliance.services.second_factors import SecondFactors
+from appliance.services.shares import Shares
 from appliance.services.staff import Staff
 from appliance.services.supervision import Supervisor
 from appliance.services.synchronisation import (
@@ -483,6 +485,8 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     accounts = _accounts(settings, database, signer, session_lifetime=lifetime, on_revoked=trust.look)
     bench.stack.push_async_callback(accounts.close)
     service = Toplevel(database, insurers=settings.insurers)
+    shared = Shares(database, signer, toplevel_trail(settings), on_revoked=trust.look)
+    bench.stack.push_async_callback(shared.close)
 
     auditing = Auditing(toplevel_trail(settings), database)
     staff = Staff(database, auditing, accounts, on_revoked=trust.look)
@@ -508,6 +512,7 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
         audit_chains(ToldChains(database), bench.access),
         record_types(types, bench.access),
         toplevel_place(),
+        shares(shared, bench.access),
     ]
     bench.checks["toplevel database"] = _database_check(database)
     return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer, types.tell)

@@ -49,6 +49,7 @@ from appliance.http.record_types import RecordTypeToCreate, RecordTypeToKeep
 from appliance.http.reports import DraftToKeep, GlassToBreak
 from appliance.http.scales import FrameScales, RegionAnswer
 from appliance.http.sessions import LogIn, PasskeyLogIn
+from appliance.http.shares import NewShareAnswer, OpenedAnswer, SharesAnswer, ShareToMake, ShareToOpen
 from appliance.http.study_objects import DOCUMENT, OBJECTS, DocumentAnswer, ObjectList
 from appliance.http.viewing import FrameTimes, PixelAnswer
 from appliance.services import audit_lists
@@ -152,6 +153,10 @@ _NOT_BELIEVED = Door("It is not believed any more")
 DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", PATH): Door("This document", dict[str, Any]),
     ("POST", "/api/session"): Door("Logging in", answers.Grant, LogIn, query=_WITH),
+    ("POST", "/api/shares"): Door("A link to a study, shown once, and its PIN", NewShareAnswer, ShareToMake, 201),
+    ("GET", "/api/shares"): Door("Whom they show what, the newest first", SharesAnswer),
+    ("DELETE", "/api/shares/<share_id>"): Door("The link is good no longer"),
+    ("POST", "/api/shares/opening"): Door("What a link and its PIN open", OpenedAnswer, ShareToOpen),
     ("POST", "/api/session/passkey-request"): Door("What an authenticator is asked", dict[str, Any]),
     ("POST", "/api/session/passkey"): Door("Logging in with a passkey", answers.Grant, PasskeyLogIn, query=_WITH),
     ("POST", "/api/session/renewal"): Door("The session goes on: by its cookie", answers.Grant, query=_WITH),

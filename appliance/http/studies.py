@@ -31,9 +31,9 @@ def studies(catalogue: Catalogue, access: Access, auditing: Auditing, held_back:
 
     @blueprint.get("/api/studies/<study>")
     async def one(study: str) -> Response:
-        account = access.reader()
-        account.require(Right.VIEW)
         study_uid = addresses.study_uid(study)
+        account = access.viewer(study_uid)
+        account.require(Right.VIEW)
         wanted = request.args.get("series")
         named = addresses.series_uid(wanted) if wanted and wanted != _FIRST else None
         await held_back.check(account, study_uid, named)
@@ -45,9 +45,9 @@ def studies(catalogue: Catalogue, access: Access, auditing: Auditing, held_back:
 
     @blueprint.get("/api/studies/<study>/series/<series>")
     async def series_of(study: str, series: str) -> Response:
-        account = access.reader()
-        account.require(Right.VIEW)
         study_uid, series_uid = addresses.uids_of_series(study, series)
+        account = access.viewer(study_uid)
+        account.require(Right.VIEW)
         await held_back.check(account, study_uid, series_uid)
         found = await catalogue.series(study_uid, series_uid)
         await auditing.looked(access.actor(account), Action.OPEN, study_uid)

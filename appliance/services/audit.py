@@ -153,7 +153,9 @@ def _has_failed(putting: asyncio.Future[None]) -> bool:
 
 
 def somebody(account: Account, address: str) -> Actor:
-    """Who is logged in."""
+    """Who is logged in, or shown a study."""
+    if account.guest_of is not None:
+        return Actor(ActorKind.GUEST, str(account.id), "", address)
     return Actor(ActorKind.ACCOUNT, str(account.id), account.username, address)
 
 

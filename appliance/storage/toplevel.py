@@ -35,7 +35,7 @@ from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import EVERYWHERE, Patient, PatientIdentity, folded, gender_of, searched
 from appliance.domain.staff import AccountEntry, Particulars
-from appliance.storage import audit_heads, feed, passkeys, record_types, second_factors
+from appliance.storage import audit_heads, feed, passkeys, record_types, second_factors, shares
 from appliance.storage.database import Migration, Table, Transaction, matches
 from appliance.storage.outbox import Deliveries, unite
 
@@ -309,6 +309,7 @@ MIGRATIONS = (
     Migration(21, "patients are found by any word, changed and merged", _search_by_words),
     Migration(22, "nodes that only draw", lambda tx: tx.add_columns(NodeRow.draws_for)),
     Migration(23, "heads of the audit trails below", audit_heads.create),
+    Migration(24, "studies that are shared", shares.create),
 )
 
 
@@ -408,6 +409,12 @@ def _credentials(row: Any) -> Credentials | None:
 def set_password_hash(tx: Transaction, account_id: AccountId, password_hash: str) -> None:
     tx.execute(AccountRow.update(password_hash=password_hash).where(AccountRow.id == account_id))
     feed.changed(tx, SubjectKind.ACCOUNT, account_id)
+
+
+def may_log_in(tx: Transaction, account_id: AccountId) -> bool:
+    """Whether there is such an account, and it is not shut out."""
+    of_account = (AccountRow.id == account_id) & AccountRow.deactivated_at.is_null()
+    return tx.exists(AccountRow.select(AccountRow.id).where(of_account))
 
 
 def set_active(tx: Transaction, account_id: AccountId, *, is_active: bool) -> None:

@@ -21,7 +21,7 @@ from quart import Blueprint
 from appliance import assembly
 from appliance.domain.accounts import Account, Right, Role
 from appliance.domain.changes import FeedCursor
-from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.identifiers import AccountId, InstitutionId, StudyUid
 from appliance.http import authorisation
 from appliance.http.application import resources
 from appliance.http.authorisation import NOBODY, PEOPLE, ROUTES, Need, Person, Route, may
@@ -32,6 +32,8 @@ from appliance.settings import Drawing, Instances, Node, Parent
 from appliance.storage import copies
 from appliance.storage.database import Database
 from tests.http.central import BASE, CLINIC, NODE, OTHER_CLINIC, settings_in, token_of
+from tests.http.node_doors import multipart, related
+from tests.services.node_parts import ct_slice, encoded
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "authorisation.md"
 NOT_THERE = str(UUID(int=404))
@@ -41,7 +43,7 @@ IN_PATHS = {
     "study": "9.9.9", "study_uid": "9.9.9", "series": "9.9.9.1", "instance": "9.9.9.1.1", "frames": "1", "frame": "1",
     "path": "7FE00010", "refused_key": "0" * 64, "patient_id": NOT_THERE, "session_id": NOT_THERE, "child_id": NOT_THERE,
     "passkey_id": NOT_THERE, "institution_id": str(CLINIC), "node_id": NOT_THERE, "type_id": NOT_THERE,
-    "report_id": NOT_THERE, "number": "1", "export_id": NOT_THERE,
+    "report_id": NOT_THERE, "number": "1", "export_id": NOT_THERE, "share_id": NOT_THERE,
 }  # fmt: skip
 PERSON = {"given_name": "Ana", "family_name": "Anić", "roles": ["physician"], "institution_id": str(CLINIC)}
 BODIES: dict[str, dict] = {  # type: ignore[type-arg]
@@ -64,6 +66,8 @@ BODIES: dict[str, dict] = {  # type: ignore[type-arg]
     "/api/patients/<patient_id>/merge": {"duplicate_id": NOT_THERE, "duplicate_tag": "1"},
     "/api/patients/<patient_id>/reports/access": {"reason": "an emergency"},
     "/api/reports/<report_id>/draft": {"patient_id": NOT_THERE},
+    "/api/shares": {"study_uid": "9.9.9", "hours": 1},
+    "/api/shares/opening": {"secret": "x", "pin": "0"},
     "/api/exports": {"study_uid": "9.9.9"},
     "/api/exports/anonymised": {"study_uid": "9.9.9"},
     "/api/inbox/<study_uid>/patient": {
@@ -87,9 +91,9 @@ class Doors:
     somebody_here: str
     """The id of an account of the clinic."""
 
-    async def ask(self, route: Route, person: Person) -> httpx.Response:
+    async def ask(self, route: Route, person: Person, headers: dict[str, str] | None = None) -> httpx.Response:
         path = re.sub(r"<(?:path:)?(\w+)>", lambda name: self._in_path(name[1]), route.path)
-        headers = self._token(person) if person is not NOBODY else {}
+        headers = headers or (self._token(person) if person is not NOBODY else {})
         self.client.cookies.clear()
         body = BODIES.get(route.path, {})
         if route.path == "/api/session":
@@ -101,7 +105,8 @@ class Doors:
 
     def _token(self, person: Person) -> dict[str, str]:
         at = InstitutionId(CLINIC if person.is_here else OTHER_CLINIC)
-        account = Account(AccountId(UUID(int=9)), person.name, "Ana", "Anić", person.roles, at)
+        shown = StudyUid(IN_PATHS["study"]) if person.is_guest else None
+        account = Account(AccountId(UUID(int=9)), person.name, "Ana", "Anić", person.roles, at, shown)
         return {"Authorization": f"Bearer {self.signer.sign(account).text}"}
 
 
@@ -217,7 +222,10 @@ async def test_who_may_not_is_told_why(doors: Doors) -> None:
             if not may(person, route) and not isinstance(route.need, Need):
                 answer = await doors.ask(route, person)
                 assert answer.status_code == 403, (person.name, route)
-                assert answer.json()["type"] in ("missing-right", "other-institution"), (person.name, route)
+                assert answer.json()["type"] in ("missing-right", "other-institution", "not-shared"), (
+                    person.name,
+                    route,
+                )
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -228,6 +236,57 @@ async def test_the_table_names_the_routes_that_there_are_and_no_others(doors: Do
 
     assert {(route.method, route.path) for route in ROUTES} == there | STREAMED
     assert len(ROUTES) == len(there | STREAMED)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_guest_of_another_study_gets_nothing_of_this_one(doors: Doors) -> None:
+    account = Account(AccountId(UUID(int=9)), "guest", "", "", frozenset(), InstitutionId(CLINIC), StudyUid("9.9.8"))
+    headers = {"Authorization": f"Bearer {doors.signer.sign(account).text}"}
+
+    for route in ROUTES:
+        if route.guests and "<study>" in route.path:
+            answer = await doors.ask(route, NOBODY, headers)
+            assert (answer.status_code, answer.json()["type"]) == (403, "not-shared"), route
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_guest_of_another_institution_finds_nothing_here(doors: Doors) -> None:
+    account = Account(
+        AccountId(UUID(int=9)), "guest", "", "", frozenset(), InstitutionId(OTHER_CLINIC), StudyUid("9.9.9")
+    )
+    headers = {"Authorization": f"Bearer {doors.signer.sign(account).text}"}
+
+    for route in ROUTES:
+        if route.guests and "<study>" in route.path:
+            assert (await doors.ask(route, NOBODY, headers)).status_code == 404, route
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_physician_shows_a_study_to_somebody_without_an_account(doors: Doors) -> None:
+    client = doors.client
+    ana = await token_of(client)
+    stored = await client.post(
+        "/dicom-web/studies",
+        content=multipart([encoded(ct_slice(1))]),
+        headers={**ana, "Content-Type": related("application/dicom")},
+    )
+    assert stored.status_code == 200, stored.text
+    made = (await client.post("/api/shares", json={"study_uid": "1.2.3", "hours": 1}, headers=ana)).json()
+    client.cookies.clear()
+
+    link = {"secret": made["secret"], "pin": made["pin"]}
+    opened = await client.post("/api/shares/opening", json=link)
+
+    assert (opened.json()["study_uid"], opened.json()["institution"]["nodes"][0]["id"]) == ("1.2.3", str(NODE))
+    client.cookies.clear()
+    guest = {"Authorization": f"Bearer {opened.json()['access_token']}"}
+    assert (await client.post("/api/access", headers=guest)).status_code == 204
+    assert (await client.get("/api/studies/1.2.3?series=first")).json()["study"]["study_uid"] == "1.2.3"
+    assert (await client.get("/dicom-web/studies/1.2.3")).status_code == 403
+    client.cookies.clear()
+    await client.delete(f"/api/shares/{made['share']['id']}", headers=ana)
+    assert (await client.get("/api/studies/1.2.3", headers=guest)).status_code == 401
+    assert (await client.post("/api/shares/opening", json=link)).json()["type"] == "share-revoked"
 
 
 def test_a_route_that_is_not_in_the_table_does_not_open() -> None:
@@ -255,6 +314,6 @@ def test_only_superusers_do_at_another_institution_what_is_done_at_home() -> Non
         if may(elsewhere, route) and route.method != "GET" and not isinstance(route.need, Need)
     ]
 
-    assert {route.path.split("/")[2] for route in changing} == {"enrolments", "exports", "patients"}
+    assert {route.path.split("/")[2] for route in changing} == {"enrolments", "exports", "patients", "shares"}
     of_patients = [route for route in changing if route.path.startswith("/api/patients")]
     assert [route.need for route in of_patients if route.need is not Right.KEEP_PATIENTS] == [Right.VIEW]

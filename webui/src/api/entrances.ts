@@ -64,6 +64,10 @@ export class Entrances {
     return this.#write('PUT', baseUrl, path, body)
   }
 
+  delete<T>(baseUrl: string, path: string): Promise<Outcome<T>> {
+    return this.#write('DELETE', baseUrl, path, undefined)
+  }
+
   /** The same under a condition (RFC 9110 §13.1): `tag` is what was seen, null that there was nothing. */
   writeIf<T>(tag: string | null, method: 'PUT' | 'POST' | 'DELETE', baseUrl: string, path: string, body?: unknown): Promise<Outcome<T>> {
     return this.#write(method, baseUrl, path, body, tag === null ? { 'If-None-Match': '*' } : { 'If-Match': `"${tag}"` })
