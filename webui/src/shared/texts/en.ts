@@ -194,6 +194,23 @@ export const page = {
 
 /** Parts of the viewer that come after the first picture. */
 export const viewing = {
+  /** Of window presets, where they are not as the server calls them. */
+  presets: {} as Record<string, string>,
+  crosshairLines: 'Lines of the other planes',
+  turnLine: (plane: string) => `Turn the line of the plane: ${plane}`,
+  slabOf: (plane: string) => `Thickness of the plane: ${plane}`,
+  straighten: 'Square to the patient again',
+  priors: 'Other studies of the patient',
+  noPriors: 'There is no other study of this patient.',
+  scroll: 'Go through by dragging',
+  lens: 'Magnifier',
+  autoWindow: 'Window of what is seen',
+  trueSize: 'True size',
+  noTrueSize: 'No true size: this picture has no millimetres in the patient',
+  screenSize: 'How large is this screen?',
+  screenSizeHow: 'Lay a bank card on the screen and move the slider until the frame is as large as the card. Asked once for each screen.',
+  screenSizeCard: 'Size of the frame',
+  screenSizeKeep: 'It is as large as the card',
   projection: 'Projection method',
   look: 'Appearance',
   fuse: 'Lay another series over it',
