@@ -26,6 +26,7 @@ CHEST = "04-xray/DX-C3L-00277.dcm"
 MAMMOGRAM = "04-xray/MG-GH133.dcm"
 """3062 x 2394 pixels of 12 bits, JPEG lossless; of the right side, rows to the posterior, columns to feet and left."""
 WINDOW = (2600, 1200)
+_TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ async def test_a_mammogram_under_the_magnifier_is_the_servers_part_of_it(
     await mammogram.find("tool-lens").click()
     box = await mammogram.find("viewer-canvas").bounding_box()
     await mammogram.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    await expect(mammogram.find("lens")).to_have_attribute("data-fine", "true")
+    await expect(mammogram.find("lens")).to_have_attribute("data-fine", "true", timeout=_TIMEOUT_MS)
     seen = (await mammogram.colours(_LENS))[:, :, 0].astype(int)
     await mammogram.photograph(photographs / "magnifier.png")
 
@@ -160,7 +161,7 @@ async def test_the_window_of_what_is_seen_shows_all_that_differs_in_it(mammogram
     before = await mammogram.label("window-label")
     shape = (await mammogram.grey()).shape
     await mammogram.find("auto-window").click()
-    await expect(mammogram.find("window-label")).not_to_have_text(before)
+    await expect(mammogram.find("window-label")).not_to_have_text(before, timeout=_TIMEOUT_MS)
     await mammogram.settle()
 
     center, width = (float(await mammogram.find(f"window-{name}").input_value()) for name in ("center", "width"))
