@@ -100,7 +100,8 @@ export default defineConfig({
           includeDependenciesRecursively: false,
           groups: [
             // What the viewer's later parts share with it, in one file with it: each small one would cost its own head and dictionary.
-            { name: 'viewer-core', test: /src\/viewer\/(geometry\/(?!cube)|labels|window\.ts|view\.ts|shortcuts)/ },
+            { name: 'viewer-core', test: /src\/viewer\/(geometry\/(?!cube)|labels|painter|choices|pictures\/(address|pace)|stage|desk|window\.ts|view\.ts|shortcuts)/ },
+            { name: 'dates', test: /src\/shared\/(dates|places)/ },
           ],
         },
       },

@@ -11,12 +11,13 @@ from typing import Literal
 
 from appliance.domain.identifiers import InstanceUid, SeriesUid
 
-DESCRIPTION_VERSION = 3
+DESCRIPTION_VERSION = 4
 """Of what an ``ImageDescription`` says of a file; raised whenever that becomes more, or something else.
 
 Instances that an older program described are described again from their bytes (``services.reconciliation``). The first version
 knew no overlays, shutters, profiles, videos or presentation LUTs, and refused images that this one draws; the second knew no
-VOI LUTs of single frames and no bitmap shutters, and refused 8 bit pixels in big endian words.
+VOI LUTs of single frames and no bitmap shutters, and refused 8 bit pixels in big endian words; the third did not
+say how a projection lies, nor of which side it is.
 """
 
 PixelKind = Literal["integer", "float", "double"]
@@ -192,6 +193,10 @@ class ImageDescription:
     """Of the Presentation LUT Sequence (PS3.3 C.11.4): from the output of the VOI LUT to P-values."""
     icc_profile: tuple[int, int] | None = None
     """(offset, length) of the profile of its colours, counted as places of frames are (PS3.3 C.11.15)."""
+    patient_orientation: tuple[str, str] | None = None
+    """Where rows go to the right and columns down, in letters: A, PL, FR (Patient Orientation, PS3.3 C.7.6.1.1.1)."""
+    laterality: str = ""
+    """R, L, U (unpaired) or B (both) where the image, or else its series, says so (PS3.3 C.7.3.1, C.8.11.7)."""
     displayed_area: DisplayedArea | None = None
     """This and what follows are of a presentation state (``domain.presentations``), and never of a file."""
     quarter_turns: int = 0

@@ -24,6 +24,9 @@ _CT_OF_PART = {
     "ABDOMEN": (_ABDOMEN, _LIVER, _SOFT_TISSUE, _BONE, _LUNG, _ANGIOGRAPHY),
     "SPINE": (_BONE, _SOFT_TISSUE),
 }
+_PET_UPTAKE = tuple(Window(to / 2, to, "linear-exact", f"SUV 0 to {to}") for to in (5, 7, 10, 15))
+_UPTAKE_UNITS = {"GML", "G/ML"}
+"""Of a PET whose values are standardised uptake already (Units, PS3.3 C.8.9.1.1.3): only they mean the same everywhere."""
 _PARTS = {
     "HEAD": "HEAD",
     "BRAIN": "HEAD",
@@ -43,11 +46,14 @@ _PARTS = {
 """Body Part Examined (PS3.16 annex L) to the rows above."""
 
 
-def window_presets(modality: str, body_part: str) -> tuple[Window, ...]:
+def window_presets(modality: str, body_part: str, unit: str = "") -> tuple[Window, ...]:
     """Windows to choose from, by name in ``explanation``, the likeliest first.
 
-    Only CT has values that mean the same everywhere; other modalities have none, and are windowed by file or content.
+    Only CT, and PET in ``unit`` of uptake, have values that mean the same everywhere; others have no presets, and are windowed
+    by file or content.
     """
+    if modality == "PT" and unit.upper() in _UPTAKE_UNITS:
+        return _PET_UPTAKE
     if modality != "CT":
         return ()
     return _CT_OF_PART.get(_PARTS.get(body_part.strip().upper().replace(" ", ""), ""), _CT)

@@ -102,6 +102,9 @@ class SliceDetail:
     is_lossy: bool
     voi: int | None
     """Place of its choices among those of the series; None where there is nothing to choose."""
+    patient_orientation: tuple[str, str] | None
+    """Where rows go to the right and columns down, in letters, as the file says it."""
+    laterality: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +393,8 @@ def _series_detail(held: HeldSeries, stored: StoredSeries, arrangement: Arrangem
     slices = tuple(_slice_detail(stored, ref, lists) for ref in arrangement.slices)
     first = stored.images[arrangement.slices[0].image_index].description if slices else None
     windows = first.frames[arrangement.slices[0].frame_index].windows if first else ()
-    named = window_presets(held.attributes.modality, held.attributes.body_part) if first else ()
+    attributes = held.attributes
+    named = window_presets(attributes.modality, attributes.body_part, first.value_unit) if first else ()
     return SeriesDetail(
         *_summary(held),
         first.frame_of_reference_uid if first else None,
@@ -450,6 +454,8 @@ def _slice_detail(stored: StoredSeries, ref: SliceRef, lists: dict[tuple[VoiDeta
         (window.center, window.width) if window else None,
         image.is_lossy,
         lists.setdefault(choices, len(lists)) if choices else None,
+        image.patient_orientation,
+        image.laterality,
     )
 
 

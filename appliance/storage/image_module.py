@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -46,6 +47,8 @@ _FUNCTIONS: dict[str, Literal["linear", "linear-exact", "sigmoid"]] = {
     "LINEAR_EXACT": "linear-exact",
     "SIGMOID": "sigmoid",
 }
+_DIRECTION = re.compile(r"[ALPRFH]{1,3}")
+_SIDES = {"R", "L", "U", "B"}
 _MOST_TABLE_ENTRIES = 65536
 _SQUARE_TOLERANCE = 0.01
 """Direction cosines of a header are rounded; beyond this they are not perpendicular and mean nothing."""
@@ -132,6 +135,20 @@ def pixel_aspect_ratio(ds: Dataset, plane: FramePlane) -> float:
         if len(pair) == 2 and min(pair) > 0:
             return pair[0] / pair[1]
     return 1.0
+
+
+def patient_orientation(ds: Dataset) -> tuple[str, str] | None:
+    """Where rows and columns go, in letters (C.7.6.1.1.1); None where that is not said in letters for people."""
+    letters = tuple(text.upper() for text in texts_of(ds, "PatientOrientation"))
+    if len(letters) != 2 or not all(_DIRECTION.fullmatch(each) for each in letters):
+        return None
+    return letters[0], letters[1]
+
+
+def laterality(ds: Dataset) -> str:
+    """Which side: of the image (C.8.11.7, C.8.4.8), else of its series (C.7.3.1); empty where neither says."""
+    said = (text_of(ds, keyword).upper() for keyword in ("ImageLaterality", "Laterality"))
+    return next((side for side in said if side in _SIDES), "")
 
 
 def value_unit(ds: Dataset, modality: str) -> str:

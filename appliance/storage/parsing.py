@@ -353,6 +353,8 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
         number_of(ds, "FrameTime"),
         image_module.presentation_lut(ds),
         _profile_place(header, pixels) if form.samples_per_pixel == 3 or is_palette else None,
+        image_module.patient_orientation(ds),
+        image_module.laterality(ds),
     )
 
 

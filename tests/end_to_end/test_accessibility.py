@@ -93,6 +93,34 @@ async def test_the_report_editor_has_no_barriers(ana: Physician) -> None:
     assert found == {place: [] for place in found}
 
 
+async def test_the_panels_of_the_viewer_have_no_barriers(ana: Physician) -> None:
+    await ana.find("patient-row").first.click()
+    await ana.find("study-row").first.click()
+    await ana.settle()
+    found = {}
+    await ana.find("priors").locator("summary").click()
+    await expect(ana.find("place-state").first).to_be_visible()
+    found["other studies"] = await barriers(ana.page)
+    await ana.find("screen-size-open").click()
+    await expect(ana.find("screen-card")).to_be_visible()
+    found["size of the screen"] = await barriers(ana.page)
+    await ana.page.keyboard.press("Escape")
+    await ana.page.keyboard.press("?")
+    await expect(ana.find("keyboard-map")).to_be_visible()
+    found["keys"] = await barriers(ana.page)
+    await ana.page.keyboard.press("Escape")
+    await ana.show("volume")
+    await ana.find("space-options").click()
+    await expect(ana.find("space-panel")).to_be_visible()
+    found["volume"] = await barriers(ana.page)
+    await ana.find("show-planes").click()
+    await ana.find("tool-cross").click()
+    await expect(ana.find("turn-coronal").first).to_be_visible()
+    found["crosshair"] = await barriers(ana.page)
+
+    assert found == {panel: [] for panel in found}
+
+
 async def test_upload_and_inbox_have_no_barriers(ana: Physician) -> None:
     found = {}
     for place in ("Upload", "Inbox"):

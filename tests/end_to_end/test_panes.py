@@ -7,10 +7,11 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pydicom
 import pytest
 from playwright.async_api import expect
 
-from tests.end_to_end.asking import colours_of_server
+from tests.end_to_end.asking import Asked, colours_of_server, drawn_by_server
 from tests.end_to_end.physician import Grey, Physician, fitted
 from tests.end_to_end.running import RunningAppliance
 from tests.end_to_end.test_planes import (
@@ -26,6 +27,7 @@ from tests.end_to_end.test_planes import (
 
 TWO_SERIES = "two-series"
 COARSE_MM = 6.0
+WITH_PRIOR = "with-prior"
 _SETTLED = """place => {
   const canvas = document.querySelector(`[data-testid=pane-${place}] canvas`)
   return canvas?.dataset.settled === 'true'
@@ -42,6 +44,20 @@ def two_series(appliance: RunningAppliance, tmp_path_factory: pytest.TempPathFac
     write_thin_table(folder, TWO_SERIES, (SLICE_MM, COARSE_MM))
     appliance.take_in(folder)
     return TWO_SERIES
+
+
+@pytest.fixture(scope="module")
+def with_prior(appliance: RunningAppliance, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Patient ID of two studies, of 2026 and of 2024, each of its own frame of reference."""
+    for day in ("20260102", "20240506"):
+        folder = tmp_path_factory.mktemp("with-prior")
+        write_thin_table(folder, WITH_PRIOR)
+        for file in folder.iterdir():
+            ds = pydicom.dcmread(file)
+            ds.StudyDate = day
+            ds.save_as(file)
+        appliance.take_in(folder)
+    return WITH_PRIOR
 
 
 @pytest.fixture
@@ -233,6 +249,162 @@ _WATCH = """() => {
   const label = document.querySelector('[data-testid=slice-label]')
   new MutationObserver(note).observe(label, { childList: true, subtree: true, characterData: true })
 }"""
+
+
+async def test_a_line_of_the_crosshair_turns_the_other_planes(
+    ana: Physician, appliance: RunningAppliance, photographs: Path
+) -> None:
+    await ana.find("show-planes").click()
+    for place in range(4):
+        await settled(ana, place)
+    await ana.find("tool-cross").click()
+    asked = Asked(ana, "/renderedmpr")
+    handle = in_pane(ana, 0, "turn-coronal").last
+    box = await ana.find("pane-0").locator("canvas").bounding_box()
+    grip = await handle.bounding_box()
+    x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+    middle_x, middle_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    turn = np.deg2rad(30)
+    to_x = middle_x + np.cos(turn) * (x - middle_x) - np.sin(turn) * (y - middle_y)
+    to_y = middle_y + np.sin(turn) * (x - middle_x) + np.cos(turn) * (y - middle_y)
+    await ana.page.mouse.move(x, y)
+    await ana.page.mouse.down()
+    await ana.page.mouse.move(to_x, to_y, steps=6)
+    await ana.page.mouse.up()
+    for place in range(3):
+        await settled(ana, place)
+
+    axial_letters = [await in_pane(ana, 0, f"letter-{side}").inner_text() for side in ("left", "top")]
+    assert axial_letters == ["R", "A"], "the picture whose line is turned stays"
+    assert await in_pane(ana, 1, "letter-left").inner_text() == "RA"
+    assert await in_pane(ana, 1, "letter-right").inner_text() == "LP"
+    normals = {tuple(np.round(looked_along(path), 2)) for path in (paths_of(asked))}
+    assert any(np.allclose(np.abs(one), (np.sin(turn), np.cos(turn), 0), atol=0.03) for one in normals)
+    shown = await grey_in(ana, 1)
+    last = next(path for path in reversed(paths_of(asked)) if abs(looked_along(path)[1]) > 0.8)
+    assert np.abs(shown.astype(int) - drawn_by_server(appliance, last).astype(int)).max() <= 1
+    await ana.photograph(photographs / "oblique.png")
+
+    await in_pane(ana, 0, "slab-coronal").press("ArrowUp")
+    await in_pane(ana, 0, "slab-coronal").press("ArrowUp")
+    await expect(in_pane(ana, 1, "slice-label")).to_be_visible()
+    await expect(ana.find("pane-1")).to_contain_text("Slab 2 mm")
+    await in_pane(ana, 0, "straighten").click()
+    await settled(ana, 1)
+    assert await in_pane(ana, 1, "letter-left").inner_text() == "R"
+
+
+def paths_of(asked: Asked) -> list[str]:
+    return [httpx.URL(url).raw_path.decode() for url in asked.urls]
+
+
+def looked_along(path: str) -> np.ndarray:
+    """The unit vector from what is looked at to the eye."""
+    query = httpx.URL(f"https://node.test{path}").params
+    eye, at = (
+        np.array([float(part) for part in query[f"viewpoint{name}"].split(",")]) for name in ("position", "lookat")
+    )
+    return (eye - at) / np.linalg.norm(eye - at)
+
+
+async def test_a_prior_is_put_beside_the_study_and_goes_along_by_its_distance(
+    physician: Physician, with_prior: str, photographs: Path
+) -> None:
+    ana = physician
+    await ana.log_in()
+    await ana.open_study(with_prior)
+    await ana.find("layout-select").select_option(label="1×2")
+    await ana.find("priors").locator("summary").click()
+    await ana.find("prior-study").click()
+    await ana.find("priors").get_by_test_id("series-card").first.drag_to(ana.find("pane-1"))
+    await settled(ana, 1)
+    assert "2026" in await ana.find("pane-0").inner_text()
+    assert "2024" in await ana.find("pane-1").inner_text()
+    assert "Tablic" in await in_pane(ana, 1, "overlay-patient").inner_text()
+
+    await ana.find("link-panes").click()
+    await ana.find("pane-1").locator("canvas").click()
+    await ana.page.keyboard.press("Home")
+    await expect(in_pane(ana, 1, "slice-label")).to_contain_text("1 /")
+    await ana.find("pane-0").locator("canvas").click()
+    await ana.page.keyboard.press("Home")
+    await ana.page.keyboard.press("ArrowDown")
+    await ana.page.keyboard.press("ArrowDown")
+    await ana.find("link-panes").click()
+    for _ in range(4):
+        await ana.page.keyboard.press("ArrowDown")
+    await expect(in_pane(ana, 0, "slice-label")).to_contain_text("7 /")
+    await expect(in_pane(ana, 1, "slice-label")).to_contain_text("5 /")
+    await settled(ana, 0)
+    await settled(ana, 1)
+    await ana.photograph(photographs / "prior.png")
+
+    await ana.page.reload()
+    await settled(ana, 0)
+    await expect(ana.find("layout-select")).to_have_value("1")
+    await expect(ana.find("pane-1")).to_be_visible()
+
+
+async def test_true_size_is_asked_for_once_and_then_a_millimetre_is_one(ana: Physician) -> None:
+    await ana.find("true-size").click()
+    await ana.find("screen-slider").fill("4")
+    card = await ana.find("screen-card").bounding_box()
+    assert card["width"] == pytest.approx(4 * 85.6, abs=1)
+    await ana.find("screen-keep").click()
+    await expect(ana.find("screen-size")).to_have_count(0)
+    # A pixel is 0.4 mm, a mm 4 pixels of the screen.
+    await expect(ana.find("pane-0")).to_contain_text("Zoom 160 %")
+
+    await ana.page.keyboard.press("0")
+    await expect(ana.find("pane-0")).not_to_contain_text("Zoom 160 %")
+    await ana.page.keyboard.press("K")
+    await expect(ana.find("pane-0")).to_contain_text("Zoom 160 %")
+
+
+async def test_two_fingers_enlarge_and_one_goes_through_the_slices(ana: Physician) -> None:
+    fingers = await ana.page.context.new_cdp_session(ana.page)
+    box = await ana.find("viewer-canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    async def touch(kind: str, *points: tuple[float, float]) -> None:
+        touches = [{"x": at_x, "y": at_y, "id": number} for number, (at_x, at_y) in enumerate(points)]
+        await fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+    before = percent_of(await ana.find("pane-0").inner_text())
+    await touch("touchStart", (x - 50, y))
+    await touch("touchStart", (x - 50, y), (x + 50, y))
+    for step in range(1, 6):
+        await touch("touchMove", (x - 50 - 10 * step, y), (x + 50 + 10 * step, y))
+    await touch("touchEnd")
+    await ana.settle()
+    after = percent_of(await ana.find("pane-0").inner_text())
+    assert after / before == pytest.approx(2, abs=0.03)
+
+    await ana.find("tool-scroll").click()
+    number = await number_in(ana, 0)
+    await touch("touchStart", (x, y))
+    await touch("touchMove", (x, y + 60))
+    await touch("touchMove", (x, y + 120))
+    await touch("touchEnd")
+    await ana.settle()
+    assert await number_in(ana, 0) == number + 5
+    assert percent_of(await ana.find("pane-0").inner_text()) == after
+
+
+async def test_on_a_phone_the_picture_has_most_of_the_room(ana: Physician) -> None:
+    await ana.page.set_viewport_size({"width": 390, "height": 844})
+    await ana.settle()
+    box = await ana.find("viewer-canvas").bounding_box()
+
+    assert box["height"] > 0.45 * 844
+    assert box["width"] > 0.75 * 390
+    assert await ana.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def percent_of(text: str) -> float:
+    found = re.search(r"Zoom ([\d,]+) %", text)
+    assert found is not None
+    return float(found[1].replace(",", ""))
 
 
 async def test_the_keys_are_shown_by_a_question_mark(ana: Physician, photographs: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from playwright.async_api import expect
@@ -115,6 +116,18 @@ async def test_the_cube_lies_as_the_patient_and_turns_the_volume(ana: Physician)
     await cube.locator("[data-face=R]").click()
     await ana.settle()
     assert [await ana.label(f"letter-{side}") for side in ("left", "right", "top", "bottom")] == ["P", "A", "H", "F"]
+
+
+async def test_a_volume_at_rest_has_a_sample_for_each_pixel_of_its_pane(ana: Physician) -> None:
+    await ana.page.set_viewport_size({"width": 1800, "height": 1000})
+    asked: list[str] = []
+    ana.page.on("request", lambda request: asked.append(request.url))
+    await ana.show("volume")
+    canvas = await ana.page.evaluate("(({ width, height }) => [width, height])(document.querySelector('canvas'))")
+
+    last = [url for url in asked if "/rendered3d" in url and "interactive" not in url][-1]
+    assert canvas[0] > 1200
+    assert [int(side) for side in httpx.URL(last).params["viewport"].split(",")] == canvas
 
 
 async def test_a_slab_has_any_thickness_and_method(ana: Physician, filled: RunningAppliance) -> None:

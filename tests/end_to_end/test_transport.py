@@ -138,3 +138,33 @@ def test_firefox_shows_a_slice_over_http_3(filled: RunningAppliance, tmp_path: P
 
         assert page.evaluate(_SHADES) > 20
         assert "h3" in page.evaluate(_PROTOCOLS)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(
+    find_firefox() is None, reason="no Firefox: Ubuntu has it only as a snap, which trusts no test's certificate"
+)
+def test_firefox_goes_the_main_road(filled: RunningAppliance, tmp_path: Path) -> None:
+    with open_firefox(tmp_path, authority=filled.authority, host=HOST) as page:
+        page.go(filled.origin)
+        page.fill("login-username", USERNAME)
+        page.fill("login-password", PASSWORD)
+        page.click("login-submit")
+        page.fill("patient-search", "phantom")
+        page.until("return document.querySelectorAll('[data-testid=patient-row]').length === 1")
+        page.click("patient-row")
+        page.click("study-row")
+        settled = "return document.querySelector('[data-testid=viewer-canvas]')?.dataset.settled === 'true'"
+        page.until(settled)
+        page.until("return document.querySelector('[data-testid=tool-lens]') !== null")
+        for view in ("coronal", "mip", "volume", "2d"):
+            page.click(f"view-{view}")
+            page.until(f"{settled} && document.querySelector('[data-testid=viewer-canvas]').dataset.mode === '{view}'")
+            assert page.evaluate(_SHADES) > 20, view
+        page.click("tool-invert")
+        page.until(settled)
+        page.click("auto-window")
+        page.until("return document.querySelector('[data-testid=preset-select]').value === 'own'")
+        page.until(settled)
+
+        assert page.evaluate(_SHADES) > 20

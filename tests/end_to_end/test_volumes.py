@@ -94,6 +94,12 @@ async def test_the_whole_body_pet_opens_scrolls_windows_and_turns(
     assert await turned(physician, "volume") > 1
 
 
+_SETTLED_AT = """place => {
+  const canvas = document.querySelector(`[data-testid=pane-${place}] canvas`)
+  return canvas?.dataset.settled === 'true'
+}"""
+
+
 async def test_the_screenshots_of_the_documentation(
     physician: Physician, appliance: RunningAppliance, tmp_path: Path, photographs: Path
 ) -> None:
@@ -109,6 +115,18 @@ async def test_the_screenshots_of_the_documentation(
     await physician.show("volume")
     await physician.drag(60, 20)
     await physician.photograph(photographs / "volume.png")
+    await physician.find("show-planes").click()
+    await physician.find("tool-cross").click()
+    turn = physician.find("pane-0").get_by_test_id("turn-coronal").last
+    for _ in range(20):
+        await turn.press("ArrowUp")
+    for place in range(4):
+        await physician.page.wait_for_function(_SETTLED_AT, arg=place)
+    await physician.photograph(photographs / "planes.png")
+    await physician.find("layout-select").select_option(label="1×1")
+    await physician.page.set_viewport_size({"width": 390, "height": 844})
+    await physician.settle()
+    await physician.photograph(photographs / "phone.png")
 
     assert min(file.stat().st_size for file in photographs.glob("*.png")) > 30_000
 

@@ -354,3 +354,25 @@ def voi_lut(explanation: str, highest: int) -> Dataset:
     item.LUTExplanation = explanation
     item.add_new("LUTData", "US", [0, highest])
     return item
+
+
+@pytest.mark.parametrize(
+    ("file", "orientation", "side"),
+    [
+        ("04-xray/MG-GH133.dcm", ("P", "FL"), "R"),
+        ("04-xray/DX-highdicom.dcm", ("L", "F"), "L"),
+        ("04-xray/RG3_J2KR.dcm", ("R", "F"), "R"),
+        ("04-xray/XA-rubo-96f.dcm", None, ""),
+    ],
+)
+def test_a_projection_says_in_letters_how_it_lies_and_of_which_side_it_is(dicom_dir, file, orientation, side):
+    image = parsed((dicom_dir / file).read_bytes()).image
+
+    assert (image.patient_orientation, image.laterality) == (orientation, side)
+
+
+def test_what_says_no_direction_for_people_is_none():
+    ds = ct_slice(1)
+    ds.PatientOrientation = ["CR", "V"]  # of an animal, PS3.3 C.7.6.1.1.1
+
+    assert parsed(encoded(ds)).image.patient_orientation is None

@@ -298,6 +298,10 @@ export interface SliceEntry {
   pixel_aspect_ratio?: number
   /** The stored pixels went through a lossy encoding. */
   is_lossy?: boolean
+  /** Where rows go to the right and columns down, in letters, as the file says it; of a projection all that is known. */
+  patient_orientation?: [string, string] | null
+  /** R, L, U (unpaired), B (both); empty where the file does not say. */
+  laterality?: string
   /** Place of its choices in `voi` of the series; null where there is nothing to choose. */
   voi?: number | null
 }

@@ -33,6 +33,9 @@ export class Desk {
   isLinked = $state(true)
   aim: Aim | null = $state.raw(null)
 
+  /** What becomes of a series that is let fall on a place and is not of the study that was opened. */
+  takeForeign: ((seriesUid: string, place: number) => void) | null = null
+
   readonly stage = $derived.by(() => this.slots[this.active] ?? null)
 
   /** What is in hand stays in sight: where it would fall off, it becomes the first. */

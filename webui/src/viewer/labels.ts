@@ -4,7 +4,7 @@ import type { SeriesSummary } from '../api'
 import { writtenNumber } from '../shared/amounts'
 import { texts } from '../shared/texts'
 import { scaleOf } from './geometry/framing'
-import { edgeLetters, facingOfFrame, type EdgeLetters } from './geometry/orientation'
+import { edgeLetters, facingOfFrame, lettersAsSaid, type EdgeLetters } from './geometry/orientation'
 import { facingOfPlane, framePositionMm, planeCount, planeOffsetMm, planePositionMm } from './geometry/planes'
 import { facingOfTurn } from './geometry/turntable'
 import { extentOf, type Subject, type View, type WindowSetting } from './view'
@@ -12,17 +12,18 @@ import { decimalsFor } from './window'
 import type { Picture } from './pictures/load'
 
 export function lettersOf({ scene }: View, { series }: Subject): EdgeLetters | null {
-  if (scene.kind === 'plane') return edgeLetters(facingOfPlane(scene.axis))
+  if (scene.kind === 'plane') return edgeLetters(facingOfPlane(scene.axis, scene.tilt))
   if (scene.kind !== 'frame') return edgeLetters(facingOfTurn(scene.turn))
-  const facing = facingOfFrame(series.slices[scene.index]?.orientation ?? null)
-  return facing && edgeLetters(facing)
+  const slice = series.slices[scene.index]
+  const facing = facingOfFrame(slice?.orientation ?? null)
+  return facing ? edgeLetters(facing) : (slice?.patient_orientation && lettersAsSaid(slice.patient_orientation)) || null
 }
 
 /** "Slice 12 / 160", "Plane 30 / 375"; empty for a volume. */
 export function placeOf({ scene }: View, { series, grid }: Subject): string {
   if (scene.kind === 'frame') return texts.viewer.slice(scene.index + 1, series.slices.length)
   if (scene.kind !== 'plane' || !series.volume.ok) return ''
-  return texts.viewer.plane(scene.index + 1, planeCount(scene.axis, series.volume.size_mm, grid))
+  return texts.viewer.plane(scene.index + 1, planeCount(scene.axis, series.volume.size_mm, grid, scene.tilt))
 }
 
 /** Only where there is a basis for millimetres. */
@@ -30,8 +31,9 @@ export function positionOf({ scene }: View, { series, grid }: Subject): string {
   const mm = scene.kind === 'frame' ? frameMm(series.slices[scene.index]) : scene.kind === 'plane' ? planeMm(scene) : null
   return mm === null ? '' : texts.viewer.position(writtenNumber(mm, 1))
 
-  function planeMm({ axis, index }: Extract<View['scene'], { kind: 'plane' }>): number | null {
-    if (!series.volume.ok) return null
+  function planeMm({ axis, index, tilt }: Extract<View['scene'], { kind: 'plane' }>): number | null {
+    // Of an oblique plane no coordinate of the patient is the same all over.
+    if (!series.volume.ok || tilt) return null
     return planePositionMm(axis, series.volume.center, planeOffsetMm(axis, index, series.volume.size_mm, grid))
   }
 }

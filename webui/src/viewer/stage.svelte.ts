@@ -3,6 +3,7 @@ import { fitted, panned, scaleOf, zoomedAt, type Framing, type Point, type Rect,
 import { finestSpacingMm, planeCount, type Axis } from './geometry/planes'
 import { flipped, rotated, sizeHung, UPRIGHT, type Posture } from './geometry/posture'
 import { FROM_THE_FRONT, turnedBy, type Turn } from './geometry/turntable'
+import type { Rotation } from './geometry/vectors'
 import type { Command, Tool } from './shortcuts'
 import { extentOf, isWindowed, WHOLE_SPACE, type Mode, type Scene, type Slab, type SlabMethod, type Space, type Subject, type View, type WindowSetting } from './view'
 import { draggedWindow } from './window'
@@ -43,6 +44,7 @@ export class Stage {
   #voi: string | null = $state(null)
   #framings: Partial<Record<Mode, Framing>> = $state.raw({})
   #direction: 1 | -1 = $state(1)
+  #tilts: Partial<Record<Mode, Rotation>> = $state.raw({})
 
   readonly count = $derived.by(() => this.#count(this.mode))
   readonly scene: Scene = $derived.by(() => this.#sceneAt(this.index))
@@ -181,6 +183,16 @@ export class Stage {
     this.setWindow(draggedWindow(start, dx, dy))
   }
 
+  /** How an oblique plane lies; nothing of one that is square to the patient. */
+  get tilt(): Rotation | undefined {
+    return this.#tilts[this.mode]
+  }
+
+  /** Of the plane that is shown. Its index counts other planes then: whoever tilts it says where it goes to. */
+  lean(tilt: Rotation | undefined): void {
+    this.#tilts = { ...this.#tilts, [this.mode]: tilt }
+  }
+
   /** By pixels of the pane. */
   pan(dx: number, dy: number): void {
     this.#frame(panned(this.framing, dx, dy, scaleOf(this.framing, this.extent, this.pane), this.extent))
@@ -213,6 +225,7 @@ export class Stage {
   reset(): void {
     this.fit()
     this.#hang(UPRIGHT)
+    this.#tilts = {}
     this.turn = FROM_THE_FRONT
     this.space = WHOLE_SPACE
     this.invert = false
@@ -227,7 +240,7 @@ export class Stage {
     const { series, grid } = this.subject
     if (mode === 'stack') return series.slices.length
     if (mode === 'mip' || mode === 'volume' || !series.volume.ok) return 1
-    return planeCount(mode, series.volume.size_mm, grid)
+    return planeCount(mode, series.volume.size_mm, grid, this.#tilts[mode])
   }
 
   #sceneAt(index: number): Scene {
@@ -239,7 +252,7 @@ export class Stage {
       case 'volume':
         return { kind: 'volume', turn: this.turn, material: this.material, space: this.space }
       default:
-        return { kind: 'plane', axis: this.mode, index, slab: this.slab, ...this.#fuse }
+        return { kind: 'plane', axis: this.mode, index, slab: this.slab, ...this.#fuse, ...(this.tilt && { tilt: this.tilt }) }
     }
   }
 

@@ -1,9 +1,10 @@
 /** What can be looked at: complete and frozen, so that the address of its picture follows from it alone. */
 
-import type { Series, SliceEntry, Vector, WindowFunction } from '../api'
+import type { Series, SliceEntry, StudyAtNode, Vector, WindowFunction } from '../api'
 import type { Framing, Rect, Size } from './geometry/framing'
 import { gridOf, planeSizeMm, type Axis, type Grid } from './geometry/planes'
 import { volumeSideMm, type Turn } from './geometry/turntable'
+import type { Rotation } from './geometry/vectors'
 
 export type SlabMethod = 'average_ip' | 'maximum_ip' | 'minimum_ip'
 
@@ -24,8 +25,8 @@ export interface Slab {
 export type Scene =
   /** One frame of the stack; `index` counts from 0 in the order of the series. */
   | { kind: 'frame'; index: number }
-  /** A plane through the volume; `index` counts from 0 along its way of travel. */
-  | { kind: 'plane'; axis: Axis; index: number; slab: Slab; fuse?: string }
+  /** A plane through the volume; `index` counts from 0 along its way of travel. With `tilt` an oblique one. */
+  | { kind: 'plane'; axis: Axis; index: number; slab: Slab; fuse?: string; tilt?: Rotation }
   | { kind: 'mip'; turn: Turn; method: SlabMethod; space: Space; fuse?: string }
   /** `material` is one of the series' `volume_presets`. */
   | { kind: 'volume'; turn: Turn; material: string; space: Space }
@@ -70,6 +71,8 @@ export interface Subject {
   readonly studyUid: string
   readonly series: Series
   readonly grid: Grid
+  /** Of a study that was brought beside the one that was opened. */
+  readonly origin?: { readonly study: StudyAtNode; readonly institution: string }
 }
 
 export const subjectOf = (nodeUrl: string, studyUid: string, series: Series): Subject => ({
@@ -96,6 +99,7 @@ export function extentOf(scene: Scene, { series }: Subject): Rect {
   }
   if (!series.volume.ok) return UNIT
   const side = volumeSideMm(series.volume.size_mm)
+  // An oblique plane keeps the size of the upright one: a picture that grew and shrank under the hand could not be turned.
   const size = scene.kind === 'plane' ? planeSizeMm(scene.axis, series.volume.size_mm) : { width: side, height: side }
   return { x: -size.width / 2, y: -size.height / 2, ...size }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { edgeLetters, facingOfFrame, lettersFor } from './orientation'
+import { edgeLetters, facingOfFrame, lettersAsSaid, lettersFor } from './orientation'
 
 describe('orientation letters', () => {
   it('put the right of the patient on the left of an axial picture', () => {
@@ -18,4 +18,8 @@ describe('orientation letters', () => {
   it('do not name an axis for a tilt that nobody sees', () => expect(lettersFor([0.9998, 0.02, 0])).toBe('L'))
 
   it('are not there when the picture does not say how it lies', () => expect(facingOfFrame(null)).toBeNull())
+
+  it('are as the file of a projection says them', () => {
+    expect(lettersAsSaid(['P', 'FL'])).toEqual({ left: 'A', right: 'P', top: 'HR', bottom: 'FL' })
+  })
 })

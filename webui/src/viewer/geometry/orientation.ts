@@ -37,6 +37,14 @@ export const edgeLetters = ({ right, down }: Facing): EdgeLetters => ({
   bottom: lettersFor(down),
 })
 
+const OPPOSITES = new Map([...LETTERS, ...LETTERS.map(([one, other]) => [other, one] as const)])
+
+/** From Patient Orientation, which says where rows and columns go (PS3.3 C.7.6.1.1.1). */
+export function lettersAsSaid([right, bottom]: readonly [string, string]): EdgeLetters {
+  const opposite = (letters: string) => [...letters].map((letter) => OPPOSITES.get(letter as 'R') ?? '').join('')
+  return { left: opposite(right), right, top: opposite(bottom), bottom }
+}
+
 /** How a frame lies, from Image Orientation (Patient) (PS3.3 C.7.6.2.1.1). */
 export function facingOfFrame(orientation: readonly number[] | null): Facing | null {
   if (!orientation || orientation.length !== 6) return null

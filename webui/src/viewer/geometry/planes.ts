@@ -1,7 +1,7 @@
-/** The three planes through a volume that are square to the axes of the patient. */
+/** The three planes through a volume that are square to the axes of the patient, and what becomes of them when they are turned. */
 
 import type { Series, SliceEntry, Vector } from '../../api'
-import { added, cross, dot, length, scaled, type Facing } from './vectors'
+import { added, cross, dot, length, scaled, turned, type Facing, type Rotation } from './vectors'
 
 export type Axis = 'axial' | 'coronal' | 'sagittal'
 
@@ -17,10 +17,16 @@ const KINDS: Record<Axis, PlaneKind> = {
   sagittal: { right: [0, 1, 0], down: [0, 0, -1], travel: [1, 0, 0] },
 }
 
-export const facingOfPlane = (axis: Axis): Facing => KINDS[axis]
+/** With `tilt`, of an oblique plane: what the plane becomes by that rotation. */
+export const facingOfPlane = (axis: Axis, tilt?: Rotation): Facing => kindOf(axis, tilt)
 
 /** Where the next plane lies; a unit vector. */
-export const travelOfPlane = (axis: Axis): Vector => KINDS[axis].travel
+export const travelOfPlane = (axis: Axis, tilt?: Rotation): Vector => kindOf(axis, tilt).travel
+
+function kindOf(axis: Axis, tilt?: Rotation): PlaneKind {
+  const { right, down, travel } = KINDS[axis]
+  return tilt ? { right: turned(right, tilt), down: turned(down, tilt), travel: turned(travel, tilt) } : KINDS[axis]
+}
 
 const sizeAlong = (direction: Vector, sizeMm: Vector): number => dot(direction.map(Math.abs) as Vector, sizeMm)
 
@@ -70,18 +76,20 @@ export function spacingAlong(direction: Vector, { axes }: Grid): number {
 export const finestSpacingMm = ({ axes }: Grid): number => Math.min(1, ...axes.map(({ spacingMm }) => spacingMm))
 
 /** How many planes there are, one voxel apart. */
-export const planeCount = (axis: Axis, sizeMm: Vector, grid: Grid): number =>
-  Math.max(1, Math.round(sizeAlong(KINDS[axis].travel, sizeMm) / spacingAlong(KINDS[axis].travel, grid)))
+export function planeCount(axis: Axis, sizeMm: Vector, grid: Grid, tilt?: Rotation): number {
+  const travel = travelOfPlane(axis, tilt)
+  return Math.max(1, Math.round(sizeAlong(travel, sizeMm) / spacingAlong(travel, grid)))
+}
 
 /** How far plane `index` (from 0) lies from the centre of the volume, along the way of travel, mm. */
-export function planeOffsetMm(axis: Axis, index: number, sizeMm: Vector, grid: Grid): number {
-  const middle = (planeCount(axis, sizeMm, grid) - 1) / 2
-  return (index - middle) * spacingAlong(KINDS[axis].travel, grid)
+export function planeOffsetMm(axis: Axis, index: number, sizeMm: Vector, grid: Grid, tilt?: Rotation): number {
+  const middle = (planeCount(axis, sizeMm, grid, tilt) - 1) / 2
+  return (index - middle) * spacingAlong(travelOfPlane(axis, tilt), grid)
 }
 
 /** The point of the plane that lies `right` and `down` (mm) of its middle. */
-export function pointInPlane(axis: Axis, center: Vector, offsetMm: number, right: number, down: number): Vector {
-  const kind = KINDS[axis]
+export function pointInPlane(axis: Axis, center: Vector, offsetMm: number, right: number, down: number, tilt?: Rotation): Vector {
+  const kind = kindOf(axis, tilt)
   return added(added(center, scaled(kind.travel, offsetMm)), added(scaled(kind.right, right), scaled(kind.down, down)))
 }
 

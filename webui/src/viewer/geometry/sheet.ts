@@ -19,8 +19,9 @@ export function sheetOf(scene: Scene, { series, grid }: Subject): Sheet | null {
   if (scene.kind === 'frame') return sheetOfFrame(series.slices[scene.index])
   if (scene.kind !== 'plane' || !series.volume.ok) return null
   const { center, size_mm } = series.volume
-  const { right, down } = facingOfPlane(scene.axis)
-  return { origin: pointInPlane(scene.axis, center, planeOffsetMm(scene.axis, scene.index, size_mm, grid), 0, 0), right, down }
+  const { axis, index, tilt } = scene
+  const { right, down } = facingOfPlane(axis, tilt)
+  return { origin: pointInPlane(axis, center, planeOffsetMm(axis, index, size_mm, grid, tilt), 0, 0, tilt), right, down }
 }
 
 /** View space of a frame counts columns, and rows in the width of a column; its (0, 0) is the corner of the first pixel. */

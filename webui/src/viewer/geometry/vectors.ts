@@ -16,6 +16,11 @@ export const cross = (a: Vector, b: Vector): Vector => [
 
 export const length = (a: Vector): number => Math.hypot(...a)
 
+/** What the axes x, y and z become: unit vectors, square to each other. */
+export type Rotation = readonly [Vector, Vector, Vector]
+
+export const turned = ([x, y, z]: Vector, [a, b, c]: Rotation): Vector => added(scaled(a, x), added(scaled(b, y), scaled(c, z)))
+
 /** How the edges of a picture lie in the patient; unit vectors. */
 export interface Facing {
   /** Along a row of the picture, to the right. */

@@ -42,7 +42,7 @@ const LARGEST_PLANE_SIDE = 3072
 /** Longer side of a draft, pixels. */
 const VOLUME_DRAFT_SIDE = 288
 const VOLUME_DRAFT_QUALITY = 60
-const VOLUME_SIDE = 1024
+const VOLUME_SIDE = 2048
 /** A frame up to this many pixels comes whole and lossless; a larger one in the part and size that is seen. */
 const WHOLE_FRAME_PIXELS = 1536 * 1536
 /** From the eye to the plane it looks at, mm; parallel projection, so any distance is as good. */
@@ -211,9 +211,9 @@ function planeParts(view: View, scene: Extract<Scene, { kind: 'plane' }>, subjec
   const { footprint, scale } = seenOfSpace(view, subject)
   const size = pixels(footprint, draftSide ? planeDraftScale(footprint, scale, subject, draftSide) : planeScale(footprint, scale, subject))
   const middle = { x: footprint.x + footprint.width / 2, y: footprint.y + footprint.height / 2 }
-  const offset = planeOffsetMm(scene.axis, scene.index, volume.size_mm, subject.grid)
-  const facing = facingOfPlane(scene.axis)
-  const lookAt = pointInPlane(scene.axis, volume.center, offset, middle.x, middle.y)
+  const offset = planeOffsetMm(scene.axis, scene.index, volume.size_mm, subject.grid, scene.tilt)
+  const facing = facingOfPlane(scene.axis, scene.tilt)
+  const lookAt = pointInPlane(scene.axis, volume.center, offset, middle.x, middle.y, scene.tilt)
   const query = cameraQuery(lookAt, scaled(lookOf(facing), -1), scaled(facing.down, -1), footprint, size)
   if (scene.slab.mm > 0) {
     query.set('mprslab', number(scene.slab.mm))

@@ -11,7 +11,7 @@ export function pictureName({ scene }: View, { series }: Subject): string {
       return slice ? `${slice.instance_uid}#${slice.frame}` : ''
     }
     case 'plane':
-      return `${scene.axis}#${scene.index + 1}`
+      return `${scene.axis}#${scene.index + 1}${scene.tilt ? `,${scene.tilt.flat().map((part) => part.toFixed(4))}` : ''}`
     default:
       return `${scene.kind}#${scene.turn.azimuth.toFixed(3)},${scene.turn.elevation.toFixed(3)}`
   }

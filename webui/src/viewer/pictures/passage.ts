@@ -24,6 +24,6 @@ export function passedBetween(from: Scene, to: Scene): Scene[] {
 const isIndexed = (scene: Scene): scene is Indexed => scene.kind === 'frame' || scene.kind === 'plane'
 
 function isSameStack(a: Indexed, b: Indexed): boolean {
-  if (a.kind === 'plane' && b.kind === 'plane') return a.axis === b.axis && a.slab.mm === b.slab.mm && a.slab.method === b.slab.method && a.fuse === b.fuse
+  if (a.kind === 'plane' && b.kind === 'plane') return a.axis === b.axis && a.slab.mm === b.slab.mm && a.slab.method === b.slab.method && a.fuse === b.fuse && a.tilt === b.tilt
   return a.kind === b.kind
 }
