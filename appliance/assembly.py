@@ -673,7 +673,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
         Viewing(catalogue, archive, drawing, answers).blueprint(),
-        study_objects(archive, answers),
+        study_objects(catalogue, archive, answers),
         Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),

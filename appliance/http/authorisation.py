@@ -67,6 +67,7 @@ _VIEWED = (
     "/api/studies/<study>/series/<series>",
     "/api/studies/<study>/objects",
     "/api/studies/<study>/series/<series>/frame-times",
+    "/api/studies/<study>/series/<series>/regions",
     "/api/studies/<study>/series/<series>/instances/<instance>/document",
     "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value",
 )

@@ -46,7 +46,7 @@ from appliance.http.patients import LONGEST_SEARCH, Directory, PatientsToMerge, 
 from appliance.http.record_types import RecordTypeToCreate, RecordTypeToKeep
 from appliance.http.reports import DraftToKeep, GlassToBreak
 from appliance.http.sessions import LogIn, PasskeyLogIn
-from appliance.http.study_objects import DOCUMENT, OBJECTS, DocumentAnswer, ObjectList
+from appliance.http.study_objects import DOCUMENT, LAID_OVER, OBJECTS, DocumentAnswer, ObjectList
 from appliance.services import audit_lists
 from appliance.services import institutions as institution_lists
 from appliance.services import nodes as node_lists
@@ -54,6 +54,7 @@ from appliance.services import record_types as record_type_lists
 from appliance.services import staff as account_lists
 from appliance.services.catalogue import StudyDetail
 from appliance.services.drawing import RendererState
+from appliance.services.regions import LaidOver
 from appliance.services.second_factors import FactorState, NewAuthenticator
 from appliance.storage.index import ConflictList
 
@@ -236,6 +237,11 @@ DOORS: Mapping[tuple[str, str], Door] = {
         "The stored value at a place", dict[str, Any], query={"column": _NUMBER, "row": _NUMBER}
     ),
     ("GET", OBJECTS): Door("What a study has besides pictures", ObjectList),
+    ("GET", LAID_OVER): Door(
+        "Segments and structures that lie on slices",
+        LaidOver,
+        query={"object": _TEXT, "first": _NUMBER, "count": _NUMBER},
+    ),
     ("GET", DOCUMENT): Door("A structured report", DocumentAnswer),
     ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),

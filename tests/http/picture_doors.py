@@ -84,7 +84,8 @@ async def picture_doors(folder: Path, **limits: int) -> AsyncIterator[PictureDoo
         pictures = Pictures(parts.catalogue, archive, drawing, answers, base_url=BASE)
         volumes = VolumePictures(VolumeSelection(parts.catalogue, archive), drawing, answers)
         viewing = Viewing(parts.catalogue, archive, drawing, answers)
-        blueprints = [pictures.blueprint(), volumes.blueprint(), viewing.blueprint(), study_objects(archive, answers)]
+        blueprints = [pictures.blueprint(), volumes.blueprint(), viewing.blueprint()]
+        blueprints.append(study_objects(parts.catalogue, archive, answers))
         root = Root(resources(blueprints), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:

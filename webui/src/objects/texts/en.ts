@@ -1,0 +1,41 @@
+/** The texts of what a study has besides pictures, in English. Another language is another file of this shape. */
+
+export const en = {
+  kinds: {
+    report: 'Structured report',
+    'key-images': 'Key images',
+    pdf: 'Document (PDF)',
+    video: 'Video',
+    waveform: 'Waveforms',
+    segmentation: 'Segmentation',
+    structures: 'Structures',
+    presentation: 'Presentation',
+  },
+  emptyPlace: 'Drag a series here, or press and choose one',
+  nothingDrawable: 'This study has no pictures to show.',
+  notDrawable: 'No picture',
+  close: 'Close',
+  apart: 'Open in a window of its own',
+  complete: 'Complete',
+  partial: 'Partial',
+  verified: 'Verified',
+  unverified: 'Not verified',
+  verifiedBy: (name: string, organisation: string) => (organisation ? `Verified by ${name}, ${organisation}` : `Verified by ${name}`),
+  showImage: 'Show the image',
+  elsewhere: (uid: string) => `An object that is not in this study: ${uid}`,
+  sameAs: (place: string) => `As stated at ${place}`,
+  noPlugin: 'This browser shows no PDF inside a page.',
+  notPlayed: 'This browser does not play the video. Its pictures can be looked at as a series.',
+  earlier: 'A minute earlier',
+  later: 'A minute later',
+  seconds: (from: number, to: number, all: number) => `${from}–${to} s of ${all} s`,
+  chart: (from: number) => `Waveforms from second ${from} on`,
+  frame: (number: number) => `Picture ${number}`,
+  missing: 'The picture could not be had.',
+  regions: 'What is laid over',
+  lay: 'Lay over the pictures',
+  takeAway: 'Take away',
+  unplaced: (count: number) => `${count} not on these slices`,
+}
+
+export type ObjectTexts = typeof en
