@@ -52,10 +52,10 @@ def study_objects(catalogue: Catalogue, archive: Archive, answers: PictureAnswer
 
     @blueprint.get(LAID_OVER)
     async def laid_over(study: str, series: str) -> Response:
+        await answers.viewer(study, series)
         if "object" not in request.args:
             raise BadRequest("Which object is to be laid over is not said", parameter="object")
         object_uid = InstanceUid(checked_uid(request.args["object"], "object"))
-        await answers.viewer(study, series)
         first, count = (
             _whole(name, least, usual) for name, least, usual in (("first", 1, 1), ("count", 1, MOST_SLICES))
         )
