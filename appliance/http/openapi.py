@@ -54,7 +54,7 @@ from appliance.services import record_types as record_type_lists
 from appliance.services import staff as account_lists
 from appliance.services.catalogue import StudyDetail
 from appliance.services.drawing import RendererState
-from appliance.services.regions import LaidOver
+from appliance.services.outlines import LaidOver
 from appliance.services.second_factors import FactorState, NewAuthenticator
 from appliance.storage.index import ConflictList
 

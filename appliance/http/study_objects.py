@@ -15,7 +15,7 @@ from appliance.http.picture_answers import PictureAnswers
 from appliance.http.query_values import integer
 from appliance.services.archive import Archive
 from appliance.services.catalogue import Catalogue
-from appliance.services.regions import MOST_SLICES, Regions
+from appliance.services.outlines import MOST_SLICES, Regions
 from appliance.services.study_objects import StudyObjects
 
 OBJECTS = "/api/studies/<study>/objects"

@@ -17,9 +17,9 @@ from appliance.domain.documents import Document
 from appliance.domain.errors import NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
+from appliance.domain.outlines import Segmentation, StructureSet
 from appliance.domain.preamble import PREAMBLE_BYTES, is_dangerous
 from appliance.domain.presentations import PresentationState
-from appliance.domain.regions import Segmentation, StructureSet
 from appliance.domain.searches import Matches, Search
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.dataset_process import Datasets

@@ -16,8 +16,8 @@ import msgspec
 from appliance.domain.documents import Document
 from appliance.domain.errors import ApplianceError, Damaged, NotAcceptable, Unavailable
 from appliance.domain.image import ImageDescription
+from appliance.domain.outlines import Segmentation, StructureSet
 from appliance.domain.presentations import PresentationState
-from appliance.domain.regions import Segmentation, StructureSet
 from appliance.rendering.waveforms import drawn
 from appliance.services.children import ONE_THREAD_EACH, Child, Message, Request, serve_requests
 from appliance.services.parse_process import ParseLimits
@@ -26,9 +26,9 @@ from appliance.storage import bulk_data
 from appliance.storage.bulk_data import Place
 from appliance.storage.documents import document_of
 from appliance.storage.instances import InstanceReader, SpoolReference, open_spooled
+from appliance.storage.outlines import outlines_of, segmentation_of, structure_set_of
 from appliance.storage.parsing import metadata, read_header
 from appliance.storage.presentation_states import presentation_of
-from appliance.storage.regions import outlines_of, segmentation_of, structure_set_of
 from appliance.storage.structure import DataSetLimits
 from appliance.storage.transcoding import decoded_frame, transcoded_head
 from appliance.storage.waveforms import waveforms_of

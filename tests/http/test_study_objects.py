@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from appliance.domain.identifiers import SeriesUid, StudyUid
 from appliance.services.catalogue import SliceDetail
-from tests.domain.test_regions import filled
+from tests.domain.test_outlines import filled
 from tests.http.node_doors import ELSEWHERE
 from tests.http.picture_doors import PictureDoors, picture_doors
 from tests.services.node_parts import encoded

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from appliance.domain.regions import BANDS, Plane, boundary, colour_of_lab, line_path, outlined
+from appliance.domain.outlines import BANDS, Plane, boundary, colour_of_lab, line_path, outlined
 
 
 def filled(path: str, rows: int, columns: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from appliance.domain.errors import Conflict, NotDrawable
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
-from appliance.domain.regions import (
+from appliance.domain.outlines import (
     HUNDREDTHS,
     UNCHANGED,
     Contour,

@@ -1,4 +1,4 @@
-"""Segmentations and structure sets, read into ``domain.regions`` (PS3.3 C.8.20, C.8.8.5, C.8.8.6)."""
+"""Segmentations and structure sets, read into ``domain.outlines`` (PS3.3 C.8.20, C.8.8.5, C.8.8.6)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from appliance.domain.errors import NotDrawable, TooLarge
 from appliance.domain.image import ImageDescription
-from appliance.domain.regions import (
+from appliance.domain.outlines import (
     Contour,
     Region,
     Segmentation,
