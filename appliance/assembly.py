@@ -35,6 +35,7 @@ from appliance.http.copies import institution_place, known_here, toplevel_place
 from appliance.http.deliveries import deliveries
 from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
+from appliance.http.exports import exports
 from appliance.http.fhir import OF_INSTITUTION, OF_TOPLEVEL, fhir_metadata, fhir_of_institution, fhir_of_toplevel
 from appliance.http.health import Check, Note, health
 from appliance.http.inbox import inbox
@@ -55,6 +56,7 @@ from appliance.http.record_types import record_types, record_types_here
 from appliance.http.records import records
 from appliance.http.renderer import renderer
 from appliance.http.reports import reports
+from appliance.http.scales import Scales
 from appliance.http.sessions import sessions
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
@@ -75,6 +77,7 @@ from appliance.services.copies import KeptTrust, KnownHere, ToplevelCopy
 from appliance.services.database_threads import DatabaseThreads
 from appliance.services.drawing import Drawing, DrawingSettings, RendererState
 from appliance.services.enrolment import Candidate, Enrolments, enrol, load_parent_key
+from appliance.services.exports import Exports
 from appliance.services.feed import Feeds
 from appliance.services.imports import ArchiveLimits
 from appliance.services.inbox import Inbox
@@ -674,9 +677,11 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
         Viewing(catalogue, archive, drawing, answers).blueprint(),
         study_objects(catalogue, archive, answers),
+        Scales(catalogue, archive, drawing, answers).blueprint(),
         Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         deletions(catalogue, bench.access, auditing, institution_id),
+        exports(Exports(archive), bench.access, auditing, held_back, institution_id),
         audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
         capacity(Holdings(store, database), bench.access),
     ]

@@ -26,6 +26,39 @@ const languageFiles: Plugin = {
   },
 }
 
+/**
+ * The browser alone draws the page: what Svelte would need to take over one that a server drew is left out of the build, and so
+ * are the steps of every template that are for this only.
+ */
+const noHydration: Plugin[] = [
+  {
+    name: 'no-hydration',
+    apply: 'build',
+    transform: {
+      filter: { id: /\/svelte\/src\/internal\/client\/dom\/hydration\.js$/ },
+      handler: (code) => replaced(replaced(code, 'export let hydrating = false', 'export const hydrating = false'), 'hydrating = value', ''),
+    },
+  },
+  {
+    name: 'no-hydration-steps',
+    apply: 'build',
+    enforce: 'post',
+    transform: { filter: { id: /\.svelte$/ }, handler: (code) => code.replace(/^\s*\$\.(?:reset|next)\(\w*\);$/gm, '') },
+  },
+]
+
+function replaced(code: string, before: string, after: string): string {
+  if (!code.includes(before)) throw new Error(`Svelte has no "${before}" any more`)
+  return code.replace(before, after)
+}
+
+/** The document's own script is read before anything else can be asked for: it goes without what explains it. */
+const shortDocument: Plugin = {
+  name: 'short-document',
+  apply: 'build',
+  transformIndexHtml: (html) => html.replace(/^\s*\/\/.*\n/gm, '').replace(/^ +/gm, ''),
+}
+
 function filesOfLanguages(bundle: Rolldown.OutputBundle): Record<string, string> {
   const files = Object.values(bundle).flatMap((one): [string, string][] => {
     const language = one.type === 'chunk' && /\/shared\/texts\/([a-z]{2})\.ts\?page$/.exec(one.facadeModuleId ?? '')?.[1]
@@ -55,7 +88,7 @@ function filesOfViewer(bundle: Rolldown.OutputBundle): string[] {
 // The page is served under a strict Content-Security-Policy (script-src 'self'; style-src 'self'): nothing is inlined,
 // neither small files as data: addresses nor the polyfill that Vite would put into the document.
 export default defineConfig({
-  plugins: [svelte(), viewerFiles, languageFiles],
+  plugins: [svelte(), noHydration, viewerFiles, languageFiles, shortDocument],
   build: {
     target: 'es2022',
     manifest: true,
@@ -63,8 +96,13 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     rolldownOptions: {
       output: {
-        // What the viewer's later parts share with it, in one file with it: each small one would cost its own head and dictionary.
-        codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: 'viewer-core', test: /src\/viewer\/(geometry\/(?!cube)|labels|window\.ts|view\.ts|shortcuts)/ }] },
+        codeSplitting: {
+          includeDependenciesRecursively: false,
+          groups: [
+            // What the viewer's later parts share with it, in one file with it: each small one would cost its own head and dictionary.
+            { name: 'viewer-core', test: /src\/viewer\/(geometry\/(?!cube)|labels|window\.ts|view\.ts|shortcuts)/ },
+          ],
+        },
       },
     },
   },

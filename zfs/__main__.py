@@ -162,8 +162,7 @@ def _create(arguments: argparse.Namespace) -> int:
     if any(step.needs_key for step in steps):
         key = _new_key(arguments)
         sealed = _sealed(key, arguments.seal)
-        creation.create(BOX, taken, key)
-        _keep(sealed)
+        creation.create(BOX, taken, key, keep=lambda: _keep(sealed))
     else:
         creation.create(BOX, taken, None)
     print(f"{BOX.pool} is as it should be now")

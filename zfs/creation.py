@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zfs.disks import Disk
@@ -12,6 +12,8 @@ from zfs.running import HERE, Machine, Refusal
 
 _UNEQUAL = 0.9
 """A mirror or RAID is as large as its smallest disk; one below this part of the largest is surely a mistake."""
+_TOLD_AS = {("xattr", "on"): "sa"}
+"""What OpenZFS 2.3 calls by another name than the one that it was set by: attributes as a folder are `dir` there, never `on`."""
 _SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -129,7 +131,8 @@ def _fixed(kind: str, name: str, wanted: Sequence[Property], found: Mapping[str,
 
 
 def _is_so(wanted: Property, found: Mapping[str, str]) -> bool:
-    return wanted.name in found and _plain(found[wanted.name]) == _plain(wanted.value)
+    told = found.get(wanted.name)
+    return told is not None and _plain(_TOLD_AS.get((wanted.name, told), told)) == _plain(wanted.value)
 
 
 def _plain(value: str) -> str:
@@ -184,18 +187,34 @@ def read_permissions(told: str, data_set: str, account: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def carry_out(steps: Sequence[Step], key: str | None, machine: Machine = HERE) -> None:
-    """All steps, one after the other; ``key`` is what those get that need one. Raises CommandFailed at the first that fails."""
+def carry_out(
+    steps: Sequence[Step], key: str | None, machine: Machine = HERE, keep: Callable[[], None] = lambda: None
+) -> None:
+    """All steps, one after the other; ``key`` is what those get that need one. Raises CommandFailed at the first that fails.
+
+    ``keep`` is called as soon as the key is in force: whatever fails later, it is kept.
+    """
     for step in steps:
         if step.needs_key and key is None:
             raise Refusal(f"{step.command[-1]} needs a key", "say where it comes from: --key-from, or --sheet")
         machine.run(*step.command, given=f"{key}\n".encode() if step.needs_key and key else b"")
+        if step.needs_key:
+            keep()
 
 
-def create(layout: Layout, disks: Sequence[Disk], key: str | None, machine: Machine = HERE) -> list[Step]:
-    """The layout is there; what was done for it. Refusal where something is still missing afterwards."""
+def create(
+    layout: Layout,
+    disks: Sequence[Disk],
+    key: str | None,
+    machine: Machine = HERE,
+    keep: Callable[[], None] = lambda: None,
+) -> list[Step]:
+    """The layout is there; what was done for it. Refusal where something is still missing afterwards.
+
+    ``keep`` is called as soon as the key is in force.
+    """
     steps = plan(layout, look(layout, machine), disks)
-    carry_out(steps, key, machine)
+    carry_out(steps, key, machine, keep)
     if still := plan(layout, look(layout, machine)) if steps else []:
         raise Refusal("after all steps ended well these are still missing: " + "; ".join(map(_in_words, still)))
     return steps

@@ -40,6 +40,8 @@ class Right(StrEnum):
     """See the inbox and say whose a study is, at one's own institution."""
     KEEP_PATIENTS = "keep patients' records"
     """Add patients, say how they are called, remove those that nothing points to, and merge those who are the same person."""
+    ANONYMISE = "make anonymised copies"
+    """Take pictures out without who they are of, of one's own institution."""
     DELETE = "delete"
     """Remove DICOM, at one's own institution."""
     OPERATE = "operate"
@@ -59,7 +61,9 @@ class Right(StrEnum):
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.PHYSICIAN: frozenset({Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN, Right.KEEP_PATIENTS}),
+    Role.PHYSICIAN: frozenset(
+        {Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN, Right.KEEP_PATIENTS, Right.ANONYMISE}
+    ),
     Role.ADMINISTRATOR: frozenset(
         {
             Right.STORE,
@@ -79,6 +83,7 @@ AT_HOME_ONLY = frozenset(
         Right.STORE,
         Right.REPORT,
         Right.ASSIGN,
+        Right.ANONYMISE,
         Right.DELETE,
         Right.READ_AUDIT,
         Right.MANAGE_ACCOUNTS,

@@ -229,6 +229,15 @@ def default_window(values: Values, modality: str, unit: str = "") -> Window:
     return _between(low, high)
 
 
+def window_of_part(stored: Values, image: ImageDescription, frame_index: int) -> Window:
+    """A window from nearly the lowest to nearly the highest of the ``stored`` values of a part of a frame, padding left out.
+
+    Other than ``default_window`` it knows no tissue: it shows what differs in this part, whatever that is.
+    """
+    values = modality_values(_sample(stored, image), image, frame_index)
+    return default_window(values, modality="")
+
+
 def _between(low: float, high: float) -> Window:
     width = high - low
     if width <= 0:

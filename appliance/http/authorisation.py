@@ -70,6 +70,9 @@ _VIEWED = (
     "/api/studies/<study>/series/<series>/regions",
     "/api/studies/<study>/series/<series>/instances/<instance>/document",
     "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value",
+    "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/window",
+    "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/scales",
+    "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/region",
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -145,6 +148,10 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", _OF_STUDY, Right.STORE),
     *(Route("GET", path, Right.VIEW, hides=True) for path in _VIEWED),
     Route("GET", "/api/volume-presets", Right.VIEW),
+    Route("POST", "/api/exports", Right.VIEW, hides=True),
+    Route("POST", "/api/exports/anonymised", Right.ANONYMISE),
+    *(Route(method, "/api/exports/<export_id>", Right.VIEW) for method in ("GET", "DELETE")),
+    Route("GET", "/api/exports/<export_id>/media", Right.VIEW),
     Route("DELETE", "/api/studies/<study>", Right.DELETE),
     *(Route("DELETE", path, Right.DELETE) for path in _LEVELS),
     Route("GET", "/api/conflicts", Right.DELETE),

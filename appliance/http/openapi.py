@@ -23,6 +23,7 @@ from appliance.domain.accounts import Contact, Role
 from appliance.domain.audit import Action, Outcome
 from appliance.domain.changes import RecordType
 from appliance.domain.institutions import InstitutionRecord, InstitutionState
+from appliance.domain.measuring import REGIONS
 from appliance.domain.nodes import Capacity, NodeState
 from appliance.http import answers
 from appliance.http.accounts import (
@@ -38,6 +39,7 @@ from appliance.http.authorisation import ROUTES, Need, Route, routes_of
 from appliance.http.bodies import json_response
 from appliance.http.conflicts import ResolutionToMake
 from appliance.http.enrolments import TokenToMake
+from appliance.http.exports import AnonymisedToMake, ExportAnswer, ExportToMake
 from appliance.http.inbox import AssignmentToMake, PatientToCreate
 from appliance.http.institutions import Description
 from appliance.http.lists import MOST_ROWS
@@ -45,6 +47,7 @@ from appliance.http.passkeys import Name, PasskeyToAdd
 from appliance.http.patients import LONGEST_SEARCH, Directory, PatientsToMerge, PatientToKeep
 from appliance.http.record_types import RecordTypeToCreate, RecordTypeToKeep
 from appliance.http.reports import DraftToKeep, GlassToBreak
+from appliance.http.scales import FrameScales, RegionAnswer
 from appliance.http.sessions import LogIn, PasskeyLogIn
 from appliance.http.study_objects import DOCUMENT, LAID_OVER, OBJECTS, DocumentAnswer, ObjectList
 from appliance.services import audit_lists
@@ -107,6 +110,7 @@ def _choice(kind: type[StrEnum]) -> dict[str, Any]:
 _MADE_FROM: dict[str, dict[str, Any]] = {"If-Match": {"type": "string", "pattern": '^"[0-9]{1,9}"$'}}
 """The tag of what a change was made from (RFC 9110 §13.1.1)."""
 _FLAG: dict[str, Any] = {"type": "string", "enum": ["true", "false"]}
+_REGION: dict[str, Any] = {"type": "string", "pattern": r"^\d{1,5},\d{1,5},\d{1,5},\d{1,5}$"}
 _NUMBER: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 1000}
 _INSTANT: dict[str, Any] = {"anyOf": [{"type": "string", "format": kind} for kind in ("date-time", "date")]}
 _WITH: dict[str, dict[str, Any]] = {"with": {"type": "string", "enum": ["directory"]}}
@@ -236,6 +240,20 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value"): Door(
         "The stored value at a place", dict[str, Any], query={"column": _NUMBER, "row": _NUMBER}
     ),
+    ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/window"): Door(
+        "A window for what a part of it holds", dict[str, Any], query={"region": _REGION}
+    ),
+    ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/scales"): Door(
+        "What a pixel is worth, and what that rests on", FrameScales
+    ),
+    ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/region"): Door(
+        "The values in a region",
+        RegionAnswer,
+        query={
+            "kind": {"type": "string", "enum": sorted(REGIONS)},
+            "points": {"type": "string", "pattern": r"^[0-9]{1,4}(\.[0-9]{1,2})?(,[0-9]{1,4}(\.[0-9]{1,2})?){3}$"},
+        },
+    ),
     ("GET", OBJECTS): Door("What a study has besides pictures", ObjectList),
     ("GET", LAID_OVER): Door(
         "Segments and structures that lie on slices",
@@ -245,6 +263,13 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", DOCUMENT): Door("A structured report", DocumentAnswer),
     ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),
+    ("POST", "/api/exports"): Door("A file set that waits to be fetched", ExportAnswer, ExportToMake, 201),
+    ("POST", "/api/exports/anonymised"): Door("The same without who it is of", ExportAnswer, AnonymisedToMake, 201),
+    ("GET", "/api/exports/<export_id>"): Door("How far it is", ExportAnswer),
+    ("DELETE", "/api/exports/<export_id>"): Door("It goes no further"),
+    ("GET", "/api/exports/<export_id>/media"): Door(
+        "The file set, with a DICOMDIR, once", bytes, media_type="application/zip"
+    ),
     ("GET", "/api/conflicts"): Door(
         "Bytes that came under a UID that is held, and are others", ConflictList, query=_PAGE
     ),

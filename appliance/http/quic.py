@@ -485,7 +485,7 @@ class HttpConnection(QuicConnectionProtocol):
         self._is_draining = True
         if self._http3 is not None:
             self._http3.announce_end(self._next_stream_id)
-            self.transmit_soon()
+            self.transmit()  # not soon: the end may come before
 
     @property
     def is_drained(self) -> bool:

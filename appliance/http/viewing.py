@@ -1,4 +1,4 @@
-"""What a viewer asks besides pictures, at a node: the value of a pixel, and how long frames are shown."""
+"""What a viewer asks besides pictures, at a node: the value of a pixel, a window for a part, how long frames are shown."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.cine import USUAL_MS, frame_durations_ms
-from appliance.domain.errors import BadRequest, NotFound
+from appliance.domain.errors import BadRequest, NotDrawable, NotFound
 from appliance.domain.identifiers import InstanceUid, StudyUid
+from appliance.domain.image import StoredImage
 from appliance.http import addresses
 from appliance.http.bodies import compressed_json_response
 from appliance.http.picture_answers import PictureAnswers
@@ -18,6 +19,7 @@ from appliance.services.drawing import Drawing
 
 _SERIES = "/api/studies/<study>/series/<series>"
 VALUE = f"{_SERIES}/instances/<instance>/frames/<frame>/value"
+WINDOW = f"{_SERIES}/instances/<instance>/frames/<frame>/window"
 FRAME_TIMES = f"{_SERIES}/frame-times"
 
 
@@ -29,6 +31,13 @@ class PixelAnswer(msgspec.Struct, frozen=True):
     unit: str
     """Empty where the file names none."""
     is_padding: bool
+
+
+class WindowAnswer(msgspec.Struct, frozen=True):
+    center: float
+    width: float
+    function: str
+    unit: str
 
 
 class FrameTimes(msgspec.Struct, frozen=True):
@@ -48,21 +57,40 @@ class Viewing:
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("viewing", __name__)
         blueprint.get(VALUE)(self.value)
+        blueprint.get(WINDOW)(self.window)
         blueprint.get(FRAME_TIMES)(self.frame_times)
         return blueprint
 
     async def value(self, study: str, series: str, instance: str, frame: str) -> Response:
         viewer = await self._answers.viewer(study, series, instance)
-        image = await self._catalogue.stored_image(*addresses.uids_of_instance(study, series, instance))
-        described, index = image.description, integer(frame, "frame") - 1
-        if not 0 <= index < len(described.frames):
-            raise NotFound("The image has no such frame", key="no-such-frame")
+        image, index = await self._frame(study, series, instance, frame)
+        described = image.description
         row = _place("row", described.pixel_format.rows)
         column = _place("column", described.pixel_format.columns)
         pixel = await self._drawing.pixel(image, index, row, column, viewer=viewer)
         return await compressed_json_response(
             PixelAnswer(pixel.samples, pixel.value, described.value_unit, pixel.is_padding)
         )
+
+    async def window(self, study: str, series: str, instance: str, frame: str) -> Response:
+        viewer = await self._answers.viewer(study, series, instance)
+        image, index = await self._frame(study, series, instance, frame)
+        described = image.description
+        if described.is_colour:
+            raise NotDrawable("Colours have no window", key="no-window-of-colours")
+        rows, columns = _part(described.pixel_format.rows, described.pixel_format.columns)
+        window = await self._drawing.window(image, index, rows, columns, viewer=viewer)
+        return await compressed_json_response(
+            WindowAnswer(window.center, window.width, window.function, described.value_unit)
+        )
+
+    async def _frame(self, study: str, series: str, instance: str, frame: str) -> tuple[StoredImage, int]:
+        """The image and the index of its frame, counted from 0."""
+        image = await self._catalogue.stored_image(*addresses.uids_of_instance(study, series, instance))
+        index = integer(frame, "frame") - 1
+        if not 0 <= index < len(image.description.frames):
+            raise NotFound("The image has no such frame", key="no-such-frame")
+        return image, index
 
     async def frame_times(self, study: str, series: str) -> Response:
         await self._answers.viewer(study, series)
@@ -93,3 +121,16 @@ def _place(name: str, count: int) -> int:
     if not 0 <= place < count:
         raise BadRequest(f"{name} is not between 0 and {count - 1}", parameter=name)
     return place
+
+
+def _part(rows: int, columns: int) -> tuple[range, range]:
+    """The rows and columns of ``region=x,y,width,height`` in pixels, or all."""
+    if "region" not in request.args:
+        return range(rows), range(columns)
+    parts = request.args["region"].split(",")
+    if len(parts) != 4:
+        raise BadRequest("region is not x,y,width,height", parameter="region")
+    x, y, width, height = (integer(part, "region") for part in parts)
+    if x < 0 or y < 0 or width < 1 or height < 1 or x + width > columns or y + height > rows:
+        raise BadRequest(f"region is not within {columns} x {rows} pixels", parameter="region")
+    return range(y, y + height), range(x, x + width)

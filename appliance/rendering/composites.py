@@ -30,7 +30,8 @@ class CompositePainter:
     def __init__(self, canvases: Canvases) -> None:
         self._canvases = canvases
         self._program = Program(shader("rays.glsl", "composite.glsl"))
-        self._transfer = Texture.of_shape((1, ENTRIES, 4), np.float32, gl.GL_RGBA32F)
+        self._colours = Texture.of_shape((1, ENTRIES, 4), np.float32, gl.GL_RGBA32F)
+        self._opacity = Texture.of_shape((1, ENTRIES, 1), np.float32, gl.GL_R32F)
 
     def draw(
         self,
@@ -52,7 +53,8 @@ class CompositePainter:
         layout = textures.layout
         step_mm = layout.finest_mm * (step_texels or (_INTERACTIVE_STEP if view.interactive else SETTLED_STEP))
         table = transfer.table(step_mm)
-        self._transfer.upload(table[np.newaxis])
+        self._colours.upload(table[np.newaxis])
+        self._opacity.upload(table[np.newaxis, :, 3:])
         low, high = (scale.position(value) for value in transfer.ends)
         _tell_distances(textures, table, low, high)
         axes = camera_axes(view.camera)
@@ -63,8 +65,9 @@ class CompositePainter:
             "reach": half_reach(layout) if view.interactive else (1.0, 1.0, 1.0),
             "gradient": textures.gradient,
             "away": textures.away,
-            "transfer": self._transfer,
-            "range": (low, high),
+            "colours": self._colours,
+            "opacity": self._opacity,
+            "entries": _entries(low, high),
             "half_reach": half_reach(layout),
             "light": light / np.linalg.norm(light),
             "eye": -axes.ahead,
@@ -75,6 +78,12 @@ class CompositePainter:
         }
         pixels = self._canvases.painted(self._program, size, uniforms, is_colour=True, keep_going=keep_going)
         return 255 - pixels if pixels is not None and view.invert else pixels
+
+
+def _entries(low: float, high: float) -> tuple[float, float]:
+    """Factor and summand that make of a value in 0…1 its place in a texture of ENTRIES from ``low`` to ``high``, 0…1."""
+    factor = (ENTRIES - 1) / max(high - low, 1e-9)
+    return factor / ENTRIES, (0.5 - low * factor) / ENTRIES
 
 
 def _tell_distances(textures: VolumeTextures, table: NDArray[np.float32], low: float, high: float) -> None:

@@ -21,6 +21,7 @@ from appliance.domain.grayscale import (
     drawn,
     grey_table,
     has_table,
+    is_padding,
     modality_values,
     palette_table,
     presented,
@@ -377,15 +378,32 @@ def _texels_and_table(
         return table_index(stored), grey_table(image, frame_index, voi=voi, invert=invert)
     # Wider values are spread over 16 bits, within what the window can tell apart.
     values = modality_values(stored, image, frame_index)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    padding = is_padding(stored, image.pixel_format)
+    shown = values if padding is None else values[~padding]
+    low, high = (float(np.nanmin(shown)), float(np.nanmax(shown))) if shown.size else (0.0, 0.0)
     if isinstance(voi, Window):
         reach = (0.5 + _RANGE_BEYOND_WINDOW) * voi.width
         low, high = max(low, voi.center - reach), min(high, voi.center + reach)
     span = max(high - low, 1e-30)
     part = np.nan_to_num((values - low) / span, nan=0.0)
-    texels = np.rint(np.clip(part, 0, 1) * (TABLE_LENGTH - 1)).astype(np.uint16)
-    entries = low + np.arange(TABLE_LENGTH) * (span / (TABLE_LENGTH - 1))
-    return texels, presented(voi_grey(entries, voi), image, invert=invert)
+    steps = TABLE_LENGTH - (1 if padding is None else 2)
+    texels = np.rint(np.clip(part, 0, 1) * steps).astype(np.uint16)
+    entries = low + np.arange(steps + 1) * (span / steps)
+    table = presented(voi_grey(entries, voi), image, invert=invert)
+    return (texels, table) if padding is None else _with_padding(texels, table, padding)
+
+
+def _with_padding(
+    texels: NDArray[np.uint16], table: Pixels, padding: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint16], Pixels]:
+    """The same with one entry more, which is black and that of ``padding``.
+
+    It lies beside the darker end of ``table``, so that what is interpolated between image and padding lies between their greys.
+    """
+    is_first = bool(table[0] <= table[-1])
+    if is_first:
+        return np.where(padding, 0, texels + 1).astype(np.uint16), np.concatenate([[np.uint8(0)], table])
+    return np.where(padding, TABLE_LENGTH - 1, texels).astype(np.uint16), np.concatenate([table, [np.uint8(0)]])
 
 
 def thinned(values: NDArray[Any], step: Step) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from appliance.domain.image import Window
 from appliance.domain.views import VolumeView
 
 ENTRIES = 4096
-"""Of a table; the shader knows the number as well."""
+"""Of a table."""
 _REFERENCE_MM = 1.0
 """The length of ray whose opacity a preset tells."""
 

@@ -12,17 +12,18 @@ from dataclasses import dataclass
 
 import msgspec
 
+from appliance.domain.anonymity import Pseudonymity
 from appliance.domain.attributes import Attributes
 from appliance.domain.documents import Document
 from appliance.domain.errors import NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
 from appliance.domain.outlines import Segmentation, StructureSet
-from appliance.domain.preamble import PREAMBLE_BYTES, is_dangerous
+from appliance.domain.preamble import PREAMBLE_BYTES, PREFIX, is_dangerous
 from appliance.domain.presentations import PresentationState
 from appliance.domain.searches import Matches, Search
 from appliance.services.database_threads import DatabaseThreads
-from appliance.services.dataset_process import Datasets
+from appliance.services.dataset_process import AnonymousPieces, Datasets
 from appliance.services.parse_process import ParseLimits
 from appliance.storage import holdings, index, queries
 from appliance.storage.bulk_data import Place
@@ -51,10 +52,12 @@ class Consignment:
 
     holding: Holding
     transfer_syntax_uid: str
+    is_rewritten: bool = False
+    """Whether it is written anew also in the transfer syntax that it is stored in."""
 
     @property
     def is_original(self) -> bool:
-        return self.transfer_syntax_uid == self.holding.transfer_syntax_uid
+        return not self.is_rewritten and self.transfer_syntax_uid == self.holding.transfer_syntax_uid
 
 
 class Archive:
@@ -137,6 +140,34 @@ class Archive:
 
     async def _reference(self, one: Holding) -> SpoolReference:
         return await asyncio.to_thread(self._store.reference, one.key)
+
+    # On media
+
+    async def as_on_media(self, one: Holding) -> Consignment:
+        """How an object stands in a file set (PS3.10 §7.1): as it is stored, or made a file where it is stored as none."""
+        start = await asyncio.to_thread(self._start, one.key)
+        if start[PREAMBLE_BYTES:] == PREFIX or not (one.is_drawable or not one.has_pixels):
+            return Consignment(one, one.transfer_syntax_uid)
+        return Consignment(one, EXPLICIT_LITTLE_ENDIAN, is_rewritten=True)
+
+    def _start(self, key: str) -> bytes:
+        with self._store.open(key) as reader:
+            return reader.read_at(0, PREAMBLE_BYTES + len(PREFIX))
+
+    async def anonymised(self, one: Holding, how: Pseudonymity) -> tuple[bytes, AnonymousPieces]:
+        """The head of the object without who it is of, and the rest. Raises NotAcceptable."""
+        about = await asyncio.to_thread(self._store.reference, one.key)
+        return await self._datasets.anonymised(about, how)
+
+    async def anonymous_bytes(self, one: Holding, head: bytes, rest: AnonymousPieces) -> AsyncGenerator[bytes, None]:
+        """Such an object in pieces."""
+        yield head
+        if rest.pixels is not None:
+            pieces = self._pieces(one.key, rest.pixels.offset, rest.pixels.offset + rest.pixels.length)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+        yield rest.tail
 
     # Instances
 

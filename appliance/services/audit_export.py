@@ -50,6 +50,7 @@ class Code:
 _ACCESSED = Code("110103", "DICOM Instances Accessed")
 _TRANSFERRED = Code("110104", "DICOM Instances Transferred")
 _STUDY_DELETED = Code("110105", "DICOM Study Deleted")
+_EXPORT = Code("110106", "Export")
 _PATIENT_RECORD = Code("110110", "Patient Record")
 _QUERY = Code("110112", "Query")
 _SECURITY_ALERT = Code("110113", "Security Alert")
@@ -97,6 +98,8 @@ KINDS: Mapping[Action, Kind] = {
     Action.LIST_INBOX: Kind(_QUERY, "E"),
     Action.OPEN: Kind(_ACCESSED, "R"),
     Action.RETRIEVE: Kind(_TRANSFERRED, "R"),
+    Action.EXPORT: Kind(_EXPORT, "R"),
+    Action.ANONYMISE: Kind(_EXPORT, "R"),
     Action.KEEP_APART: Kind(_TRANSFERRED, "C"),
     Action.RESOLVE_CONFLICT: Kind(_ACCESSED, "U"),
     Action.DELETE: Kind(_ACCESSED, "D"),

@@ -1,7 +1,7 @@
 """Reading held objects again, in a process with little to lose: what is held is still anybody's file.
 
-It describes data sets, finds long values in them, rewrites headers, decodes frames, and reads what is no picture, within the
-limits of the parsers (``services.parse_process``) and with the key of the one file that it is asked about.
+It describes data sets, finds long values in them, rewrites headers, anonymises, decodes frames, and reads what is no picture,
+within the limits of the parsers (``services.parse_process``) and with the key of the one file that it is asked about.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import asyncio
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
+from appliance.domain.anonymity import Pseudonymity
 from appliance.domain.documents import Document
 from appliance.domain.errors import ApplianceError, Damaged, NotAcceptable, Unavailable
 from appliance.domain.image import ImageDescription
@@ -24,8 +26,11 @@ from appliance.services.parse_process import ParseLimits
 from appliance.services.process_limits import allow_processor_time, limit
 from appliance.storage import bulk_data
 from appliance.storage.bulk_data import Place
+from appliance.storage.deidentification import anonymised
+from appliance.storage.dicom_json import metadata_of
 from appliance.storage.documents import document_of
 from appliance.storage.instances import InstanceReader, SpoolReference, open_spooled
+from appliance.storage.media_directory import entry_of
 from appliance.storage.outlines import outlines_of, segmentation_of, structure_set_of
 from appliance.storage.parsing import metadata, read_header
 from appliance.storage.presentation_states import presentation_of
@@ -93,7 +98,23 @@ class Outline(msgspec.Struct, frozen=True, tag=True):
     maximum: int | None
 
 
-Wanted = Describe | Find | Head | Frame | Present | Read | Chart | Rewrap | Segments | Structures | Outline
+class Anonymise(msgspec.Struct, frozen=True, tag=True):
+    """The object without who it is of; answered by ``AnonymousPieces``, and what it begins with as the body."""
+
+    how: Pseudonymity
+
+
+class AnonymousPieces(msgspec.Struct, frozen=True):
+    """An object of nobody: a head, a part of the stored bytes, a tail."""
+
+    pixels: Place | None
+    tail: bytes
+    transfer_syntax_uid: str
+    entry: dict[str, Any]
+    """What a DICOMDIR says of it, in the DICOM JSON model."""
+
+
+Wanted = Describe | Find | Head | Frame | Present | Anonymise | Read | Chart | Rewrap | Segments | Structures | Outline
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -131,6 +152,11 @@ class Datasets:
     async def frame(self, about: SpoolReference, image: ImageDescription, frame_index: int) -> bytes:
         """One frame, counted from 0, native and little endian. Raises NotDrawable."""
         return (await self._ask(about, Frame(replace(image, frames=(image.frames[frame_index],))))).body
+
+    async def anonymised(self, about: SpoolReference, how: Pseudonymity) -> tuple[bytes, AnonymousPieces]:
+        """The head of an object of nobody, and the rest. Raises NotAcceptable."""
+        answer = await self._ask(about, Anonymise(how))
+        return answer.body, msgspec.msgpack.decode(answer.header, type=AnonymousPieces)
 
     async def presentation(self, about: SpoolReference) -> PresentationState:
         """Raises NotDrawable for objects that are no presentation state that can be applied."""
@@ -205,6 +231,11 @@ def _answered(wanted: Wanted, reader: InstanceReader, limits: DataSetLimits) -> 
                 return b"", transcoded_head(reader, target, image, limits)
             case Frame(image):
                 return b"", decoded_frame(image, 0, reader)
+            case Anonymise(how):
+                made = anonymised(reader, how, limits)
+                entry = entry_of(metadata_of(made.ds, made.transfer_syntax_uid, None))
+                pieces = AnonymousPieces(made.pixels, made.tail, made.transfer_syntax_uid, entry)
+                return msgspec.msgpack.encode(pieces), made.head
             case Present():
                 return msgspec.msgpack.encode(presentation_of(read_header(reader, limits))), b""
             case Read():

@@ -21,7 +21,8 @@ import msgspec
 from appliance.domain.errors import Conflict, NotDrawable, Unavailable
 from appliance.domain.grayscale import pixel_value
 from appliance.domain.identifiers import InstanceUid
-from appliance.domain.image import StoredImage, StoredSeries
+from appliance.domain.image import StoredImage, StoredSeries, Window
+from appliance.domain.regions import Region, RegionValues
 from appliance.domain.views import FilmView, Picture, PixelValue, PlaneView, SliceView, VolumeFilmView, VolumeView
 from appliance.services.byte_cache import ByteCache
 from appliance.services.children import ONE_THREAD_EACH, Child, Message
@@ -43,6 +44,8 @@ from appliance.services.render_messages import (
     PixelSamples,
     ProcessState,
     ReadPixel,
+    ReadRegion,
+    ReadWindow,
     RenderSettings,
     TellState,
 )
@@ -216,6 +219,20 @@ class Drawing:
         answer = await _asked_again_if_died(process, ask)
         samples = msgspec.msgpack.decode(answer.header, type=PixelSamples).samples
         return pixel_value(samples, image.description, frame_index)
+
+    async def window(self, image: StoredImage, frame_index: int, rows: range, columns: range, *, viewer: str) -> Window:
+        """Through which all that differs in a part of a grey frame is seen; it has to be within it. Raises as ``slice`` does."""
+        process = self._process_of_frame(image, frame_index)
+        ask = ReadWindow(viewer, _alone(image, frame_index), rows.start, columns.start, len(rows), len(columns))
+        answer = await _asked_again_if_died(process, ask)
+        return msgspec.msgpack.decode(answer.header, type=Window)
+
+    async def region(self, image: StoredImage, frame_index: int, region: Region, *, viewer: str) -> RegionValues:
+        """The values in a region of a frame. Raises as ``slice`` does."""
+        _check_frame(image, frame_index)
+        process = self._process_of_frame(image, frame_index)
+        answer = await _asked_again_if_died(process, ReadRegion(viewer, _alone(image, frame_index), region))
+        return msgspec.msgpack.decode(answer.header, type=RegionValues)
 
     async def film(self, images: Sequence[StoredImage], film: FilmView, *, viewer: str) -> Picture:
         """Frames of an image as a moving picture; ``images`` are that image as each of them is to be drawn.

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.domain.image import StoredImage, StoredSeries, Window
+from appliance.domain.regions import Region
 from appliance.domain.views import FilmView, PlaneView, SliceView, StoredValues, VolumeFilmView, VolumeView
 from appliance.storage.instances import StoreSettings
 from appliance.storage.render_cache import CacheFigures
@@ -59,6 +60,25 @@ class ReadPixel(msgspec.Struct, frozen=True, tag=True):
     image: StoredImage
     row: int
     column: int
+
+
+class ReadWindow(msgspec.Struct, frozen=True, tag=True):
+    """A window for a part of the one frame of ``image``: its first row and column, counted from 0, and how many there are."""
+
+    viewer: str
+    image: StoredImage
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
+class ReadRegion(msgspec.Struct, frozen=True, tag=True):
+    """What the values in a region of the one frame of ``image`` are; answered by ``RegionValues``."""
+
+    viewer: str
+    image: StoredImage
+    region: Region
 
 
 class MakeReady(msgspec.Struct, frozen=True, tag=True):
@@ -129,6 +149,8 @@ class TellState(msgspec.Struct, frozen=True, tag=True):
 Ask = (
     DrawSlice
     | ReadPixel
+    | ReadWindow
+    | ReadRegion
     | DrawFilm
     | DrawPlane
     | DrawVolume

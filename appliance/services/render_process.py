@@ -33,8 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.domain.errors import ApplianceError, Conflict, NotDrawable, TooLarge
-from appliance.domain.grayscale import chosen_voi, has_own_voi
+from appliance.domain.grayscale import chosen_voi, has_own_voi, window_of_part
 from appliance.domain.image import StoredImage, StoredSeries, Window
+from appliance.domain.regions import region_values
 from appliance.domain.views import (
     STORED_VALUES,
     Encoding,
@@ -81,6 +82,8 @@ from appliance.services.render_messages import (
     PixelSamples,
     ProcessState,
     ReadPixel,
+    ReadRegion,
+    ReadWindow,
     RenderSettings,
 )
 from appliance.services.spare_time import SpareTime
@@ -119,7 +122,7 @@ class RenderProcess:
         self._decoders.start()
         self._patient_decoders = Decoders(1, limits, niceness=_AHEAD_NICENESS)
         self._frames = Frames(self._store, settings.frame_cache_bytes, self._decoders, self._cache)
-        self._slices: FairQueue[tuple[Request, DrawSlice | ReadPixel]] = FairQueue()
+        self._slices: FairQueue[tuple[Request, DrawSlice | ReadPixel | ReadWindow | ReadRegion]] = FairQueue()
         self._spare: SpareTime[Callable[[], None]] = SpareTime(lambda: self._volumes.is_loading)
         self._made_ahead = 0
         self._volumes = LoadedVolumes(
@@ -141,7 +144,7 @@ class RenderProcess:
 
     def handle(self, request: Request) -> None:
         ask = msgspec.msgpack.decode(request.message.header, type=Ask)
-        if isinstance(ask, DrawSlice | ReadPixel):
+        if isinstance(ask, DrawSlice | ReadPixel | ReadWindow | ReadRegion):
             self._spare.begin()
             self._slices.put(ask.viewer, (request, ask))
         elif isinstance(ask, DrawFilm):
@@ -213,11 +216,18 @@ class RenderProcess:
             finally:
                 self._spare.end()
 
-    def _of_frame(self, request: Request, ask: DrawSlice | ReadPixel) -> None:
+    def _of_frame(self, request: Request, ask: DrawSlice | ReadPixel | ReadWindow | ReadRegion) -> None:
         if isinstance(ask, ReadPixel):
             stored = self._frames.stored_values(ask.image, 0, Stopwatch())
             samples = np.atleast_1d(stored[ask.row, ask.column]).tolist()
             request.answer(msgspec.msgpack.encode(PixelSamples(tuple(samples))))
+        elif isinstance(ask, ReadWindow):
+            stored = self._frames.stored_values(ask.image, 0, Stopwatch())
+            part = stored[ask.row : ask.row + ask.rows, ask.column : ask.column + ask.columns]
+            request.answer(msgspec.msgpack.encode(window_of_part(part, ask.image.description, 0)))
+        elif isinstance(ask, ReadRegion):
+            stored = self._frames.stored_values(ask.image, 0, Stopwatch())
+            request.answer(msgspec.msgpack.encode(region_values(stored, ask.image.description, 0, ask.region)))
         else:
             self._slice(request, ask)
 

@@ -15,12 +15,14 @@ from appliance.domain.accounts import Account, Role
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
+from appliance.http.exports import exports
 from appliance.http.qido import Queries
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.wado import Retrieval, deletions
 from appliance.services.archive import Archive
 from appliance.services.audit import Auditing
+from appliance.services.exports import Exports
 from appliance.services.ingest import IngestSettings
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
@@ -28,6 +30,7 @@ from appliance.storage.index import StudyRow
 from tests.services.node_parts import SOMEBODY, NodeParts, held_back, node_parts
 
 CLINIC = InstitutionId(UUID(int=1))
+_ANA = UUID(int=9)
 ELSEWHERE = InstitutionId(UUID(int=2))
 BASE = "https://box.test"
 ROOT = f"{BASE}/dicom-web"
@@ -42,9 +45,9 @@ class NodeDoors:
     """Carries the token of a superuser of the clinic."""
     signer: TokenSigner
 
-    def token(self, *roles: Role, at: InstitutionId = CLINIC) -> dict[str, str]:
-        account = Account(AccountId(UUID(int=9)), "ana", "Ana", "Anić", frozenset(roles), at)
-        return {"Authorization": f"Bearer {self.signer.sign(account).text}"}
+    def token(self, *roles: Role, at: InstitutionId = CLINIC, account: UUID = _ANA) -> dict[str, str]:
+        somebody = Account(AccountId(account), "ana", "Ana", "Anić", frozenset(roles), at)
+        return {"Authorization": f"Bearer {self.signer.sign(somebody).text}"}
 
     async def store(self, *instances: bytes, study: str = "", **headers: str) -> httpx.Response:
         """The answer to a STOW-RS request with these instances."""
@@ -84,6 +87,7 @@ async def node_doors(
             Retrieval(archive, access, auditing, held_back(parts), BASE).blueprint(),
             studies(parts.catalogue, access, auditing, held_back(parts), CLINIC),
             deletions(parts.catalogue, access, auditing, CLINIC),
+            exports(Exports(archive), access, auditing, held_back(parts), CLINIC),
         ]
         root = Root(resources(blueprints), None, None, [stow])  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]

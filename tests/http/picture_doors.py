@@ -20,6 +20,7 @@ from appliance.http.access import Access
 from appliance.http.application import Root, resources
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.pictures import Pictures
+from appliance.http.scales import Scales
 from appliance.http.study_objects import study_objects
 from appliance.http.viewing import Viewing
 from appliance.http.volume_pictures import VolumePictures
@@ -84,7 +85,8 @@ async def picture_doors(folder: Path, **limits: int) -> AsyncIterator[PictureDoo
         pictures = Pictures(parts.catalogue, archive, drawing, answers, base_url=BASE)
         volumes = VolumePictures(VolumeSelection(parts.catalogue, archive), drawing, answers)
         viewing = Viewing(parts.catalogue, archive, drawing, answers)
-        blueprints = [pictures.blueprint(), volumes.blueprint(), viewing.blueprint()]
+        scales = Scales(parts.catalogue, archive, drawing, answers)
+        blueprints = [one.blueprint() for one in (pictures, volumes, viewing, scales)]
         blueprints.append(study_objects(parts.catalogue, archive, answers))
         root = Root(resources(blueprints), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]

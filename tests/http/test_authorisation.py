@@ -34,7 +34,7 @@ IN_PATHS = {
     "study": "9.9.9", "study_uid": "9.9.9", "series": "9.9.9.1", "instance": "9.9.9.1.1", "frames": "1", "frame": "1",
     "path": "7FE00010", "refused_key": "0" * 64, "patient_id": NOT_THERE, "session_id": NOT_THERE, "child_id": NOT_THERE,
     "passkey_id": NOT_THERE, "institution_id": str(CLINIC), "node_id": NOT_THERE, "type_id": NOT_THERE,
-    "report_id": NOT_THERE, "number": "1",
+    "report_id": NOT_THERE, "number": "1", "export_id": NOT_THERE,
 }  # fmt: skip
 PERSON = {"given_name": "Ana", "family_name": "Anić", "roles": ["physician"], "institution_id": str(CLINIC)}
 BODIES: dict[str, dict] = {  # type: ignore[type-arg]
@@ -57,6 +57,8 @@ BODIES: dict[str, dict] = {  # type: ignore[type-arg]
     "/api/patients/<patient_id>/merge": {"duplicate_id": NOT_THERE, "duplicate_tag": "1"},
     "/api/patients/<patient_id>/reports/access": {"reason": "an emergency"},
     "/api/reports/<report_id>/draft": {"patient_id": NOT_THERE},
+    "/api/exports": {"study_uid": "9.9.9"},
+    "/api/exports/anonymised": {"study_uid": "9.9.9"},
     "/api/inbox/<study_uid>/patient": {
         "PUT": {"patient_id": None, "seen_patient_id": None, "with_number": False},
         "POST": {
@@ -185,6 +187,6 @@ def test_only_superusers_do_at_another_institution_what_is_done_at_home() -> Non
         if may(elsewhere, route) and route.method != "GET" and not isinstance(route.need, Need)
     ]
 
-    assert {route.path.split("/")[2] for route in changing} == {"enrolments", "patients"}
+    assert {route.path.split("/")[2] for route in changing} == {"enrolments", "exports", "patients"}
     of_patients = [route for route in changing if route.path.startswith("/api/patients")]
     assert [route.need for route in of_patients if route.need is not Right.KEEP_PATIENTS] == [Right.VIEW]

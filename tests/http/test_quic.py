@@ -445,6 +445,22 @@ async def test_draining_passes_over_a_client_that_stopped_our_control_stream(
     assert another.control_bytes.endswith(encode_frame(FrameType.GOAWAY, encode_uint_var(4)))
 
 
+async def test_a_client_whose_answers_are_all_there_is_told_of_the_end_before_it_comes(
+    client: Client, listener: QuicListener
+) -> None:
+    await assert_serves(client)
+    (connection,) = listener.connections
+    async with asyncio.timeout(5):
+        while not connection.is_drained:
+            await asyncio.sleep(0)
+
+    await listener.drain(5)  # has nothing to wait for, and lets nobody else come to his turn
+    listener.close()
+    await asyncio.wait_for(client.wait_closed(), 5)
+
+    assert client.control_bytes.endswith(encode_frame(FrameType.GOAWAY, encode_uint_var(4)))
+
+
 async def test_draining_ends_at_its_deadline(
     client: Client, listener: QuicListener, application: ScriptedApplication
 ) -> None:

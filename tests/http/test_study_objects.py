@@ -347,10 +347,12 @@ async def test_contours_lie_on_their_slices_where_the_patient_says(doors: Pictur
     for one, shapes in zip(slices, laid["slices"], strict=True):
         assert len(shapes) == len(expected.get(one.position[2], []))
         for shape, points in zip(shapes, expected.get(one.position[2], []), strict=True):
+            # A point that follows itself is drawn once.
+            points = points[np.append(True, np.any(np.diff(points, axis=0) != 0, axis=1))]  # noqa: PLW2901
             start, steps = shape["path"].removeprefix("M").removesuffix("z").split("l")
             moves = np.array(re.findall(r"-?\d+", steps), int).reshape(-1, 2)
             drawn = np.vstack([[*map(int, start.split(" "))], moves]).cumsum(axis=0) * shape["matrix"][0]
-            assert np.abs(drawn - points[: len(drawn)]).max() <= 0.006
+            assert np.abs(drawn - points).max() <= 0.006
 
 
 async def test_contours_that_lie_on_no_slice_are_counted(doors: PictureDoors, dicom_dir: Path) -> None:

@@ -77,6 +77,42 @@ async def test_what_lies_outside_is_refused(
     assert (await doors.get(f"{path}/frames/{frame}/value", **place)).status_code == status
 
 
+@pytest.mark.parametrize("region", ["", "200,220,100,60"], ids=["all of it", "a part"])
+async def test_a_window_found_for_a_part_holds_its_values(doors: PictureDoors, dicom_dir: Path, region: str) -> None:
+    ds = pydicom.dcmread(dicom_dir / CT)
+    values = apply_rescale(pixel_array(ds), ds)
+    padding = getattr(ds, "PixelPaddingValue", None)
+    seen = values[220:280, 200:300] if region else values
+    is_inside = seen > values.min()  # round the circle that was scanned there is one value
+    if padding is not None:
+        is_inside &= seen != padding * ds.RescaleSlope + ds.RescaleIntercept
+    inside = seen[is_inside]
+    path = await address(doors, dicom_dir / CT)
+
+    answer = (await doors.get(f"{path}/frames/1/window", **({"region": region} if region else {}))).json()
+
+    black, white = (answer["center"] + sign * answer["width"] / 2 for sign in (-1, 1))
+    share = float(np.mean((inside >= black) & (inside <= white)))
+    assert answer["unit"] == "HU"
+    assert 0.95 < share <= 1
+    assert white - black <= np.ptp(inside)
+
+
+@pytest.mark.parametrize("region", ["0,0,513,1", "-1,0,5,5", "0,0,0,5", "1,2,3", "a,b,c,d"])
+async def test_a_part_that_is_not_within_the_frame_has_no_window(
+    doors: PictureDoors, dicom_dir: Path, region: str
+) -> None:
+    path = await address(doors, dicom_dir / CT)
+
+    assert (await doors.get(f"{path}/frames/1/window", region=region)).status_code == 400
+
+
+async def test_colours_have_no_window(doors: PictureDoors, dicom_dir: Path) -> None:
+    path = await address(doors, dicom_dir / COLOUR)
+
+    assert (await doors.get(f"{path}/frames/1/window")).status_code == 422
+
+
 async def test_frames_of_a_film_have_the_time_of_its_file(doors: PictureDoors, dicom_dir: Path) -> None:
     ds = pydicom.dcmread(dicom_dir / FILM, stop_before_pixels=True)
     path = await address(doors, dicom_dir / FILM)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import hashlib
 import os
 import shlex
 import shutil
@@ -10,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +59,13 @@ class Guest:
     """One machine: what it was given it keeps when its power is cut and it is started again."""
 
     def __init__(
-        self, image: Image, folder: Path, *, disks: int = 4, disk_mib: int = 1024, memory_mib: int = 2048
+        self, image: Image, folder: Path, *, disks: int = 4, disk_mib: int = 2048, memory_mib: int = 2048
     ) -> None:
         self._image = image
         self._folder = folder
         self._memory_mib = memory_mib
         self._process: subprocess.Popen[bytes] | None = None
+        self._connection: subprocess.Popen[bytes] | None = None
         self._tpm: subprocess.Popen[bytes] | None = None
         self._ssh_port = free_port()
         self.https_port = free_port()
@@ -97,6 +100,7 @@ class Guest:
             if time.monotonic() - started > _START_TIMEOUT_S:
                 raise GuestFailed(f"no answer for {_START_TIMEOUT_S} s; the console:\n{self._console_end()}")
             time.sleep(0.5)
+        self._connect()
 
     def run(
         self,
@@ -138,6 +142,7 @@ class Guest:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        self._disconnect()
         self._end_tpm()
 
     def restart(self) -> None:
@@ -149,21 +154,48 @@ class Guest:
         assert self._process is not None
         self.run("systemctl poweroff", check=False)
         self._process.wait(_START_TIMEOUT_S)
+        self._disconnect()
         self._end_tpm()
 
     def end(self) -> None:
         """Nothing of it runs any more; its files stay."""
         if self._process is not None and self._process.poll() is None:
             self.cut_power()
+        self._disconnect()
         self._end_tpm()
 
     def _answers(self) -> bool:
         probe = [*self._ssh(), "-o", "ConnectTimeout=20", "root@127.0.0.1", "true"]
         return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
+    def _connect(self) -> None:
+        """One log-in that all commands share: without KVM each would cost seconds."""
+        self._disconnect()
+        self._connection = subprocess.Popen(
+            [*self._ssh(), "-M", "-N", "root@127.0.0.1"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        started = time.monotonic()
+        while not self._shared.exists() and self._connection.poll() is None:
+            if time.monotonic() - started > _START_TIMEOUT_S:
+                raise GuestFailed("ssh was let in once and not again")
+            time.sleep(0.1)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.kill()
+            self._connection.wait()
+            self._connection = None
+        self._shared.unlink(missing_ok=True)
+
+    @property
+    def _shared(self) -> Path:
+        return self._folder / "ssh"
+
     def _ssh(self) -> list[str]:
         return [
-            "ssh", "-p", str(self._ssh_port), "-i", str(self._key), "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
+            "ssh", "-o", f"ControlPath={self._shared}",
+            "-p", str(self._ssh_port), "-i", str(self._key), "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
             "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=30",
         ]  # fmt: skip
 
@@ -182,7 +214,7 @@ class Guest:
             "qemu-system-x86_64", "-accel", accelerator(), "-cpu", "max", "-smp", "2", "-m", str(self._memory_mib),
             "-nodefaults", "-display", "none",
             "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd),
-            "-append", "root=LABEL=root rw console=ttyS0 quiet no_timer_check",
+            "-append", "root=LABEL=root rw console=ttyS0 quiet no_timer_check audit=0",
             "-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console",
             "-smbios", f"type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root={authorized}",
             "-netdev", f"user,id=net,{forwards}", "-device", "virtio-net-pci,netdev=net",
@@ -235,6 +267,36 @@ class Guest:
 
     def _console_end(self) -> str:
         return self.console.read_text(errors="replace")[-3000:] if self.console.is_file() else ""
+
+
+def blocks(disk: Path) -> Iterator[tuple[int, bytes]]:
+    """Offset and bytes of all that was ever written, a MiB at a time; holes are left out. Blocks overlap by 4 KiB."""
+    with disk.open("rb") as opened:
+        position = 0
+        while True:
+            try:
+                position = os.lseek(opened.fileno(), position, os.SEEK_DATA) // MEBIBYTE * MEBIBYTE
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # there is nothing behind it
+                    return
+                raise
+            opened.seek(position)
+            yield position, opened.read(MEBIBYTE + 4096)
+            position += MEBIBYTE
+
+
+def digest(disk: Path) -> str:
+    """SHA-256 of what is on the disk, holes left out."""
+    total = hashlib.sha256()
+    for offset, content in blocks(disk):
+        if content.strip(b"\0"):
+            total.update(offset.to_bytes(8, "big") + content)
+    return total.hexdigest()
+
+
+def holds(disk: Path, text: bytes) -> bool:
+    """Whether the text, of at most 4 KiB, is anywhere on the disk."""
+    return any(text in content for _, content in blocks(disk))
 
 
 def _disk(name: str, file: Path, kind: str, cache: str) -> list[str]:

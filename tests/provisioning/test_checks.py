@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from provisioning.checks import Counts, read_junit, read_vitest, sum_of
+from provisioning.checks import Counts, read_failures, read_junit, read_vitest, sum_of
 
 
 def test_a_report_of_pytest_is_counted(tmp_path):
@@ -23,6 +23,28 @@ def test_a_report_of_pytest_is_counted(tmp_path):
     subprocess.run([*command, f"--rootdir={tmp_path}"], cwd=tmp_path, capture_output=True, check=False)
 
     assert read_junit(report) == Counts(passed=1, failed=2, skipped=1)
+
+
+def test_the_tests_that_failed_are_named_with_their_files_for_a_second_try(tmp_path):
+    (tmp_path / "test_three.py").write_text(
+        "def test_well(): pass\n"
+        "class TestIll:\n"
+        "    def test_ill(self): assert False\n"
+        "def test_unprepared(nothing): pass\n"
+    )
+    (tmp_path / "test_broken.py").write_text("import nothing_of_that_name\n")
+    report = tmp_path / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    command += [f"--junit-xml={report}", "-o", "junit_family=xunit1", f"--rootdir={tmp_path}", str(tmp_path)]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+
+    assert read_failures(report) == {
+        "test_broken.py::test_broken": "test_broken.py",
+        "test_three.py::test_ill": "test_three.py",
+        "test_three.py::test_unprepared": "test_three.py",
+    }
+    assert read_junit(report).failed == 3
+    assert read_failures(tmp_path / "none.xml") == {}
 
 
 def test_a_report_of_vitest_is_counted(tmp_path):

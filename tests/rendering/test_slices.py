@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from appliance.domain.errors import NotDrawable
-from appliance.domain.grayscale import drawn, windowed
+from appliance.domain.grayscale import chosen_voi, drawn, windowed
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import FrameDescription, ImageDescription, LookUpTable, PixelFormat, Shutter, Window
 from appliance.domain.masks import COVERED, DRAWN, masked
@@ -21,8 +22,13 @@ from appliance.domain.voi import choices_of
 from appliance.rendering.context import Context
 from appliance.rendering.gloo import Canvases, Texture
 from appliance.rendering.slices import SlicePainter, SlicePlan, drawn_plainly, is_plain, planned
+from appliance.storage.decoding import decode_frame
+from appliance.storage.parsing import parse
+from appliance.storage.stream import InMemory
 
 WINDOW = Window(40, 400)
+NOTHING = 0xFFFFFFFF
+"""A padding value of 32 bits."""
 PNG = Encoding("image/png")
 
 
@@ -101,6 +107,33 @@ def test_inverted_padded_and_looked_up_slices_are_exact(draw: Any) -> None:
     pixels = draw(stored, image, view(window=None, invert=True))
 
     assert np.array_equal(pixels, drawn(stored, image, 0, voi=table, invert=True))
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("size", [(30, 30), (5, 5)], ids=["enlarged", "shrunk"])
+def test_padding_of_a_real_dose_of_32_bits_is_black_also_where_it_is_resampled(
+    painter: SlicePainter, dicom_dir: Path, size: tuple[int, int], invert: bool
+) -> None:
+    file = InMemory((dicom_dir / "07-radiotherapy" / "rtdose.dcm").read_bytes())
+    image = parse(file).image
+    assert image is not None
+    assert image.pixel_format.bits_allocated == 32
+    stored = decode_frame(image, 0, file)
+    assert stored.shape == (10, 10)
+    stored = stored.copy()
+    stored[:, :4] = NOTHING  # where no dose was reckoned
+    padded = replace(image, pixel_format=replace(image.pixel_format, padding=(NOTHING, NOTHING)))
+    asked = view(Viewport(*size), window=None, invert=invert)
+
+    pixels = painter.draw(stored, padded, 0, asked, planned(padded, asked))
+
+    expected = drawn(stored, padded, 0, voi=chosen_voi(stored, padded, 0, None), invert=invert).astype(float)
+    if size == (30, 30):  # in the middle of each voxel its own value is shown
+        assert np.abs(pixels[1::3, 1::3] - expected).max() <= 1
+        assert not pixels[:, :10].any()
+    else:
+        assert np.abs(pixels - expected.reshape(5, 2, 5, 2).mean(axis=(1, 3))).max() <= 2
+        assert not pixels[:, :2].any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])

@@ -20,6 +20,7 @@ from appliance.rendering.composites import CompositePainter, distances
 from appliance.rendering.context import Context
 from appliance.rendering.gloo import Canvases
 from appliance.rendering.projections import ProjectionPainter
+from appliance.rendering.rays import camera_axes
 from appliance.rendering.texels import TexelScale
 from appliance.rendering.transfer_functions import suitable_presets, transfer_function
 from appliance.rendering.volume_textures import (
@@ -357,6 +358,25 @@ def test_what_is_beside_the_volume_is_black(composites: CompositePainter, textur
 
     assert pixels is not None
     assert not pixels.any()
+
+
+def test_rays_beside_the_volume_see_nothing_of_its_edges(composites: CompositePainter, context: Context) -> None:
+    """One half is bone up to the faces of the box, the other air, over which rays beside the box must not leap into it."""
+    z, y, _ = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    own = textures_of(np.where((z < 20) == (y < 24), 900, -1000))
+    camera = replace(FROM_FRONT, position=(70.0, -99.0, 53.0), field_of_view_mm=160.0)
+
+    pixels = composites.draw(own, SCALE, volume(camera), (96, 96), transfer_function("bone", "CT", None, WINDOW))
+    own.free()
+
+    assert pixels is not None
+    axes, half = camera_axes(camera), np.array([56, 24, 80]) / 2
+    places = (np.arange(96) + 0.5 - 48) * 160 / 96
+    starts = places[None, :, None] * axes.right - places[:, None, None] * axes.up
+    ends = np.stack([(-half - starts) / axes.ahead, (half - starts) / axes.ahead])
+    length_mm = ends.max(axis=0).min(axis=2) - ends.min(axis=0).max(axis=2)
+    assert pixels[length_mm > 5].max() > 100
+    assert not pixels[length_mm < -1].any()
 
 
 def test_opacity_does_not_depend_on_the_step(composites: CompositePainter, context: Context) -> None:

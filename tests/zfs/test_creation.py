@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zfs.creation import Seen, Step, arrangement, plan, read_permissions, read_properties
+from tests.zfs.scripted import scripted
+from zfs.creation import Seen, Step, arrangement, carry_out, plan, read_permissions, read_properties
 from zfs.disks import Disk
 from zfs.layout import BOX, KEEPER, OURS, RECORDS, ROOT
-from zfs.running import Refusal
+from zfs.running import CommandFailed, Refusal
 
 TB = 10**12
 TWO = [Disk("/dev/disk/by-id/a", 4 * TB), Disk("/dev/disk/by-id/b", 4 * TB)]
@@ -84,6 +86,35 @@ def test_only_the_encryption_root_is_given_the_key() -> None:
     steps = plan(BOX, Seen(), TWO)
 
     assert [step.command[-1] for step in steps if step.needs_key] == [ROOT]
+
+
+def test_what_openzfs_calls_by_another_name_is_not_set_again() -> None:
+    pool = made()
+    for found in pool.data_sets.values():
+        if found.get("xattr") == "sa":
+            found["xattr"] = "on"  # as `zfs get` of 2.3 prints what was set as `sa`
+
+    assert plan(BOX, pool.seen) == []
+
+
+def test_attributes_in_a_folder_of_their_own_are_mended() -> None:
+    pool = made()
+    pool.data_sets[ROOT]["xattr"] = "dir"
+
+    assert [step.command for step in plan(BOX, pool.seen)] == [("zfs", "set", "xattr=sa", ROOT)]
+
+
+def test_a_key_is_kept_as_soon_as_it_is_in_force_whatever_fails_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = scripted(tmp_path, monkeypatch, "zpool", "zfs")
+    commands.answer({f"zfs create -u -o canmount=off -o mountpoint=none {RECORDS}": "!out of space"})
+    kept: list[str] = []
+
+    with pytest.raises(CommandFailed, match="out of space"):
+        carry_out(plan(BOX, Seen(), TWO), "0" * 64, keep=lambda: kept.append(commands.verbs[-1]))
+
+    assert kept == [f"create {ROOT}"]
 
 
 def test_no_key_is_ever_part_of_a_command() -> None:

@@ -111,3 +111,17 @@ def test_what_is_not_understood_is_refused(told: str) -> None:
 
 def test_two_looks_at_the_same_pool_are_equal() -> None:
     assert seen() == replace(seen())
+
+
+RECORDED = Path(__file__).parent / "recorded"
+"""What `zpool status -j --json-int -p` of OpenZFS 2.3.9 printed on the machine of the machine tests."""
+
+
+def test_what_openzfs_really_prints_of_a_new_pool_is_understood() -> None:
+    found = read((RECORDED / "new-mirror.json").read_text(), BOX, UNLOCKED, AN_HOUR_AGO, NOW)
+
+    assert (found.state, found.size_bytes, found.allocated_bytes) == ("ONLINE", 2013265920, 1757184)
+    assert [(d.name, d.state, d.path) for d in found.disks] == [
+        (f"virtio-disk{n}", "ONLINE", f"/dev/disk/by-id/virtio-disk{n}-part1") for n in range(3)
+    ]
+    assert found.problems == ["no scrub has ended for 45 days"]

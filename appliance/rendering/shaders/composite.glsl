@@ -5,8 +5,9 @@
 uniform sampler3D volume;
 uniform sampler3D gradient;     // direction in the patient, steepness
 uniform sampler3D away;         // of each block: how many blocks away is one of which the transfer function shows anything; 0 itself
-uniform sampler2D transfer;     // colour and opacity of a step, over "range"
-uniform vec2 range;             // of the transfer function, in 0…1 of the texture's range
+uniform sampler2D colours;      // of the transfer function, from its first to its last value
+uniform sampler2D opacity;      // of a step, likewise: by itself, since it is asked for far more often
+uniform vec2 entries;           // a value of the texture, times the first and plus the second, is its place in both
 uniform vec3 half_reach;        // the box's share of the gradient texture along x, y, z
 uniform vec3 light;             // towards the light, in the patient
 uniform vec3 eye;               // towards the eye, in the patient
@@ -15,7 +16,7 @@ uniform float brightening;      // 1 / gamma
 uniform vec2 picture_texels;    // size of the picture
 
 const float OPAQUE = 0.98;
-const float ENTRIES = 4096.0;
+const float NOWHERE = -1e30;
 
 // Interleaved gradient noise (Jimenez 2014): an even pattern of offsets, 0…1.
 float offset_of_ray() {
@@ -35,40 +36,54 @@ vec3 lit(vec3 colour, vec3 position) {
     return colour * (shine.x + shine.y * diffuse) + vec3(shine.z * gloss * surface);
 }
 
-vec4 colour_at(vec3 position) {
-    float scale = 1.0 / max(range.y - range.x, 1e-9);
-    float value = clamp((textureLod(volume, position * reach, 0.0).r - range.x) * scale, 0.0, 1.0);
-    return texelFetch(transfer, ivec2(int(value * (ENTRIES - 1.0) + 0.5), 0), 0);
+float entry_at(vec3 position) {
+    return textureLod(volume, position * reach, 0.0).r * entries.x + entries.y;
 }
 
-// Three loops within one, and none in an "if": rasterisers that go through both branches of an "if" leave a loop when no ray is
-// in it any more. So the dear part, light, is reckoned once for each sample that shows, and not for each sample.
+float opacity_of(float entry) {
+    return textureLod(opacity, vec2(entry, 0.5), 0.0).r;
+}
+
+// What is seen so far, and one sample behind it; nothing more where that is opaque already.
+vec4 with_sample(vec4 seen, float dense, float entry, vec3 position) {
+    float part = seen.a <= OPAQUE ? (1.0 - seen.a) * dense : 0.0;
+    return seen + vec4(part * lit(textureLod(colours, vec2(entry, 0.5), 0.0).rgb, position), part);
+}
+
+// Two loops within one, and none in an "if": rasterisers that go through both branches of an "if" leave a loop when no ray is
+// in it any more. So the dear part, light, is reckoned once for each two samples of which one shows, and not for each sample.
+// They ask at their ends whether to go on, for a loop that asks at its beginning goes once more through all of it in vain; and
+// each time a ray that is done keeps what it has by name, for the first pass is also that of a ray that has nothing to do in it.
 void main() {
     vec3 start = begun();
     start += offset_of_ray() * ahead;
     vec2 inside = steps_inside(start);
     vec4 seen = vec4(0.0);
     float i = ceil(inside.x);
-    float until = i - 1.0;  // last step of the occupied block that the ray is in
-    while (i <= inside.y && seen.a <= OPAQUE) {
-        while (i > until && i <= inside.y) {
+    float until = NOWHERE;  // last step of the occupied block that the ray is in: none yet, also for a ray beside the box
+    do {
+        do {
+            bool is_on = i > until;
             vec3 block = block_at(start + i * ahead);
-            float blocks_away = texelFetch(away, ivec3(block), 0).r * 255.0;
+            float blocks_away = textureLod(away, (block + 0.5) / block_texels, 0.0).r * 255.0;
             bool is_occupied = blocks_away < 0.5;
             float last = min(inside.y, last_among_blocks(start, block, max(blocks_away, 1.0), i));
-            until = is_occupied ? last : until;
-            i = is_occupied ? i : floor(last) + 1.0;
-        }
-        vec4 colour = vec4(0.0);
-        vec3 position = start;
-        while (i <= until && colour.a == 0.0) {
-            position = start + i * ahead;
-            colour = colour_at(position);
-            i += 1.0;
-        }
-        float part = (1.0 - seen.a) * colour.a;
-        seen += vec4(part * lit(colour.rgb, position), part);
-    }
+            until = is_on && is_occupied ? last : until;
+            i = is_on && !is_occupied ? floor(last) + 1.0 : i;
+        } while (i > until && i <= inside.y);
+        vec2 dense = vec2(0.0);  // of two neighbouring samples, the first of which that show
+        vec2 entry = vec2(0.0);
+        do {
+            bool is_on = dense == vec2(0.0) && i <= until;
+            vec2 entry_here = vec2(entry_at(start + i * ahead), entry_at(start + (i + 1.0) * ahead));
+            vec2 dense_here = vec2(opacity_of(entry_here.x), i + 1.0 <= inside.y ? opacity_of(entry_here.y) : 0.0);
+            dense = is_on ? dense_here : dense;
+            entry = is_on ? entry_here : entry;
+            i = is_on ? i + 2.0 : i;
+        } while (dense == vec2(0.0) && i <= until);
+        seen = with_sample(seen, dense.x, entry.x, start + (i - 2.0) * ahead);
+        seen = with_sample(seen, dense.y, entry.y, start + (i - 1.0) * ahead);
+    } while (i <= inside.y && seen.a <= OPAQUE);
     // What is left of a ray that ended early would look like what it saw so far.
     vec3 colour = clamp(seen.rgb / (seen.a > OPAQUE ? seen.a : 1.0), 0.0, 1.0);
     painted = vec4(pow(colour, vec3(brightening)), 1.0);

@@ -95,6 +95,8 @@ export const ACTIONS = [
   'search',
   'open',
   'retrieve',
+  'export',
+  'anonymise',
   'keep-apart',
   'resolve-conflict',
   'rotate-key',

@@ -1,2 +1,6 @@
-export { default as PlaceNote } from './PlaceNote.svelte'
+import { loadAfterFirst } from '../shared/first'
+
 export { Whereabouts } from './whereabouts.svelte'
+
+/** Asked for after what the page was opened for. */
+export const placeNote = () => loadAfterFirst(() => import('./PlaceNote.svelte'))

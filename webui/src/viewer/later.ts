@@ -2,6 +2,7 @@
 
 import { withViewingTexts } from '../shared/texts'
 
+export const lineState = () => withViewingTexts(import('./LineState.svelte'))
 export const rail = () => withViewingTexts(import('./Rail.svelte'))
 export const modeTools = () => withViewingTexts(import('./ModeTools.svelte'))
 export const spaceOptions = () => withViewingTexts(import('./SpaceOptions.svelte'))

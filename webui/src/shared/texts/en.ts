@@ -15,7 +15,6 @@ export const page = {
   tagline: 'Medical images, drawn where they are kept',
 
   login: {
-    title: 'Log in',
     username: 'Username',
     password: 'Password',
     submit: 'Log in',
@@ -41,7 +40,6 @@ export const page = {
     logout: 'Log out',
     skip: 'Skip to content',
     notFound: 'There is no such page.',
-    back: 'Back',
   },
 
   state: {
@@ -49,14 +47,10 @@ export const page = {
     retry: 'Try again',
     reload: 'Load the page again',
     cancel: 'Cancel',
-    close: 'Close',
   },
 
   line: {
     lost: 'The line is lost. What you wrote is kept; the page goes on by itself when the line is back.',
-    measured: 'What the line carries, and how long it takes to answer, as measured from the pictures that came',
-    hold: 'Lossless only',
-    holdHint: 'No previews: every picture comes without loss, also while you move. On a slow line it comes later.',
   },
 
   failure: {
@@ -120,11 +114,6 @@ export const page = {
     title: 'Studies',
     none: 'No studies.',
     noneYet: 'No studies so far.',
-    date: 'Date',
-    modalities: 'Modality',
-    description: 'Description',
-    institution: 'Institution',
-    extent: 'Content',
     noDate: 'no date',
     noDescription: 'No description',
     content: (series: number, instances: number) => `${plural(series, 'series', 'series')}, ${plural(instances, 'object', 'objects')}`,
@@ -137,29 +126,6 @@ export const page = {
 
   upload: {
     title: 'Upload',
-    intro: 'Drop DICOM files or folders here, or choose them.',
-    files: 'Choose files',
-    folder: 'Choose a folder',
-    destination: (node: string) => `They are stored at ${node}.`,
-    nowhere: 'The directory names no node to store at.',
-    cancel: 'Stop',
-    clear: 'Clear the list',
-    retry: 'Send the rest again',
-    list: 'Files',
-    outcome: {
-      waiting: 'waiting',
-      sending: 'sending',
-      checking: 'being checked',
-      stored: 'stored',
-      'already-there': 'already there',
-      refused: 'refused',
-      failed: 'not sent',
-      cancelled: 'stopped',
-    },
-    total: (done: number, all: number) => `${done.toLocaleString('en')} of ${plural(all, 'file', 'files')}`,
-    counts: { stored: 'stored', 'already-there': 'already there', refused: 'refused', failed: 'not sent', cancelled: 'stopped' },
-    sent: (sent: string, all: string) => `${sent} of ${all}`,
-    progress: (name: string) => `Progress of ${name}`,
   },
 
   viewer: {
@@ -264,6 +230,38 @@ export const viewing = {
   slabMethod: 'Slab method',
   material: 'Material',
   materials: { bone: 'Bone', vessels: 'Vessels', lung: 'Lung', 'soft-tissue': 'Soft tissue', skin: 'Skin', mr: 'By intensity', 'mr-surface': 'Surface', 'mr-vessels': 'Bright vessels', 'mr-haze': 'Haze' },
+  line: {
+    measured: 'What the line carries, and how long it takes to answer, as measured from the pictures that came',
+    hold: 'Lossless only',
+    holdHint: 'No previews: every picture comes without loss, also while you move. On a slow line it comes later.',
+  },
+}
+
+/** Of the page from which files are sent. */
+export const upload = {
+  intro: 'Drop DICOM files or folders here, or choose them.',
+  files: 'Choose files',
+  folder: 'Choose a folder',
+  destination: (node: string) => `They are stored at ${node}.`,
+  nowhere: 'The directory names no node to store at.',
+  cancel: 'Stop',
+  clear: 'Clear the list',
+  retry: 'Send the rest again',
+  list: 'Files',
+  outcome: {
+    waiting: 'waiting',
+    sending: 'sending',
+    checking: 'being checked',
+    stored: 'stored',
+    'already-there': 'already there',
+    refused: 'refused',
+    failed: 'not sent',
+    cancelled: 'stopped',
+  },
+  total: (done: number, all: number) => `${done.toLocaleString('en')} of ${plural(all, 'file', 'files')}`,
+  counts: { stored: 'stored', 'already-there': 'already there', refused: 'refused', failed: 'not sent', cancelled: 'stopped' },
+  sent: (sent: string, all: string) => `${sent} of ${all}`,
+  progress: (name: string) => `Progress of ${name}`,
 }
 
 /** Of the inbox. */
@@ -638,6 +636,8 @@ export const administration = {
       search: 'searched',
       open: 'opened',
       retrieve: 'retrieved',
+      export: 'took out as a file set',
+      anonymise: 'took out an anonymised copy',
       'keep-apart': 'kept apart',
       'resolve-conflict': 'chose between two of one UID',
       'rotate-key': 'changed the key of the store',

@@ -1,6 +1,6 @@
 /** Svi tekstovi stranice, na hrvatskom. */
 
-import type { account as AccountInEnglish, administration as AdministrationInEnglish, inbox as InboxInEnglish, page as PageInEnglish, viewing as ViewingInEnglish } from './en'
+import type { account as AccountInEnglish, administration as AdministrationInEnglish, inbox as InboxInEnglish, page as PageInEnglish, upload as UploadInEnglish, viewing as ViewingInEnglish } from './en'
 
 const RULES = new Intl.PluralRules('hr')
 
@@ -18,7 +18,6 @@ export const page: typeof PageInEnglish = {
   tagline: 'Medicinske slike, iscrtane ondje gdje se čuvaju',
 
   login: {
-    title: 'Prijava',
     username: 'Korisničko ime',
     password: 'Lozinka',
     submit: 'Prijavi se',
@@ -44,7 +43,6 @@ export const page: typeof PageInEnglish = {
     logout: 'Odjavi se',
     skip: 'Prijeđi na sadržaj',
     notFound: 'Takve stranice nema.',
-    back: 'Natrag',
   },
 
   state: {
@@ -52,14 +50,10 @@ export const page: typeof PageInEnglish = {
     retry: 'Pokušaj ponovno',
     reload: 'Učitaj stranicu ponovno',
     cancel: 'Odustani',
-    close: 'Zatvori',
   },
 
   line: {
     lost: 'Veza je prekinuta. Ono što ste napisali je sačuvano; stranica nastavlja sama kad se veza vrati.',
-    measured: 'Koliko veza prenosi i za koliko odgovara, izmjereno na pristiglim slikama',
-    hold: 'Samo bez gubitaka',
-    holdHint: 'Bez pretpregleda: svaka slika dolazi bez gubitaka, i dok se krećete. Na sporoj vezi dolazi kasnije.',
   },
 
   failure: {
@@ -125,11 +119,6 @@ export const page: typeof PageInEnglish = {
     title: 'Studije',
     none: 'Nema studija.',
     noneYet: 'Zasad nema studija.',
-    date: 'Datum',
-    modalities: 'Modalitet',
-    description: 'Opis',
-    institution: 'Ustanova',
-    extent: 'Sadržaj',
     noDate: 'bez datuma',
     noDescription: 'Bez opisa',
     content: (series, instances) =>
@@ -143,35 +132,6 @@ export const page: typeof PageInEnglish = {
 
   upload: {
     title: 'Slanje',
-    intro: 'Ispustite ovdje datoteke ili mape DICOM ili ih odaberite.',
-    files: 'Odaberi datoteke',
-    folder: 'Odaberi mapu',
-    destination: (node) => `Spremaju se ovdje: ${node}.`,
-    nowhere: 'Imenik ne navodi čvor za spremanje.',
-    cancel: 'Zaustavi',
-    clear: 'Isprazni popis',
-    retry: 'Pošalji ostatak ponovno',
-    list: 'Datoteke',
-    outcome: {
-      waiting: 'čeka',
-      sending: 'šalje se',
-      checking: 'provjerava se',
-      stored: 'spremljeno',
-      'already-there': 'već postoji',
-      refused: 'odbijeno',
-      failed: 'nije poslano',
-      cancelled: 'zaustavljeno',
-    },
-    total: (done, all) => `${done.toLocaleString('hr')} od ${plural(all, 'datoteke', 'datoteke', 'datoteka')}`,
-    counts: {
-      stored: 'spremljeno',
-      'already-there': 'već postoji',
-      refused: 'odbijeno',
-      failed: 'nije poslano',
-      cancelled: 'zaustavljeno',
-    },
-    sent: (sent, all) => `${sent} od ${all}`,
-    progress: (name) => `Napredak: ${name}`,
   },
 
   viewer: {
@@ -276,6 +236,44 @@ export const viewing: typeof ViewingInEnglish = {
   slabMethod: 'Postupak ploče',
   material: 'Materijal',
   materials: { bone: 'Kost', vessels: 'Žile', lung: 'Pluća', 'soft-tissue': 'Meko tkivo', skin: 'Koža', mr: 'Po intenzitetu', 'mr-surface': 'Površina', 'mr-vessels': 'Svijetle žile', 'mr-haze': 'Izmaglica' },
+  line: {
+    measured: 'Koliko veza prenosi i za koliko odgovara, izmjereno na pristiglim slikama',
+    hold: 'Samo bez gubitaka',
+    holdHint: 'Bez pretpregleda: svaka slika dolazi bez gubitaka, i dok se krećete. Na sporoj vezi dolazi kasnije.',
+  },
+}
+
+/** Stranica s koje se šalju datoteke. */
+export const upload: typeof UploadInEnglish = {
+  intro: 'Ispustite ovdje datoteke ili mape DICOM ili ih odaberite.',
+  files: 'Odaberi datoteke',
+  folder: 'Odaberi mapu',
+  destination: (node) => `Spremaju se ovdje: ${node}.`,
+  nowhere: 'Imenik ne navodi čvor za spremanje.',
+  cancel: 'Zaustavi',
+  clear: 'Isprazni popis',
+  retry: 'Pošalji ostatak ponovno',
+  list: 'Datoteke',
+  outcome: {
+    waiting: 'čeka',
+    sending: 'šalje se',
+    checking: 'provjerava se',
+    stored: 'spremljeno',
+    'already-there': 'već postoji',
+    refused: 'odbijeno',
+    failed: 'nije poslano',
+    cancelled: 'zaustavljeno',
+  },
+  total: (done, all) => `${done.toLocaleString('hr')} od ${plural(all, 'datoteke', 'datoteke', 'datoteka')}`,
+  counts: {
+    stored: 'spremljeno',
+    'already-there': 'već postoji',
+    refused: 'odbijeno',
+    failed: 'nije poslano',
+    cancelled: 'zaustavljeno',
+  },
+  sent: (sent, all) => `${sent} od ${all}`,
+  progress: (name) => `Napredak: ${name}`,
 }
 
 /** Sandučića. */
@@ -645,6 +643,8 @@ export const administration: typeof AdministrationInEnglish = {
       search: 'pretraga',
       open: 'otvaranje',
       retrieve: 'dohvat',
+      export: 'izvoz',
+      anonymise: 'izvoz anonimizirane kopije',
       'keep-apart': 'odvojeno čuvanje',
       'resolve-conflict': 'izbor između dvaju istog UID-a',
       'rotate-key': 'nov ključ spremišta',

@@ -5,25 +5,28 @@
  * A language is one file in this folder. The query gives each room a module of its own, with the export of that room alone.
  */
 
-import type { account, administration, inbox, page, viewing } from './en'
+import type { account, administration, inbox, page, upload, viewing } from './en'
 
 type Files<T> = Record<string, () => Promise<T>>
 type PageTexts = typeof page
 type AccountTexts = typeof account
 type AdministrationTexts = typeof administration
 type InboxTexts = typeof inbox
+type UploadTexts = typeof upload
 type ViewingTexts = typeof viewing
 
 const PAGE = import.meta.glob<PageTexts>('./??.ts', { import: 'page', query: '?page' })
 const ACCOUNT = import.meta.glob<AccountTexts>('./??.ts', { import: 'account', query: '?account' })
 const ADMINISTRATION = import.meta.glob<AdministrationTexts>('./??.ts', { import: 'administration', query: '?administration' })
 const INBOX = import.meta.glob<InboxTexts>('./??.ts', { import: 'inbox', query: '?inbox' })
+const UPLOAD = import.meta.glob<UploadTexts>('./??.ts', { import: 'upload', query: '?upload' })
 const VIEWING = import.meta.glob<ViewingTexts>('./??.ts', { import: 'viewing', query: '?viewing' })
 
 export let texts: PageTexts
 export let accountTexts: AccountTexts
 export let administrationTexts: AdministrationTexts
 export let inboxTexts: InboxTexts
+export let uploadTexts: UploadTexts
 export let viewingTexts: ViewingTexts
 
 let language = 'en'
@@ -51,6 +54,12 @@ export async function withAdministrationTexts<T>(loading: Promise<T>): Promise<T
 export async function withInboxTexts<T>(loading: Promise<T>): Promise<T> {
   const [found, loaded] = await Promise.all([load(INBOX), loading])
   inboxTexts = found
+  return loaded
+}
+
+export async function withUploadTexts<T>(loading: Promise<T>): Promise<T> {
+  const [found, loaded] = await Promise.all([load(UPLOAD), loading])
+  uploadTexts = found
   return loaded
 }
 

@@ -1,9 +1,10 @@
 /** The language of the tests is English. */
 
-import { speak, withAccountTexts, withAdministrationTexts, withInboxTexts, withViewingTexts } from '.'
+import { speak, withAccountTexts, withAdministrationTexts, withInboxTexts, withUploadTexts, withViewingTexts } from '.'
 
 await speak(['en'])
 await withAccountTexts(Promise.resolve())
 await withAdministrationTexts(Promise.resolve())
 await withInboxTexts(Promise.resolve())
+await withUploadTexts(Promise.resolve())
 await withViewingTexts(Promise.resolve())
