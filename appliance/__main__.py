@@ -22,6 +22,7 @@ from tqdm import tqdm
 from appliance import __version__, assembly
 from appliance.domain.accounts import Role
 from appliance.domain.audit import Action, Event, Outcome, Subject
+from appliance.domain.changes import AuditHead
 from appliance.domain.enrolment import EnrolmentToken, Kind
 from appliance.domain.errors import ApplianceError, BadRequest, SettingsError
 from appliance.domain.identifiers import InstitutionId
@@ -36,6 +37,7 @@ from appliance.services.verification import Verification, row_count, verified
 from appliance.settings import Appliance, load
 from appliance.storage import rotation
 from appliance.storage.audit import Proof
+from appliance.storage.audit_heads import ToldChain, as_anchors
 from appliance.storage.audit_lists import AuditFilter
 
 _WRONG = 2
@@ -263,15 +265,31 @@ def _verify_audit(arguments: argparse.Namespace) -> int:
     with assembly.trails(settings) as trails:
         if not trails:
             raise SettingsError(f"{arguments.config}: names no toplevel, institution or node, which keep audit trails")
+        told = _heads_above(settings)
         for trail, database in trails:
+            keeper_id = assembly.keeper_of(settings, trail)
+            above = as_anchors(told, keeper_id) if keeper_id else ()
             with tqdm(total=trail.count(database), unit=" records", disable=None) as bar:
-                proofs.append(trail.proof(database, bar.update))
+                proofs.append(trail.proof(database, bar.update, above))
+    below = assembly.told_chains(settings)
     if arguments.json:
-        print(msgspec.json.encode(proofs).decode())
+        print(msgspec.json.encode({"trails": proofs, "below": below}).decode())
     else:
         for proof in proofs:
             print(_proof_in_words(proof))
-    return _FAILED if any(proof.fault for proof in proofs) else 0
+        for chain in below:
+            print(_chain_in_words(chain))
+    is_sound = not any(proof.fault for proof in proofs) and not any(chain.fault for chain in below)
+    return 0 if is_sound else _FAILED
+
+
+def _heads_above(settings: Appliance) -> tuple[AuditHead, ...]:
+    """What the toplevel keeps of the trails here; where it cannot be asked that is said, and they are verified without."""
+    try:
+        return assembly.told_heads(settings)
+    except ApplianceError as error:
+        print(f"not compared with the heads that went up: {error.message}", file=sys.stderr)
+        return ()
 
 
 def _export_audit(arguments: argparse.Namespace) -> int:
@@ -293,9 +311,17 @@ def _day(text: str) -> datetime:
     return datetime.combine(date.fromisoformat(text), time(), UTC)
 
 
+def _chain_in_words(chain: ToldChain) -> str:
+    name = f"{chain.room} {chain.keeper_id}"
+    if chain.fault is None:
+        return f"{name}: told of {chain.sequence} records, last at {chain.told_at:%Y-%m-%d %H:%M:%S}Z"
+    return f"{name}: {chain.fault}: a head that came at {chain.fault_at:%Y-%m-%d %H:%M:%S}Z contradicts one before it"
+
+
 def _proof_in_words(proof: Proof) -> str:
     if proof.fault is None:
-        return f"{proof.room}: {proof.records} records, each as it was written; head {proof.head.hash or 'none'}"
+        above = f"; {proof.heads_above} heads that went up are among them" if proof.heads_above else ""
+        return f"{proof.room}: {proof.records} records, each as it was written; head {proof.head.hash or 'none'}{above}"
     return f"{proof.room}: {proof.fault.kind}: {proof.fault.reason}; {proof.records} records before it are as they were written"
 
 

@@ -18,7 +18,7 @@ from appliance.dimse import doors, peers
 from appliance.dimse.figures import Told
 from appliance.domain.accounts import Account
 from appliance.domain.audit import Action, Actor, Event, Subject
-from appliance.domain.changes import InstitutionHere, NodeHere
+from appliance.domain.changes import AuditHead, InstitutionHere, NodeHere, Questions
 from appliance.domain.enrolment import EnrolmentToken, Kind
 from appliance.domain.errors import ApplianceError, SettingsError
 from appliance.domain.identifiers import InstitutionId
@@ -27,12 +27,13 @@ from appliance.http.access import Access
 from appliance.http.accounts import other_accounts, own_account
 from appliance.http.application import Root, Streamed, resources
 from appliance.http.asgi import Application
-from appliance.http.audit import audit_trail
+from appliance.http.audit import audit_chains, audit_trail
 from appliance.http.authorisation import refuse_unlisted
 from appliance.http.certificates import CertificateFiles
 from appliance.http.conflicts import conflicts
-from appliance.http.copies import institution_place, known_here, toplevel_place
+from appliance.http.copies import institution_place, toplevel_place
 from appliance.http.deliveries import deliveries
+from appliance.http.draws_only import draws_only
 from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
 from appliance.http.exports import exports
@@ -47,7 +48,7 @@ from appliance.http.openapi import openapi
 from appliance.http.origins import Origins
 from appliance.http.page import Page, Sources
 from appliance.http.passkeys import own_passkeys
-from appliance.http.patients import patients
+from appliance.http.patients import patients, people_known
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.picture_requests import Asked, thumbnail_view
 from appliance.http.pictures import Pictures
@@ -58,6 +59,7 @@ from appliance.http.renderer import renderer
 from appliance.http.reports import reports
 from appliance.http.scales import Scales
 from appliance.http.sessions import sessions
+from appliance.http.shares import shares
 from appliance.http.stow import StoreInstances
 from appliance.http.studies import studies
 from appliance.http.study_objects import study_objects
@@ -70,6 +72,7 @@ from appliance.http.wado import Retrieval, deletions
 from appliance.services.accounts import Accounts, nobody_to_tell
 from appliance.services.archive import Archive
 from appliance.services.audit import INSTITUTION, NODE, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
+from appliance.services.audit_heads import HeadTelling, ToldChains
 from appliance.services.audit_lists import AuditReading
 from appliance.services.catalogue import Catalogue
 from appliance.services.conflicts import Conflicts
@@ -93,12 +96,14 @@ from appliance.services.parse_process import ParseLimits
 from appliance.services.passkeys import Passkeys, relying_party
 from appliance.services.patient_news import PatientNews
 from appliance.services.patient_records import PatientRecords
+from appliance.services.pointing import Pointing
 from appliance.services.reconciliation import Reconciliation
 from appliance.services.record_types import RecordTypesDefined, RecordTypesKnown
 from appliance.services.releases import HeldBack
 from appliance.services.removals import Forget
 from appliance.services.reports import Reports
 from appliance.services.second_factors import SecondFactors
+from appliance.services.shares import Shares
 from appliance.services.staff import Staff
 from appliance.services.supervision import Supervisor
 from appliance.services.synchronisation import (
@@ -125,12 +130,14 @@ from appliance.services.trust import SigningKeys, TrustKeeper, add_signing_key
 from appliance.services.volume_selection import VolumeSelection
 from appliance.settings import Appliance, Web
 from appliance.settings import Dimse as DimseSettings
+from appliance.settings import DrawsFor as DrawsForSettings
 from appliance.settings import Institution as InstitutionSettings
 from appliance.settings import Node as NodeSettings
 from appliance.settings import Parent as ParentSettings
 from appliance.settings import Toplevel as ToplevelSettings
 from appliance.storage import (
     audit,
+    audit_heads,
     commitments,
     copies,
     enrolment,
@@ -141,7 +148,8 @@ from appliance.storage import (
     sealing,
     toplevel,
 )
-from appliance.storage.database import Database, Migration, Transaction, migrate
+from appliance.storage.audit_heads import ToldChain
+from appliance.storage.database import Database, Migration, Transaction, migrate, refuse_other_shape
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.render_cache import RenderCache
 from appliance.storage.structure import DataSetLimits
@@ -216,6 +224,7 @@ async def ingesting(settings: Appliance) -> AsyncIterator[Ingest]:
     """The ingest road of the node, beside a server that may be running on the same store."""
     if settings.node is None:
         raise SettingsError("the settings name no node, which is what keeps DICOM")
+    _refuse_drawing_only(settings.node)
     async with AsyncExitStack() as stack:
         database = await _migrated(settings.node.database, "node", index.MIGRATIONS)
         store = await asyncio.to_thread(_open_store, settings.node)
@@ -227,6 +236,7 @@ def kept(settings: Appliance) -> Iterator[tuple[InstanceStore, Database]]:
     """What the node keeps, beside a server that may be running on the same store."""
     if settings.node is None:
         raise SettingsError("the settings name no node, which is what keeps DICOM")
+    _refuse_drawing_only(settings.node)
     database = Database(settings.node.database)
     try:
         migrate(database, "node", index.MIGRATIONS)
@@ -234,6 +244,11 @@ def kept(settings: Appliance) -> Iterator[tuple[InstanceStore, Database]]:
         yield _open_store(settings.node), database
     finally:
         database.close()
+
+
+def _refuse_drawing_only(settings: NodeSettings) -> None:
+    if settings.draws_for is not None:
+        raise SettingsError(f"this node only draws; node {settings.draws_for.id} keeps the DICOM, do it there")
 
 
 async def create_account(settings: Appliance, account: Account, password: str) -> Account:
@@ -470,6 +485,8 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
     accounts = _accounts(settings, database, signer, session_lifetime=lifetime, on_revoked=trust.look)
     bench.stack.push_async_callback(accounts.close)
     service = Toplevel(database, insurers=settings.insurers)
+    shared = Shares(database, signer, toplevel_trail(settings), on_revoked=trust.look)
+    bench.stack.push_async_callback(shared.close)
 
     auditing = Auditing(toplevel_trail(settings), database)
     staff = Staff(database, auditing, accounts, on_revoked=trust.look)
@@ -486,13 +503,16 @@ async def _open_toplevel(bench: _Bench) -> ToplevelParent | None:
         own_account(accounts, bench.access),
         own_passkeys(accounts, bench.access),
         other_accounts(accounts, staff, bench.access, auditing),
-        patients(service, PatientRecords(database, auditing), bench.access, auditing),
+        people_known(service, bench.access, auditing),
+        patients(PatientRecords(database, auditing), bench.access),
         fhir_of_toplevel(service, bench.access, auditing, settings.base_url),
         institutions(Institutions(database, auditing, _institution_here(bench.settings)), bench.access),
         enrolments(children, bench.access, auditing),
         audit_trail(AuditReading(TOPLEVEL, database, auditing), bench.access),
+        audit_chains(ToldChains(database), bench.access),
         record_types(types, bench.access),
         toplevel_place(),
+        shares(shared, bench.access),
     ]
     bench.checks["toplevel database"] = _database_check(database)
     return LocalToplevel(service.take_delivery, lambda: bench.verifier.trust, service.answer, types.tell)
@@ -535,13 +555,14 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     )
     if below is not None:
         _answer_from_copy(bench, settings, database, below, uplink)
+    _tell_heads(bench, HeadTelling(database, INSTITUTION, settings.id, institution.OUTBOX, on_change=uplink.wake))
     auditing = Auditing(trail, database)
     service = Institution(database, here, on_change=uplink.wake)
     written = Reports(database, here, parent.answer, auditing, policy=settings.reports_elsewhere, on_change=uplink.wake)
     await service.announce()
     waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
     children = _enrolments_of_institution(bench.settings, database)
-    bench.children.know(Below(children, service.take_delivery, tell=service.releases))
+    bench.children.know(Below(children, service.take_delivery, tell=service.releases, pointers=service.pointers))
     bench.blueprints += [
         records(service, bench.access, auditing),
         reports(written, bench.access),
@@ -553,7 +574,7 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
         nodes(Nodes(database, auditing, service, _node_here(bench.settings)), bench.access),
     ]
     bench.checks["institution database"] = _database_check(database)
-    return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases)
+    return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases, service.pointers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -621,7 +642,7 @@ def _answer_from_copy(
     known = KnownHere(database, InstitutionId(settings.id))
     bench.blueprints += [
         sessions(accounts, known, bench.access, bench.metrics),
-        known_here(known, bench.access, Auditing(trail, database)),
+        people_known(known, bench.access, Auditing(trail, database)),
         institution_place(settings.name, settings.parent.base_url, parts.copy, lambda: uplink.is_parent_away),
     ]
     bench.gauges.append(lambda: bench.metrics.synchronisation_behind.labels("institution").set(parts.copy.behind))
@@ -631,6 +652,9 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
     """The uploads of the node; None if there is no node here."""
     settings = bench.settings.node
     if settings is None:
+        return None
+    if settings.draws_for is not None:
+        await _open_drawing_node(bench, settings, settings.draws_for)
         return None
     base = await _migrated(settings.database, "node", index.MIGRATIONS)
     database = _threads(bench.stack, base)
@@ -652,6 +676,7 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
         follow=held_back.follow,
         take_trust=trust.hear if trust else None,
     )
+    _tell_heads(bench, HeadTelling(database, NODE, settings.id, index.OUTBOX, on_change=uplink.wake))
     on_stored = [uplink.wake]
     ingest = await _open_ingest(bench.stack, settings, store, base, on_stored=lambda: _call(on_stored))
     trail = node_trail(settings)
@@ -667,20 +692,11 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
     archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
     await archive.start()
     bench.stack.push_async_callback(archive.stop)
-    answers = PictureAnswers(bench.access, auditing, held_back, drawing, bench.metrics)
     resolving = Conflicts(store, database, ingest, archive, auditing, node_id=settings.id, forget=forget)
     bench.blueprints += [
-        studies(catalogue, bench.access, auditing, held_back, institution_id),
+        *_looking(bench, settings, catalogue, archive=archive, drawing=drawing, auditing=auditing, held_back=held_back),
         conflicts(resolving, bench.access, auditing, institution_id),
-        renderer(drawing.state, bench.access),
-        Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
-        VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
-        Viewing(catalogue, archive, drawing, answers).blueprint(),
-        study_objects(catalogue, archive, answers),
-        Scales(catalogue, archive, drawing, answers).blueprint(),
-        Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
-        Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
-        deletions(catalogue, bench.access, auditing, institution_id),
+        deletions(catalogue, bench.access, auditing, institution_id, Pointing(settings.id, parent.pointers)),
         exports(Exports(archive), bench.access, auditing, held_back, institution_id),
         audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
         capacity(Holdings(store, database), bench.access),
@@ -707,6 +723,77 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
             settings.instances.instance_limit_bytes, settings.limits.request_bytes, archive_limits(settings)
         ),
     )
+
+
+async def _open_drawing_node(bench: _Bench, settings: NodeSettings, keeper: DrawsForSettings) -> None:
+    """A node that draws what another one keeps: its store and its index are read, and what is written is its own.
+
+    The index is read where the keeper writes it, or at a standby of that database: a copy of our own would be behind the
+    store, and would have to be carried from one node to the other, which do not talk to each other.
+    """
+    database = await _open_database(bench.stack, settings.database, "node", index.MIGRATIONS)
+    kept_rows = Database(keeper.database, is_read_only=True)
+    await asyncio.to_thread(_check_shape, kept_rows)
+    kept_index = _threads(bench.stack, kept_rows)
+    store = await asyncio.to_thread(open_store, _store_settings(settings))
+    assert settings.parent is not None, "the settings were checked"
+    assert settings.institution_id is not None, "its institution is in another process"
+    outbox = KeptOutbox(database, index.OUTBOX)
+    await outbox.announce(NodeHere(settings.id, settings.name, settings.base_url, keeper.id))
+    parent = await _parent(bench, settings.parent, settings.id, None)
+    trust = KeptTrust(database, "node", bench.use_trust)
+    await trust.recall()
+    uplink = await _open_uplink(bench, "node", settings.id, outbox, parent, take_trust=trust.hear)
+    _tell_heads(bench, HeadTelling(database, NODE, settings.id, index.OUTBOX, on_change=uplink.wake))
+    institution_id = InstitutionId(settings.institution_id)
+    held_back = HeldBack(kept_index, keeper.id, institution_id, parent.releases)
+    auditing = Auditing(node_trail(settings), database)
+    drawing = await _open_drawing(bench, settings)
+    catalogue = Catalogue(store, kept_index, keeper.id, auditing.trail)
+    drawing.around = catalogue.place_of
+    archive = Archive(store, kept_index, ParseLimits(data_set=_data_set_limits(settings)))
+    await archive.start()
+    bench.stack.push_async_callback(archive.stop)
+    bench.blueprints += [
+        *_looking(bench, settings, catalogue, archive=archive, drawing=drawing, auditing=auditing, held_back=held_back),
+        draws_only(keeper.id, bench.access),
+        audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
+        capacity(Holdings(store, kept_index), bench.access),
+    ]
+    bench.checks["node database"] = _database_check(database)
+    bench.checks["index"] = _database_check(kept_index)
+
+
+def _check_shape(kept_rows: Database) -> None:
+    try:
+        refuse_other_shape(kept_rows, "node", index.MIGRATIONS)
+    finally:
+        kept_rows.close()
+
+
+def _looking(
+    bench: _Bench,
+    settings: NodeSettings,
+    catalogue: Catalogue,
+    *,
+    archive: Archive,
+    drawing: Drawing,
+    auditing: Auditing,
+    held_back: HeldBack,
+) -> list[Blueprint]:
+    """The doors of a node by which nothing is changed."""
+    answers = PictureAnswers(bench.access, auditing, held_back, drawing, bench.metrics)
+    return [
+        studies(catalogue, bench.access, auditing, held_back),
+        renderer(drawing.state, bench.access),
+        Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
+        VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
+        Viewing(catalogue, archive, drawing, answers).blueprint(),
+        Scales(catalogue, archive, drawing, answers).blueprint(),
+        study_objects(catalogue, archive, answers),
+        Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
+        Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
+    ]
 
 
 # The parts that roles share
@@ -827,6 +914,11 @@ async def _open_uplink(
     bench.gauges.append(uplink.show)
     bench.stack.push_async_callback(uplink.stop)
     return uplink
+
+
+def _tell_heads(bench: _Bench, telling: HeadTelling) -> None:
+    bench.stack.push_async_callback(telling.stop)
+    telling.start()
 
 
 def _call(listeners: Sequence[Callable[[], None]]) -> None:
@@ -1037,7 +1129,10 @@ def archive_limits(settings: NodeSettings) -> ArchiveLimits:
 
 
 def node_trail(settings: NodeSettings) -> AuditTrail:
-    """The audit trail of a node."""
+    """The audit trail of a node; one that only draws notes its head beside the key that its institution knows it by."""
+    if settings.draws_for is not None:
+        assert settings.parent is not None, "the settings were checked"
+        return AuditTrail(NODE, settings.parent.key.with_name("audit-head-node"))
     return trail_of_store(settings.instances.directory)
 
 
@@ -1085,6 +1180,50 @@ def trails(settings: Appliance) -> Iterator[list[tuple[AuditTrail, Database]]]:
             database.close()
 
 
+def told_heads(settings: Appliance) -> tuple[AuditHead, ...]:
+    """The heads of the institution's trail, and of its nodes', that its toplevel keeps. Unavailable if that is away."""
+    here = settings.institution
+    if here is None:
+        return ()
+    if here.parent is not None:
+        return asyncio.run(_heads_at(here.parent, here.id))
+    assert settings.toplevel is not None, "the settings were checked: without a parent the toplevel is here"
+    database = Database(settings.toplevel.database)
+    try:
+        migrate(database, "toplevel", toplevel.MIGRATIONS)
+        return database.read(lambda tx: audit_heads.heads(tx, InstitutionId(here.id)))
+    finally:
+        database.close()
+
+
+async def _heads_at(parent: ParentSettings, child_id: UUID) -> tuple[AuditHead, ...]:
+    toplevel_there = RemoteParent(
+        parent.base_url, child_id, load_private_key(parent.key), load_parent_key(parent.key), parent.authorities
+    )
+    try:
+        return (await toplevel_there.answer(Questions(child_id, audit_heads=True))).audit_heads
+    finally:
+        await toplevel_there.close()
+
+
+def told_chains(settings: Appliance) -> tuple[ToldChain, ...]:
+    """What the toplevel of these settings was told of the trails below it; none where there is no toplevel."""
+    if settings.toplevel is None:
+        return ()
+    database = Database(settings.toplevel.database)
+    try:
+        migrate(database, "toplevel", toplevel.MIGRATIONS)
+        return database.read(lambda tx: audit_heads.chains(tx, None))
+    finally:
+        database.close()
+
+
+def keeper_of(settings: Appliance, trail: AuditTrail) -> UUID | None:
+    """Who keeps a trail whose heads go up; None of a toplevel's, above which there is nobody."""
+    kept_by = {INSTITUTION: settings.institution, NODE: settings.node}.get(trail.room)
+    return kept_by.id if kept_by is not None else None
+
+
 def _data_set_limits(settings: NodeSettings) -> DataSetLimits:
     limits = settings.limits
     return DataSetLimits(limits.nesting_depth, limits.element_count, limits.frame_count, limits.frame_pixels)
@@ -1108,7 +1247,8 @@ def _open_store(settings: NodeSettings) -> InstanceStore:
 
 def _store_settings(settings: NodeSettings) -> StoreSettings:
     instances = settings.instances
-    return StoreSettings(instances.directory, instances.key, instances.free_floor_bytes)
+    is_read_only = settings.draws_for is not None
+    return StoreSettings(instances.directory, instances.key, instances.free_floor_bytes, is_read_only)
 
 
 async def _renew_self_made(settings: Appliance) -> None:

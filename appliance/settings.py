@@ -248,6 +248,14 @@ class Dimse(Settings, frozen=True):
     limits: DimseLimits = DimseLimits()
 
 
+class DrawsFor(Settings, frozen=True):
+    """The node that keeps the store which this one only draws from (docs/scaling.md)."""
+
+    id: UUID
+    database: str
+    """Its index, which is only read: in PostgreSQL, or a standby of that; in SQLite on the same machine."""
+
+
 class Node(Settings, frozen=True):
     """DICOM instances, their index, and the pictures of them."""
 
@@ -264,6 +272,8 @@ class Node(Settings, frozen=True):
     """Without it there is no DIMSE."""
     parent: Parent | None = None
     """The institution; none when it is in the same process."""
+    draws_for: DrawsFor | None = None
+    """With it the node keeps nothing: ``instances`` is the store of another one, which is never written to."""
 
 
 class Appliance(Settings, frozen=True):
@@ -312,9 +322,16 @@ def _with_whole_urls(settings: Appliance, base: Path) -> Appliance:
     for role in ("toplevel", "institution", "node"):
         block = getattr(settings, role)
         if block is not None and block.database.startswith(_SQLITE):
-            file = base / block.database.removeprefix(_SQLITE)
-            blocks[role] = msgspec.structs.replace(block, database=f"{_SQLITE}{file}")
+            blocks[role] = msgspec.structs.replace(block, database=_whole_url(block.database, base))
+    node = blocks.get("node", settings.node)
+    if node is not None and node.draws_for is not None:
+        keeper = msgspec.structs.replace(node.draws_for, database=_whole_url(node.draws_for.database, base))
+        blocks["node"] = msgspec.structs.replace(node, draws_for=keeper)
     return msgspec.structs.replace(settings, **blocks)
+
+
+def _whole_url(url: str, base: Path) -> str:
+    return f"{_SQLITE}{base / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
 
 
 def _decode_path(kind: type, value: Any, base: Path) -> Path:  # Any: whatever YAML holds there
@@ -390,7 +407,23 @@ def _wrong_node(settings: Appliance) -> str | None:
         return "node.instances: has a key and plain: true; choose one"
     if node.institution_id is None and settings.institution is None:
         return "node.institution_id: is missing, and no institution is in this process"
+    if node.draws_for is not None:
+        return _wrong_drawing(node, node.draws_for)
     return None if node.dimse is None else _wrong_peer(node.dimse)
+
+
+def _wrong_drawing(node: Node, keeper: DrawsFor) -> str | None:
+    if keeper.id == node.id:
+        return "node.draws_for.id: is the node's own"
+    if keeper.database == node.database:
+        return "node.draws_for.database: is the node's own, which it writes"
+    if node.parent is None:
+        return "node.draws_for: needs node.parent: a node that only draws is a process of its own"
+    if node.dimse is not None:
+        return "node.dimse: is here, and node.draws_for: such a node keeps nothing that peers could send or fetch"
+    if node.drawing.render_cache_bytes and node.drawing.render_cache_directory is None:
+        return "node.drawing.render_cache_directory: is missing, and the directory of the instances is another node's"
+    return None
 
 
 def _wrong_peer(dimse: Dimse) -> str | None:
@@ -428,6 +461,8 @@ def _missing_file(settings: Appliance) -> str | None:
     for role, block in (("institution", settings.institution), ("node", settings.node)):
         if block is not None and block.parent is not None:
             needed += [(f"{role}.parent.authorities", block.parent.authorities)]
+    if settings.node is not None and settings.node.draws_for is not None:
+        needed += [("node.instances.key", settings.node.instances.key)]
     tls = settings.node.dimse.tls if settings.node and settings.node.dimse else None
     if tls is not None:
         needed += [

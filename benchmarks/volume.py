@@ -163,7 +163,11 @@ def _summary(figures: dict[str, Any]) -> dict[str, Any]:
 
     return {
         "composited_512": of("lit bone"),
-        **({"lung_512": of("lit lung")} if any(row["what"] == "lit lung" for row in figures["rows"]) else {}),
+        **{
+            f"{preset}_512": of(f"lit {preset}")
+            for preset in ("lung", "skin")
+            if any(row["what"] == f"lit {preset}" for row in figures["rows"])
+        },
         "mip_512": of("maximum_ip"),
         "plane": of("plane"),
         "interactive_ms": round(max(moving["ms"] for moving in figures["interactive"].values()), 1),
@@ -341,8 +345,8 @@ def _rows(
             peer.look(method, _GREY, subject.step_mm)
             peer_took, pixels = _median(_volume(peer, camera, size), runs)
             yield row(method.value, by, peer_took, took, error=truth.error(pixels[:, :, 0]))
-    for preset in ("bone", "lung"):
-        # Half a minute a picture with Mesa 22: its other preset would tell nothing new.
+    for preset in ("bone", "lung", "skin"):
+        # Half a minute a picture with Mesa 22: its other presets would tell nothing new.
         peers = {"fixed": fast, "gpu on cpu": gl} if preset == "bone" and not quick else {"fixed": fast}
         yield from _lit(renderer, subject, VolumeView(_UID, camera, size, _PNG), preset, peers, runs=runs, row=row)
         if quick:

@@ -77,6 +77,9 @@ TEST_PACKAGES = (
     Package("orthanc", "a stranger's archive, as a peer both ways"),
     Package("orthanc-dicomweb", "lets that archive speak DICOMweb"),
     Package("postgresql", "the other database that the storage tests run on"),
+    Package("patroni", "three of those databases, of which the long tests kill the leader"),
+    Package("etcd-server", "where Patroni keeps who leads"),
+    Package("python3-etcd", "by which Patroni speaks with it"),
 )
 
 

@@ -66,22 +66,20 @@ def new_cockroachdb(server: str) -> str:
 @contextlib.contextmanager
 def running_postgresql() -> Iterator[Postgresql]:
     """A server that runs as long as the context. Raises PostgresqlMissing."""
-    programs = sorted(_PROGRAMS.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not programs:
-        raise PostgresqlMissing("these tests need PostgreSQL: apt-get install postgresql")
+    programs = server_programs()
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    owner = _owner()
+    owner = owner_of_servers()
     if owner is not None:  # the server refuses to run as root
         os.chown(folder, owner, -1)
     port, data = free_port(), folder / "data"
     try:
         subprocess.run(
             # the C locale: text in the order of its code points, as SQLite has it
-            [programs[-1], "-D", data, "-U", _USER, "--locale=C", "--encoding=UTF8", "--auth=trust", "--no-sync"],
+            [programs / "initdb", "-D", data, "-U", _USER, "--locale=C", "--encoding=UTF8", "--auth=trust", "--no-sync"],
             user=owner, cwd=folder, check=True, capture_output=True,
         )  # fmt: skip
         process = subprocess.Popen(
-            [programs[-1].with_name("postgres"), "-D", data, "-p", str(port), "-k", folder,
+            [programs / "postgres", "-D", data, "-p", str(port), "-k", folder,
              "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
             user=owner, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -96,7 +94,15 @@ def running_postgresql() -> Iterator[Postgresql]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _owner() -> int | None:
+def server_programs() -> Path:
+    """The folder of the newest server's programs. Raises PostgresqlMissing."""
+    found = sorted(_PROGRAMS.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        raise PostgresqlMissing("these tests need PostgreSQL: apt-get install postgresql")
+    return found[-1].parent
+
+
+def owner_of_servers() -> int | None:
     """An unprivileged user to run as; None where this process is one."""
     if os.geteuid() != 0:
         return None

@@ -195,3 +195,47 @@ def test_a_domain_of_passkeys_may_be_named(tmp_path: Path, domain: str) -> None:
 
     assert settings.toplevel is not None
     assert settings.toplevel.passkey_domain == domain
+
+
+def drawing(tmp_path: Path, **changes: object) -> Path:
+    """A node that only draws, with some of its settings other than they should be."""
+    (tmp_path / "master.key").touch()
+    node = {
+        "id": "10000000-0000-4000-8000-000000000002",
+        "name": "Second",
+        "institution_id": "10000000-0000-4000-8000-000000000009",
+        "base_url": "https://second.test",
+        "database": "sqlite:///node.sqlite",
+        "instances": {"directory": "store", "key": "master.key"},
+        "drawing": {"render_cache_directory": "cache"},
+        "draws_for": {"id": "10000000-0000-4000-8000-000000000001", "database": "sqlite:///keeper.sqlite"},
+        "parent": {"base_url": "https://clinic.test", "key": "node.pem"},
+        **changes,
+    }
+    file = tmp_path / "appliance.yaml"
+    file.write_text(yaml.safe_dump({"roles": ["node"], "listen": {"self_made": {"directory": "c"}}, "node": node}))
+    return file
+
+
+def test_a_node_that_only_draws_names_whose_store_and_index_it_reads(tmp_path: Path) -> None:
+    node = load(drawing(tmp_path)).node
+
+    assert node is not None
+    assert node.draws_for is not None
+    assert node.draws_for.database == f"sqlite:///{tmp_path}/keeper.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"id": "10000000-0000-4000-8000-000000000001"}, "draws_for.id: is the node's own"),
+        ({"database": "sqlite:///keeper.sqlite"}, "draws_for.database: is the node's own"),
+        ({"drawing": {}}, "render_cache_directory: is missing"),
+        ({"dimse": {"ae_title": "A", "peers": []}}, "node.dimse: is here"),
+        ({"instances": {"directory": "store", "key": "absent.key"}}, "node.instances.key: there is no file"),
+    ],
+)
+def test_a_node_that_only_draws_and_would_keep_something_is_refused(
+    tmp_path: Path, changes: dict[str, object], complaint: str
+) -> None:
+    assert complaint in refusal(drawing(tmp_path, **changes))

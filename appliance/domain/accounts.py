@@ -11,7 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from appliance.domain.errors import BadRequest, NotAllowed
-from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.identifiers import AccountId, InstitutionId, StudyUid
 
 _LONGEST_EMAIL = 254
 """RFC 5321 §4.5.3.1.3, without the brackets."""
@@ -40,6 +40,8 @@ class Right(StrEnum):
     """See the inbox and say whose a study is, at one's own institution."""
     KEEP_PATIENTS = "keep patients' records"
     """Add patients, say how they are called, remove those that nothing points to, and merge those who are the same person."""
+    SHARE = "share studies"
+    """Show a study of one's own institution to somebody without an account."""
     ANONYMISE = "make anonymised copies"
     """Take pictures out without who they are of, of one's own institution."""
     DELETE = "delete"
@@ -62,7 +64,7 @@ class Right(StrEnum):
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.PHYSICIAN: frozenset(
-        {Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN, Right.KEEP_PATIENTS, Right.ANONYMISE}
+        {Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN, Right.KEEP_PATIENTS, Right.ANONYMISE, Right.SHARE}
     ),
     Role.ADMINISTRATOR: frozenset(
         {
@@ -108,13 +110,17 @@ class Account:
     family_name: str
     roles: frozenset[Role]
     institution_id: InstitutionId | None
-    """Where they work; None of those who belong to no institution."""
+    """Where they work; None of those who belong to no institution. Of a guest where the study is."""
+    guest_of: StudyUid | None = None
+    """The only study that is shown to a guest, who has no account and no role (``domain.shares``); None of everybody else."""
 
     @property
     def name(self) -> str:
         return f"{self.given_name} {self.family_name}".strip() or self.username
 
     def has(self, right: Right) -> bool:
+        if self.guest_of is not None:
+            return right is Right.VIEW
         return any(right in RIGHTS[role] for role in self.roles)
 
     def require(self, right: Right, at: InstitutionId | None = None) -> None:

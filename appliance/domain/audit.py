@@ -18,6 +18,8 @@ class ActorKind(StrEnum):
     """A device or an archive of the DICOM network, known by its AE title."""
     COMMAND = "command"
     """Somebody at the shell of the appliance."""
+    GUEST = "guest"
+    """Somebody to whom a study is shown by a link, known by its id."""
     APPLIANCE = "appliance"
     """An institution or a node, known by its id."""
 
@@ -47,6 +49,11 @@ class Action(StrEnum):
     """A study or a series was taken out as a file set."""
     ANONYMISE = "anonymise"
     """The same without who it is of: how dates were treated as the reason."""
+    SHARE = "share"
+    """A study is shown by a link to whoever has it and its PIN."""
+    OPEN_SHARE = "open-share"
+    END_SHARE = "end-share"
+    """The link is good no longer, by its maker."""
     KEEP_APART = "keep-apart"
     """Other bytes came under the UID of an instance that is held."""
     RESOLVE_CONFLICT = "resolve-conflict"
@@ -125,7 +132,7 @@ class Subject:
 
     kind: str
     """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``passkey``,
-    ``session``, ``institution``, ``node``, ``record-type``, ``audit`` or ``store``."""
+    ``session``, ``share``, ``institution``, ``node``, ``record-type``, ``audit`` or ``store``."""
     uid: str = ""
     study_uid: str = ""
     """Of a series or an instance, or of what a patient or a report was named for."""

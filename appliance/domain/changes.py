@@ -79,6 +79,8 @@ class NodeHere(msgspec.Struct, frozen=True, tag="node-here"):
     node_id: UUID
     name: str
     base_url: str
+    draws_for: UUID | None = None
+    """It keeps nothing itself and draws what this node keeps."""
 
 
 class InstitutionHere(msgspec.Struct, frozen=True, tag="institution-here"):
@@ -119,7 +121,21 @@ class NumbersFree(msgspec.Struct, frozen=True, tag="numbers-free"):
     numbers: tuple[PatientNumber, ...]
 
 
-Change = StudyHeld | StudyGone | NodeHere | InstitutionHere | PatientHere | PatientNotHere | NumbersFree
+TrailBelow = Literal["node", "institution"]
+"""Who keeps a trail whose heads go up."""
+
+
+class AuditHead(msgspec.Struct, frozen=True, tag="audit-head"):
+    """The newest record of an audit trail; an institution tells its own and passes on those of its nodes."""
+
+    keeper_id: UUID
+    """The node or the institution that keeps the trail."""
+    room: TrailBelow
+    sequence: Sequence
+    hash: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+Change = StudyHeld | StudyGone | NodeHere | InstitutionHere | PatientHere | PatientNotHere | NumbersFree | AuditHead
 
 
 class NumberedChange(msgspec.Struct, frozen=True):
@@ -152,6 +168,8 @@ class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Are there such patients, and what are they called?"""
     patients_after: int | None = None
     """What is new, after this number, of patients whom the institution holds something of?"""
+    audit_heads: bool = False
+    """Which heads of its audit trails, and of its nodes', are kept?"""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -184,6 +202,7 @@ class Answers(msgspec.Struct, frozen=True):
     patients_last: int = 0
     """The number up to which ``patients`` says what is new."""
     is_all_news: bool = True
+    audit_heads: tuple[AuditHead, ...] = ()
 
 
 class ReleaseCursor(msgspec.Struct, frozen=True):
@@ -213,6 +232,20 @@ class Releases(msgspec.Struct, frozen=True):
     cursor: ReleaseCursor
     is_all: bool
     """Whether there is nothing after these."""
+
+
+class PointersWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which reports point to images of this study, or only of this series, or to this instance?"""
+
+    child_id: UUID
+    study_uid: str
+    series_uid: str | None = None
+    instance_uid: str | None = None
+
+
+class Pointers(msgspec.Struct, frozen=True):
+    reports: tuple[UUID, ...]
+    """Of the institution itself; what is written at others is not known there."""
 
 
 class RecordType(msgspec.Struct, frozen=True):

@@ -26,6 +26,8 @@ class NodeRecord:
     """When it called last; None where it has not, and of one that is here."""
     studies: int
     """That it holds."""
+    draws_for: UUID | None
+    """The node whose store it draws from; None of one that keeps what it draws."""
 
 
 @dataclass(frozen=True, slots=True)

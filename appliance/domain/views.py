@@ -168,6 +168,8 @@ class PlaneView:
     """
     volume: int | None = None
     """Of a series that makes several volumes the number of one, counted from 0; None is the one of most slices."""
+    voi: VoiChoice | None = None
+    """Which of the windows and tables of its middle slice, where no ``window`` is asked for; None is the usual one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,8 @@ class VolumeView:
     """Not of composited ones."""
     volume: int | None = None
     """As for a plane."""
+    voi: VoiChoice | None = None
+    """As for a plane; not of composited ones."""
 
 
 @dataclass(frozen=True, slots=True)

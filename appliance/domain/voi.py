@@ -21,6 +21,14 @@ class VoiChoice:
     """Among those of its kind, counted from 0."""
 
 
+def window_over(voi: Voi) -> Window:
+    """A window itself; of a VOI LUT one over all values that it tells apart, for what can only be seen through a window."""
+    if isinstance(voi, Window):
+        return voi
+    entries = len(voi.values) // 2
+    return Window(voi.first_mapped + entries / 2, float(entries), "linear-exact")
+
+
 def luts_of(image: ImageDescription, frame_index: int) -> tuple[LookUpTable, ...]:
     """The VOI LUTs of a frame."""
     places = image.frames[frame_index].voi_luts

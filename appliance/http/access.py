@@ -14,7 +14,8 @@ from quart import Request, Response, request
 
 from appliance.domain.accounts import Account
 from appliance.domain.audit import Actor
-from appliance.domain.errors import NotAuthenticated
+from appliance.domain.errors import NotAllowed, NotAuthenticated
+from appliance.domain.identifiers import StudyUid
 from appliance.http.asgi import Scope, header
 from appliance.services.audit import somebody
 from appliance.services.tokens import AccessToken, TokenVerifier
@@ -31,19 +32,30 @@ class Access:
         self._verifier = verifier
 
     def writer(self) -> Account:
-        """The account of the bearer token of the current request; NotAuthenticated without one."""
-        return self._verifier.verify(_bearer(request))[0]
+        """The account of the bearer token of the current request; NotAuthenticated without one, NotAllowed for a guest."""
+        return _no_guest(self._verifier.verify(_bearer(request))[0])
 
     def reader(self) -> Account:
-        """The account of the bearer token or, failing that, of the access cookie."""
+        """The account of the bearer token or, failing that, of the access cookie. NotAllowed for a guest."""
+        return _no_guest(self.visitor())
+
+    def viewer(self, study_uid: StudyUid) -> Account:
+        """The same, or a guest to whom this study is shown."""
+        account = self.visitor()
+        if account.guest_of is not None and account.guest_of != study_uid:
+            raise _not_shared()
+        return account
+
+    def visitor(self) -> Account:
+        """The same, or any guest: for what is of no patient."""
         cookie = request.cookies.get(ACCESS_COOKIE)
         if "Authorization" not in request.headers and cookie:
             return self._verifier.verify(cookie)[0]
-        return self.writer()
+        return self._verifier.verify(_bearer(request))[0]
 
     def writer_of(self, scope: Scope) -> Account:
         """The same as ``writer`` for an ASGI scope."""
-        return self._verifier.verify(_token(header(scope, b"authorization")))[0]
+        return _no_guest(self._verifier.verify(_token(header(scope, b"authorization")))[0])
 
     def actor_of(self, scope: Scope, account: Account) -> Actor:
         """The same as ``actor`` for an ASGI scope."""
@@ -70,6 +82,17 @@ class Access:
 
     def clear_cookie(self, response: Response) -> None:
         _cookie(response, "", max_age_s=0)
+
+
+def _no_guest(account: Account) -> Account:
+    """Doors are closed to guests, but for those that say otherwise."""
+    if account.guest_of is not None:
+        raise _not_shared()
+    return account
+
+
+def _not_shared() -> NotAllowed:
+    return NotAllowed("The link shows one study, and nothing else", key="not-shared")
 
 
 def _cookie(response: Response, value: str, *, max_age_s: int) -> None:

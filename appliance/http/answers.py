@@ -17,6 +17,7 @@ from appliance.domain.people import Gender, PatientIdentity
 from appliance.domain.reports import ImageLink, PatientWritten, VersionState, Writer
 from appliance.http.patients import Directory
 from appliance.services.synchronisation import LineState
+from appliance.storage.audit_heads import ToldChain
 
 Day = date
 """Where a field is called so."""
@@ -274,6 +275,10 @@ class AuditRecord(msgspec.Struct, frozen=True):
     instances: int
     size_bytes: int
     hash: str
+
+
+class AuditChains(msgspec.Struct, frozen=True):
+    chains: list[ToldChain]
 
 
 class AuditRecords(msgspec.Struct, frozen=True):

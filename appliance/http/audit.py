@@ -8,6 +8,7 @@ from appliance.domain.audit import Action, Outcome
 from appliance.http.access import Access
 from appliance.http.bodies import json_response
 from appliance.http.lists import ListQuery
+from appliance.services.audit_heads import ToldChains
 from appliance.services.audit_lists import SORTS, AuditReading
 from appliance.storage.audit_lists import AuditFilter, KeptEvent
 
@@ -29,6 +30,17 @@ def audit_trail(reading: AuditReading, access: Access) -> Blueprint:
         )
         found = await reading.records(account, access.actor(account), wanted, query.part())
         return json_response({"records": [_record(kept) for kept in found.rows], "next": query.cursor(found.end)})
+
+    return blueprint
+
+
+def audit_chains(chains: ToldChains, access: Access) -> Blueprint:
+    """The trails below a toplevel, as far as their heads have come up."""
+    blueprint = Blueprint("audit chains", __name__)
+
+    @blueprint.get("/api/audit/chains")
+    async def told() -> Response:
+        return json_response({"chains": await chains.listed(access.writer())})
 
     return blueprint
 

@@ -40,6 +40,8 @@ class Route:
     """Whether what is held back from other institutions is answered as not there."""
     local: bool = False
     """Whether a collector on the same machine needs nothing."""
+    guests: bool = False
+    """Whether guests are answered, with what is of the study that is shown to them, or of nobody."""
     narrows: bool = False
     """Whether everybody is answered, with what is of their own institution only."""
 
@@ -50,19 +52,9 @@ _OF_INSTANCE = f"{_OF_SERIES}/instances/<instance>"
 _OF_FRAMES = f"{_OF_INSTANCE}/frames/<frames>"
 _VOLUMES = ("renderedmpr", "renderedMPR", "rendered3d", "rendered3D")
 _LEVELS = (_OF_STUDY, _OF_SERIES, _OF_INSTANCE)
-_VIEWED = (
-    *_LEVELS,
-    *(f"{level}/metadata" for level in _LEVELS),
+_SHOWN = (
     *(f"{level}/{what}" for level in (*_LEVELS, _OF_FRAMES) for what in ("rendered", "thumbnail")),
     *(f"{level}/{volume}" for level in _LEVELS for volume in _VOLUMES),
-    f"{_OF_INSTANCE}/bulkdata/<path:path>",
-    _OF_FRAMES,
-    "/dicom-web/studies",
-    "/dicom-web/series",
-    "/dicom-web/instances",
-    f"{_OF_STUDY}/series",
-    f"{_OF_STUDY}/instances",
-    f"{_OF_SERIES}/instances",
     "/api/studies/<study>",
     "/api/studies/<study>/series/<series>",
     "/api/studies/<study>/objects",
@@ -74,6 +66,20 @@ _VIEWED = (
     "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/scales",
     "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/region",
 )
+"""What a viewer needs."""
+_GIVEN = (
+    *_LEVELS,
+    *(f"{level}/metadata" for level in _LEVELS),
+    f"{_OF_INSTANCE}/bulkdata/<path:path>",
+    _OF_FRAMES,
+    "/dicom-web/studies",
+    "/dicom-web/series",
+    "/dicom-web/instances",
+    f"{_OF_STUDY}/series",
+    f"{_OF_STUDY}/instances",
+    f"{_OF_SERIES}/instances",
+)
+"""The objects themselves, and what searches find."""
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/healthz", Need.NOTHING),
@@ -81,11 +87,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metrics", Right.OPERATE, local=True),
     Route("GET", "/api/openapi.json", Need.NOTHING),
     Route("POST", "/api/session", Need.SECRET),
+    Route("POST", "/api/shares/opening", Need.SECRET),
+    *(Route(method, "/api/shares", Right.SHARE) for method in ("GET", "POST")),
+    Route("DELETE", "/api/shares/<share_id>", Right.SHARE),
     Route("POST", "/api/session/passkey-request", Need.NOTHING),
     Route("POST", "/api/session/passkey", Need.SECRET),
     Route("POST", "/api/session/renewal", Need.SECRET),
     Route("DELETE", "/api/session", Need.SECRET),
-    Route("POST", "/api/access", Need.ACCOUNT),
+    Route("POST", "/api/access", Need.ACCOUNT, guests=True),
     Route("DELETE", "/api/access", Need.NOTHING),
     Route("GET", "/api/account", Need.ACCOUNT),
     *(Route(method, "/api/account/contact", Need.ACCOUNT) for method in ("GET", "PUT")),
@@ -146,8 +155,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/uploads", Right.STORE),
     Route("POST", "/dicom-web/studies", Right.STORE),
     Route("POST", _OF_STUDY, Right.STORE),
-    *(Route("GET", path, Right.VIEW, hides=True) for path in _VIEWED),
-    Route("GET", "/api/volume-presets", Right.VIEW),
+    *(Route("GET", path, Right.VIEW, hides=True, guests=True) for path in _SHOWN),
+    *(Route("GET", path, Right.VIEW, hides=True) for path in _GIVEN),
+    Route("GET", "/api/volume-presets", Right.VIEW, guests=True),
     Route("POST", "/api/exports", Right.VIEW, hides=True),
     Route("POST", "/api/exports/anonymised", Right.ANONYMISE),
     *(Route(method, "/api/exports/<export_id>", Right.VIEW) for method in ("GET", "DELETE")),
@@ -168,12 +178,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/capacity", Right.OPERATE),
     Route("GET", "/api/synchronisation", Right.OPERATE),
     Route("GET", "/api/audit/toplevel", Right.READ_AUDIT, narrows=True),
+    Route("GET", "/api/audit/chains", Right.READ_AUDIT, narrows=True),
     Route("GET", "/api/audit/institution", Right.READ_AUDIT),
     Route("GET", "/api/audit/node", Right.READ_AUDIT),
     Route("POST", "/api/sync/enrolment", Need.SECRET),
     Route("POST", "/api/sync/changes", Need.SIGNATURE),
     Route("POST", "/api/sync/questions", Need.SIGNATURE),
     Route("POST", "/api/sync/releases", Need.SIGNATURE),
+    Route("POST", "/api/sync/pointers", Need.SIGNATURE),
     Route("POST", "/api/sync/record-types", Need.SIGNATURE),
     Route("POST", "/api/sync/feed", Need.SIGNATURE),
     Route("GET", "/api/sync/trust", Need.SIGNATURE),
@@ -189,6 +201,8 @@ class Person:
     roles: frozenset[Role]
     is_here: bool
     """Whether they work at that institution."""
+    is_guest: bool = False
+    """Whether a study of it is shown to them, by a link."""
 
 
 NOBODY = Person("nobody", frozenset(), is_here=False)
@@ -199,11 +213,14 @@ PEOPLE = (
     Person("administrator here", frozenset({Role.ADMINISTRATOR}), is_here=True),
     Person("administrator elsewhere", frozenset({Role.ADMINISTRATOR}), is_here=False),
     Person("superuser", frozenset({Role.SUPERUSER}), is_here=False),
+    Person("guest", frozenset(), is_here=True, is_guest=True),
 )
 
 
 def may(person: Person, route: Route) -> bool:
     """Whether a person gets past the door, as far as it depends on who they are."""
+    if person.is_guest:
+        return route.guests or route.need is Need.NOTHING
     if isinstance(route.need, Need):
         return route.need is Need.NOTHING or (route.need is Need.ACCOUNT and person is not NOBODY)
     if not any(route.need in RIGHTS[role] for role in person.roles):
@@ -254,6 +271,8 @@ def _cells(route: Route, people: Iterable[Person]) -> Iterable[str]:
             yield "–"
         elif not may(person, route):
             yield "no"
+        elif person.is_guest and route.hides:
+            yield "the study shown"
         else:
             sees_all = person.is_here or Role.SUPERUSER in person.roles
             yield "yes" if sees_all else _part(route)

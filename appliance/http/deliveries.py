@@ -11,6 +11,7 @@ from appliance.services.signatures import SignedRequest
 from appliance.services.synchronisation import (
     CHANGES_PATH,
     FEED_PATH,
+    POINTERS_PATH,
     QUESTIONS_PATH,
     RECORD_TYPES_PATH,
     RELEASES_PATH,
@@ -38,6 +39,10 @@ def deliveries(children: Children) -> Blueprint:
     @blueprint.post(RELEASES_PATH)
     async def releases() -> Response:
         return _response(await children.releases(await _signed()))
+
+    @blueprint.post(POINTERS_PATH)
+    async def pointers() -> Response:
+        return _response(await children.pointers(await _signed()))
 
     @blueprint.post(RECORD_TYPES_PATH)
     async def record_types() -> Response:

@@ -12,7 +12,7 @@ def entry(access: Access) -> Blueprint:
 
     @blueprint.post("/api/access")
     async def begin() -> Response:
-        access.writer()
+        access.visitor()
         response = Response("", 204)
         access.set_cookie(response)
         return response

@@ -99,7 +99,11 @@ def exports(
         event = Event(
             access.actor(account), action, subject, reason=reason, instances=count, size_bytes=export.size_bytes
         )
-        await auditing.put(event)
+        try:
+            await auditing.put(event)
+        except BaseException:
+            service.stop(export)
+            raise
         return Response(await begun(pieces), 200, headers=headers, content_type="application/zip")
 
     def one_of(account: Account, export_id: str) -> Export:

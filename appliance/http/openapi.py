@@ -49,7 +49,9 @@ from appliance.http.record_types import RecordTypeToCreate, RecordTypeToKeep
 from appliance.http.reports import DraftToKeep, GlassToBreak
 from appliance.http.scales import FrameScales, RegionAnswer
 from appliance.http.sessions import LogIn, PasskeyLogIn
+from appliance.http.shares import NewShareAnswer, OpenedAnswer, SharesAnswer, ShareToMake, ShareToOpen
 from appliance.http.study_objects import DOCUMENT, LAID_OVER, OBJECTS, DocumentAnswer, ObjectList
+from appliance.http.viewing import FrameTimes, PixelAnswer
 from appliance.services import audit_lists
 from appliance.services import institutions as institution_lists
 from appliance.services import nodes as node_lists
@@ -94,6 +96,8 @@ class Door:
     or_status: int = 0
     """What is answered as well, with the same."""
     query: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+    """Those of the query that may not be missing."""
     headers: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     media_type: str = "application/json"
     takes_media_type: str = "application/json"
@@ -112,6 +116,9 @@ _MADE_FROM: dict[str, dict[str, Any]] = {"If-Match": {"type": "string", "pattern
 _FLAG: dict[str, Any] = {"type": "string", "enum": ["true", "false"]}
 _REGION: dict[str, Any] = {"type": "string", "pattern": r"^\d{1,5},\d{1,5},\d{1,5},\d{1,5}$"}
 _NUMBER: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 1000}
+_PLACE: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 65535}
+"""Rows and Columns are 16 bits wide (PS3.3 C.7.6.3)."""
+_POINTED_TO: dict[str, Any] = {"type": "string", "enum": ["pointed-to"]}
 _INSTANT: dict[str, Any] = {"anyOf": [{"type": "string", "format": kind} for kind in ("date-time", "date")]}
 _WITH: dict[str, dict[str, Any]] = {"with": {"type": "string", "enum": ["directory"]}}
 _PAGE: dict[str, dict[str, Any]] = {"limit": _NUMBER, "offset": _NUMBER}
@@ -147,6 +154,10 @@ _NOT_BELIEVED = Door("It is not believed any more")
 DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", PATH): Door("This document", dict[str, Any]),
     ("POST", "/api/session"): Door("Logging in", answers.Grant, LogIn, query=_WITH),
+    ("POST", "/api/shares"): Door("A link to a study, shown once, and its PIN", NewShareAnswer, ShareToMake, 201),
+    ("GET", "/api/shares"): Door("Whom they show what, the newest first", SharesAnswer),
+    ("DELETE", "/api/shares/<share_id>"): Door("The link is good no longer"),
+    ("POST", "/api/shares/opening"): Door("What a link and its PIN open", OpenedAnswer, ShareToOpen),
     ("POST", "/api/session/passkey-request"): Door("What an authenticator is asked", dict[str, Any]),
     ("POST", "/api/session/passkey"): Door("Logging in with a passkey", answers.Grant, PasskeyLogIn, query=_WITH),
     ("POST", "/api/session/renewal"): Door("The session goes on: by its cookie", answers.Grant, query=_WITH),
@@ -236,9 +247,12 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/api/uploads"): Door("One DICOM file", dict[str, Any], bytes, 201, takes_media_type="application/dicom"),
     ("GET", "/api/studies/<study>"): Door("A study and its series", StudyDetail),
     ("GET", "/api/studies/<study>/series/<series>"): Door("A series and its slices", dict[str, Any]),
-    ("GET", "/api/studies/<study>/series/<series>/frame-times"): Door("When its frames are shown", dict[str, Any]),
+    ("GET", "/api/studies/<study>/series/<series>/frame-times"): Door("How long each slice is shown", FrameTimes),
     ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value"): Door(
-        "The stored value at a place", dict[str, Any], query={"column": _NUMBER, "row": _NUMBER}
+        "The stored value at a place, counted from 0",
+        PixelAnswer,
+        query={"row": _PLACE, "column": _PLACE},
+        needs=frozenset({"row", "column"}),
     ),
     ("GET", "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/window"): Door(
         "A window for what a part of it holds", dict[str, Any], query={"region": _REGION}
@@ -261,7 +275,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
         query={"object": _TEXT, "first": _NUMBER, "count": _NUMBER},
     ),
     ("GET", DOCUMENT): Door("A structured report", DocumentAnswer),
-    ("DELETE", "/api/studies/<study>"): Door("It is not held any more"),
+    ("DELETE", "/api/studies/<study>"): Door("It is not held any more", query={"even-if": _POINTED_TO}),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),
     ("POST", "/api/exports"): Door("A file set that waits to be fetched", ExportAnswer, ExportToMake, 201),
     ("POST", "/api/exports/anonymised"): Door("The same without who it is of", ExportAnswer, AnonymisedToMake, 201),
@@ -289,12 +303,14 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/api/capacity"): Door("What a node holds, and how much room there is", Capacity),
     ("GET", "/api/synchronisation"): Door("How the roles stand with those above them", answers.Lines),
     ("GET", "/api/audit/toplevel"): _TRAIL,
+    ("GET", "/api/audit/chains"): Door("Which heads of audit trails have come up", answers.AuditChains),
     ("GET", "/api/audit/institution"): _TRAIL,
     ("GET", "/api/audit/node"): _TRAIL,
     ("POST", "/api/sync/enrolment"): Door("An appliance shows its key and a token", dict[str, Any], dict[str, Any]),
     ("POST", "/api/sync/changes"): _SIGNED,
     ("POST", "/api/sync/questions"): _SIGNED,
     ("POST", "/api/sync/releases"): _SIGNED,
+    ("POST", "/api/sync/pointers"): _SIGNED,
     ("POST", "/api/sync/record-types"): _SIGNED,
     ("GET", "/api/sync/trust"): Door("Which tokens are good", dict[str, Any]),
 }
@@ -348,7 +364,7 @@ def _operation(route: Route, door: Door) -> dict[str, Any]:
         "tags": [route.path.split("/")[2]],
         "parameters": [
             *in_path,
-            *(_parameter("query", name, schema) for name, schema in door.query.items()),
+            *(_parameter("query", name, schema, name in door.needs) for name, schema in door.query.items()),
             *(_parameter("header", name, schema) for name, schema in door.headers.items()),
         ],
         "responses": {
@@ -364,8 +380,8 @@ def _operation(route: Route, door: Door) -> dict[str, Any]:
     return operation
 
 
-def _parameter(where: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"in": where, "name": name, "required": where == "path", "schema": schema}
+def _parameter(where: str, name: str, schema: dict[str, Any], is_needed: bool = False) -> dict[str, Any]:
+    return {"in": where, "name": name, "required": is_needed or where == "path", "schema": schema}
 
 
 def _answer(door: Door) -> dict[str, Any]:

@@ -1,14 +1,15 @@
-"""Patients and the directory, at the toplevel."""
+"""Patients and the directory: at the toplevel, and of its copy at an institution."""
 
 from __future__ import annotations
 
 import datetime
-from typing import Literal
+from typing import Literal, Protocol
 from uuid import UUID
 
 import msgspec
 from quart import Blueprint, Response, request
 
+from appliance.domain.accounts import Account
 from appliance.domain.audit import Action, Subject, patient_subject
 from appliance.domain.errors import BadRequest
 from appliance.domain.identifiers import PatientId
@@ -17,7 +18,6 @@ from appliance.http.access import Access
 from appliance.http.bodies import integer_parameter, json_body, json_response, uuid_in_path
 from appliance.services.audit import Auditing
 from appliance.services.patient_records import InsuranceNumber, Particulars, PatientRecords
-from appliance.services.toplevel import Toplevel
 from appliance.storage.toplevel import InstitutionEntry
 
 LONGEST_SEARCH = 200
@@ -51,31 +51,51 @@ class PatientsToMerge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     duplicate_tag: str
 
 
-def patients(toplevel: Toplevel, records: PatientRecords, access: Access, auditing: Auditing) -> Blueprint:
-    blueprint = Blueprint("patients", __name__)
+class Knowing(Protocol):
+    """Who knows patients and where institutions are: a toplevel, or an institution of its copy."""
+
+    async def directory(self, account: Account) -> tuple[InstitutionEntry, ...]: ...
+
+    async def search_patients(
+        self, account: Account, search: str, *, limit: int, offset: int
+    ) -> tuple[tuple[Patient, ...], int]: ...
+
+    async def patient(self, account: Account, patient_id: PatientId) -> Patient: ...
+
+
+def people_known(knowing: Knowing, access: Access, auditing: Auditing) -> Blueprint:
+    """Patients and the directory, for reading."""
+    blueprint = Blueprint("people known", __name__)
 
     @blueprint.get("/api/directory")
     async def directory() -> Response:
-        return json_response(Directory(await toplevel.directory(access.writer())))
+        return json_response(Directory(await knowing.directory(access.writer())))
 
     @blueprint.get("/api/patients")
     async def search() -> Response:
         account = access.writer()
-        found, total = await toplevel.search_patients(
+        found, total = await knowing.search_patients(
             account,
-            search_wanted(),
+            _search_wanted(),
             limit=integer_parameter("limit", 50),
             offset=integer_parameter("offset", 0),
         )
         await auditing.looked_at(access.actor(account), Action.SEARCH, Subject("patient"))
-        return json_response({"patients": [patient_json(patient) for patient in found], "total": total})
+        return json_response({"patients": [_patient_json(patient) for patient in found], "total": total})
 
     @blueprint.get("/api/patients/<patient_id>")
     async def one(patient_id: str) -> Response:
         account = access.writer()
-        found = await toplevel.patient(account, PatientId(uuid_in_path(patient_id, "patient_id")))
+        found = await knowing.patient(account, PatientId(uuid_in_path(patient_id, "patient_id")))
         await auditing.looked_at(access.actor(account), Action.OPEN, patient_subject(found.id))
         return _tagged(found)
+
+    return blueprint
+
+
+def patients(records: PatientRecords, access: Access) -> Blueprint:
+    """Patients are added, changed, merged and deleted, at the toplevel."""
+    blueprint = Blueprint("patients", __name__)
 
     @blueprint.post("/api/patients")
     async def add() -> Response:
@@ -113,7 +133,7 @@ def patients(toplevel: Toplevel, records: PatientRecords, access: Access, auditi
     return blueprint
 
 
-def search_wanted() -> str:
+def _search_wanted() -> str:
     """What the current request searches for."""
     wanted = request.args.get("search", "")
     if len(wanted) > LONGEST_SEARCH:
@@ -155,12 +175,12 @@ _LONGEST_REVISION = 9
 
 
 def _tagged(patient: Patient, status: int = 200) -> Response:
-    response = json_response(patient_json(patient), status)
+    response = json_response(_patient_json(patient), status)
     response.headers["ETag"] = f'"{patient.revision}"'
     return response
 
 
-def patient_json(patient: Patient) -> dict[str, object]:
+def _patient_json(patient: Patient) -> dict[str, object]:
     """A patient as docs/api.md has it."""
     return {
         "id": patient.id,

@@ -49,8 +49,8 @@ class PictureAnswers:
         self._metrics = metrics
 
     def reader(self) -> Account:
-        """Who asks, and may look at pictures."""
-        account: Account = self._access.reader()
+        """Who asks, and may look at pictures: guests too, for what is of no patient."""
+        account: Account = self._access.visitor()
         account.require(Right.VIEW)
         return account
 
@@ -62,7 +62,8 @@ class PictureAnswers:
         study_uid = addresses.study_uid(study)
         series_uid = None if series is None else addresses.series_uid(series)
         instance_uid = None if instance is None else addresses.instance_uid(instance)
-        account = self.reader()
+        account = self._access.viewer(study_uid)
+        account.require(Right.VIEW)
         await self._held_back.check(account, study_uid, series_uid, instance_uid)
         await self._auditing.looked(self._access.actor(account), Action.OPEN, study_uid)
         return f"{account.id} {request.remote_addr}"

@@ -6,8 +6,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Right
-from appliance.domain.audit import Action, Event, dicom_subject
-from appliance.domain.identifiers import InstitutionId
+from appliance.domain.audit import Action
 from appliance.http import addresses
 from appliance.http.access import Access
 from appliance.http.bodies import compressed_json_response
@@ -27,16 +26,14 @@ class OpenedStudy(msgspec.Struct, frozen=True):
     """None where none of its series has pictures."""
 
 
-def studies(
-    catalogue: Catalogue, access: Access, auditing: Auditing, held_back: HeldBack, institution_id: InstitutionId
-) -> Blueprint:
+def studies(catalogue: Catalogue, access: Access, auditing: Auditing, held_back: HeldBack) -> Blueprint:
     blueprint = Blueprint("studies", __name__)
 
     @blueprint.get("/api/studies/<study>")
     async def one(study: str) -> Response:
-        account = access.reader()
-        account.require(Right.VIEW)
         study_uid = addresses.study_uid(study)
+        account = access.viewer(study_uid)
+        account.require(Right.VIEW)
         wanted = request.args.get("series")
         named = addresses.series_uid(wanted) if wanted and wanted != _FIRST else None
         await held_back.check(account, study_uid, named)
@@ -48,22 +45,12 @@ def studies(
 
     @blueprint.get("/api/studies/<study>/series/<series>")
     async def series_of(study: str, series: str) -> Response:
-        account = access.reader()
-        account.require(Right.VIEW)
         study_uid, series_uid = addresses.uids_of_series(study, series)
+        account = access.viewer(study_uid)
+        account.require(Right.VIEW)
         await held_back.check(account, study_uid, series_uid)
         found = await catalogue.series(study_uid, series_uid)
         await auditing.looked(access.actor(account), Action.OPEN, study_uid)
         return await compressed_json_response(found)
-
-    @blueprint.delete("/api/studies/<study>")
-    async def delete(study: str) -> Response:
-        account, study_uid = access.writer(), addresses.study_uid(study)
-        by = access.actor(account)
-        await auditing.require(
-            account, Right.DELETE, institution_id, Event(by, Action.DELETE, dicom_subject(study_uid))
-        )
-        await catalogue.delete_study(study_uid, by)
-        return Response("", 204)
 
     return blueprint

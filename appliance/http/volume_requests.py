@@ -52,6 +52,7 @@ OURS = (
     "zoom",
     "gamma",
     "invert",
+    "voi",
     "interactive",
     "volume",
     "filter",

@@ -21,7 +21,7 @@ from appliance.domain.views import (
     Vector,
     VolumeView,
 )
-from appliance.http.picture_requests import viewport_of, window_of
+from appliance.http.picture_requests import viewport_of, voi_of, window_of
 from appliance.http.query_values import (
     MOST_POINTS,
     Query,
@@ -74,6 +74,7 @@ def plane_view(
         gamma=number_within(query, "gamma", *_GAMMAS, 1.0),
         filter=_filter(query),
         curve=line(query, "curve"),
+        voi=voi_of(query),
     )
 
 
@@ -93,6 +94,8 @@ def volume_view(
         for name in OF_COMPOSITING:
             if name in query:
                 raise BadRequest(f"{name} is for volume_rendered only", parameter=name)
+    elif "voi" in query:
+        raise BadRequest("voi is not for volume_rendered, which has colours", parameter="voi")
     camera = _camera(query, "a", size, center_mm=center_mm, size_mm=size_mm)
     return VolumeView(
         series_uid=series_uid,
@@ -108,6 +111,7 @@ def volume_view(
         clip=_clip(query),
         points=_transfer_points(query),
         light=_light(query),
+        voi=voi_of(query),
     )
 
 

@@ -15,7 +15,7 @@ from quart import Blueprint, Response, request
 
 from appliance.domain.accounts import Right
 from appliance.domain.audit import Action, Actor, Event, Subject, dicom_subject
-from appliance.domain.errors import NotAcceptable, NotFound
+from appliance.domain.errors import BadRequest, NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, InstitutionId, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
 from appliance.http import addresses
@@ -29,6 +29,7 @@ from appliance.http.ranges import ranged
 from appliance.services.archive import AS_STORED, Archive, Consignment, default_syntaxes
 from appliance.services.audit import Auditing
 from appliance.services.catalogue import Catalogue
+from appliance.services.pointing import Pointing
 from appliance.services.releases import HeldBack
 from appliance.storage.bulk_data import Place
 from appliance.storage.dicom_json import with_absolute_addresses
@@ -229,8 +230,13 @@ class Retrieval:
         return addresses.dicom_web(cast(Scope, request.scope), self._base_url)
 
 
-def deletions(catalogue: Catalogue, access: Access, auditing: Auditing, institution_id: InstitutionId) -> Blueprint:
-    """Studies, series and instances are deleted (PS3.18 has no such transaction; archives have this one)."""
+def deletions(
+    catalogue: Catalogue, access: Access, auditing: Auditing, institution_id: InstitutionId, pointing: Pointing
+) -> Blueprint:
+    """Studies, series and instances are deleted (PS3.18 has no such transaction; archives have this one).
+
+    What reports point to only with ``even-if=pointed-to``.
+    """
     blueprint = Blueprint("deletions", __name__)
 
     async def allowed(subject: Subject) -> Actor:
@@ -240,22 +246,38 @@ def deletions(catalogue: Catalogue, access: Access, auditing: Auditing, institut
         await auditing.require(account, Right.DELETE, institution_id, Event(by, Action.DELETE, subject))
         return by
 
+    async def check_pointers(
+        study_uid: StudyUid, series_uid: SeriesUid | None = None, instance_uid: InstanceUid | None = None
+    ) -> None:
+        even_if = request.args.get("even-if")
+        if even_if not in (None, "pointed-to"):
+            raise BadRequest("even-if is not pointed-to", parameter="even-if")
+        if even_if is None:
+            await pointing.refuse_pointed_to(study_uid, series_uid, instance_uid)
+
+    @blueprint.delete("/api/studies/<study>")
     @blueprint.delete(_STUDY)
     async def one_study(study: str) -> Response:
         study_uid = addresses.study_uid(study)
-        await catalogue.delete_study(study_uid, await allowed(dicom_subject(study_uid)))
+        by = await allowed(dicom_subject(study_uid))
+        await check_pointers(study_uid)
+        await catalogue.delete_study(study_uid, by)
         return Response("", 204)
 
     @blueprint.delete(_SERIES)
     async def one_series(study: str, series: str) -> Response:
         study_uid, series_uid = addresses.uids_of_series(study, series)
-        await catalogue.delete_series(study_uid, series_uid, await allowed(dicom_subject(study_uid, series_uid)))
+        by = await allowed(dicom_subject(study_uid, series_uid))
+        await check_pointers(study_uid, series_uid)
+        await catalogue.delete_series(study_uid, series_uid, by)
         return Response("", 204)
 
     @blueprint.delete(_INSTANCE)
     async def one_instance(study: str, series: str, instance: str) -> Response:
         uids = addresses.uids_of_instance(study, series, instance)
-        await catalogue.delete_instance(*uids, await allowed(dicom_subject(*uids)))
+        by = await allowed(dicom_subject(*uids))
+        await check_pointers(*uids)
+        await catalogue.delete_instance(*uids, by)
         return Response("", 204)
 
     return blueprint

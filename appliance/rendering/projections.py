@@ -11,6 +11,7 @@ import numpy as np
 from appliance.domain.errors import NotDrawable
 from appliance.domain.image import Window
 from appliance.domain.views import PlaneView, RenderingMethod, VolumeView
+from appliance.domain.voi import Voi
 from appliance.rendering.gloo import Canvases, Program, Texture, gl, shader
 from appliance.rendering.rays import brightening, curve_uniforms, half_reach, ray_uniforms
 from appliance.rendering.slices import Pixels
@@ -47,14 +48,14 @@ class ProjectionPainter:
         self._cubic = Program(shader("rays.glsl", "grey.glsl", "projection.glsl", "project_cubic.glsl"))
         self._table = Texture.of_shape((256, 256, 1), np.uint8, gl.GL_R8)
 
-    def draw_plane(self, textures: VolumeTextures, scale: TexelScale, view: PlaneView, window: Window) -> Pixels:
+    def draw_plane(self, textures: VolumeTextures, scale: TexelScale, view: PlaneView, voi: Voi) -> Pixels:
         """A plane through ``look_at``, facing the camera, at true size; a slab is as thick on either side.
 
         Between voxels values are interpolated along all three axes, linearly, or by cubics for a plane or a mean of which the
         view says so. Outside of the volume it is black. Raises NotDrawable for a curved surface that is to be thick or cubic.
         """
         if view.curve:
-            return self._draw_curved(textures, scale, view, window)
+            return self._draw_curved(textures, scale, view, voi)
         step_mm = textures.layout.finest_mm
         # An odd number of samples, the middle one in the plane itself, and no farther apart than voxels are.
         beside = math.ceil(view.slab_mm / 2 / step_mm)
@@ -69,23 +70,23 @@ class ProjectionPainter:
         way = view.method if beside and view.method in _WAYS else RenderingMethod.AVERAGE_IP
         is_short = 2 * beside + 1 <= _FEW_STEPS
         if way is not RenderingMethod.AVERAGE_IP:
-            uniforms |= {"ends": _ends(scale, window)} | ({} if is_short else {"blocks": textures.blocks})
+            uniforms |= {"ends": _ends(scale, voi)} | ({} if is_short else {"blocks": textures.blocks})
         program = (self._slabs if is_short else self._programs)[way] if beside else self._thin
         if view.filter == "cubic" and way is RenderingMethod.AVERAGE_IP:
             program, uniforms["texels"] = self._cubic, np.array(textures.layout.shape[::-1], float)
         line = None
         if program is self._thin:
             uniforms = {name: uniforms[name] for name in ("origin", "across", "down", "volume")}
-            line = scale.grey_line(window, invert=view.invert) if brightening(view.gamma) == 1 else None
+            line = scale.grey_line(voi, invert=view.invert) if brightening(view.gamma) == 1 else None
         if line is None:
-            self._upload_table(uniforms, scale, window, view)
+            self._upload_table(uniforms, scale, voi, view)
         else:
             program, uniforms["line"] = self._thin_straight, line
         pixels = self._canvases.painted(program, view.size, uniforms, is_colour=False)
         assert pixels is not None
         return pixels
 
-    def _draw_curved(self, textures: VolumeTextures, scale: TexelScale, view: PlaneView, window: Window) -> Pixels:
+    def _draw_curved(self, textures: VolumeTextures, scale: TexelScale, view: PlaneView, voi: Voi) -> Pixels:
         if view.slab_mm or view.filter != "linear":
             raise NotDrawable(
                 "A curved surface has no thickness, and no filter but the linear one.", key="curve-is-thin"
@@ -94,7 +95,7 @@ class ProjectionPainter:
         columns = Texture.of_shape((1, view.size[0], 4), np.float32, gl.GL_RGBA32F)
         columns.upload(places)
         uniforms |= {"volume": textures.fine, "columns": columns}
-        self._upload_table(uniforms, scale, window, view)
+        self._upload_table(uniforms, scale, voi, view)
         pixels = self._canvases.painted(self._curved, view.size, uniforms, is_colour=False)
         columns.free()
         assert pixels is not None
@@ -106,7 +107,7 @@ class ProjectionPainter:
         scale: TexelScale,
         view: VolumeView,
         size: tuple[int, int],
-        window: Window,
+        voi: Voi,
         *,
         step_texels: float | None = None,
         keep_going: Callable[[], bool] | None = None,
@@ -125,29 +126,32 @@ class ProjectionPainter:
             "steps": _EVERYWHERE,
         }
         if view.method is not RenderingMethod.AVERAGE_IP:
-            uniforms |= {"blocks": textures.blocks, "ends": _ends(scale, window)}
-        self._upload_table(uniforms, scale, window, view)
+            uniforms |= {"blocks": textures.blocks, "ends": _ends(scale, voi)}
+        self._upload_table(uniforms, scale, voi, view)
         return self._canvases.painted(
             self._programs[view.method], size, uniforms, is_colour=False, keep_going=keep_going
         )
 
     def _upload_table(
-        self, uniforms: dict[str, object], scale: TexelScale, window: Window, view: PlaneView | VolumeView
+        self, uniforms: dict[str, object], scale: TexelScale, voi: Voi, view: PlaneView | VolumeView
     ) -> None:
-        self._table.upload(_table(scale, window, view.invert, brightening(view.gamma)))
+        self._table.upload(_table(scale, voi, view.invert, brightening(view.gamma)))
         uniforms["table"] = self._table
 
 
 @lru_cache(maxsize=64)
-def _table(scale: TexelScale, window: Window, is_inverted: bool, power: float) -> Pixels:
+def _table(scale: TexelScale, voi: Voi, is_inverted: bool, power: float) -> Pixels:
     """Grey of each texel, 256 x 256. Kept, since making it takes longer than drawing a small plane."""
-    grey = scale.grey_table(window, invert=is_inverted).reshape(256, 256)
+    grey = scale.grey_table(voi, invert=is_inverted).reshape(256, 256)
     return grey if power == 1 else np.rint((grey / 255) ** power * 255).astype(np.uint8)
 
 
-def _ends(scale: TexelScale, window: Window) -> tuple[float, float]:
-    """Where a window is black and where it is white, in 0…1 of the texture's range."""
-    # Sigmoid windows change grey far beyond their ends: they may not stop a ray.
-    reach = window.width / 2 if window.function != "sigmoid" else math.inf
-    low, high = scale.position(window.center - reach), scale.position(window.center + reach)
+def _ends(scale: TexelScale, voi: Voi) -> tuple[float, float]:
+    """Where a window is black and where it is white, in 0…1 of the texture's range; all of it for what may not stop a ray.
+
+    Sigmoid windows change grey far beyond their ends, and tables rise and fall as they like.
+    """
+    if not isinstance(voi, Window) or voi.function == "sigmoid":
+        return 0.0, 1.0
+    low, high = (scale.position(voi.center + side * voi.width / 2) for side in (-1, 1))
     return min(max(low, 0.0), 1.0), max(min(high, 1.0), 0.0)

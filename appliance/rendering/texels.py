@@ -21,10 +21,11 @@ from appliance.domain.grayscale import (
     modality_values,
     table_index,
     table_values,
+    voi_grey,
     window_ends,
-    windowed,
 )
 from appliance.domain.image import ImageDescription, Window
+from appliance.domain.voi import Voi
 
 Texels = NDArray[np.uint16]
 
@@ -45,17 +46,17 @@ class TexelScale:
         """Where a value lies in 0…1 of the texture's range; beyond it outside of 0…1."""
         return (value - self.low) / self.step / (TABLE_LENGTH - 1)
 
-    def grey_table(self, window: Window, *, invert: bool) -> NDArray[np.uint8]:
+    def grey_table(self, voi: Voi, *, invert: bool) -> NDArray[np.uint8]:
         """The grey of each of the 65,536 texels."""
-        grey = windowed(self.values(np.arange(TABLE_LENGTH)), window)
+        grey = voi_grey(self.values(np.arange(TABLE_LENGTH)), voi)
         return np.rint((1 - grey if invert else grey) * 255).astype(np.uint8)
 
-    def grey_line(self, window: Window, *, invert: bool) -> tuple[float, float] | None:
+    def grey_line(self, voi: Voi, *, invert: bool) -> tuple[float, float] | None:
         """Slope and offset of grey, 0…1 where it is between its ends, over a texel in 0…1 of the texture's range.
 
-        None where ``window`` is not straight, or so narrow that it falls between two texels.
+        None where ``voi`` is not a straight window, or so narrow that it falls between two texels.
         """
-        ends = window_ends(window)
+        ends = window_ends(voi) if isinstance(voi, Window) else None
         if ends is None or ends[1] - ends[0] < self.step:
             return None
         black, white = (self.position(end) for end in (ends[::-1] if invert else ends))

@@ -206,14 +206,15 @@ def _over_blocks(texels: Texels, extreme: np.ufunc) -> Texels:
     return texels
 
 
-def gradients(half: Texels, layout: VolumeLayout) -> NDArray[np.int8]:
+def gradients(half: Texels, layout: VolumeLayout, usual: float | None = None) -> NDArray[np.int8]:
     """Direction in the patient (x, y, z) and steepness of the half volume, (slices, rows, columns, 4), each -127…127.
 
-    Steepness is in parts of 1/16 of the volume's usual range per half texel, at most 1.
+    Steepness is in parts of 1/16 of the usual range of values per half texel, at most 1: that of ``half``, or ``usual`` where
+    this is a part of a volume, which is to be lit as the whole of it is.
     """
     half_to_patient = layout.texture_to_patient[:3, :3] / np.array(half.shape[::-1])
     to_patient = np.linalg.inv(half_to_patient).T.astype(np.float32) * np.float32(0.5)  # rows x, y, z; of x, y, z
-    full = _usual_range(half) / 16 / float(np.linalg.norm(half_to_patient, axis=0).min())
+    full = (usual or usual_range(half)) / 16 / float(np.linalg.norm(half_to_patient, axis=0).min())
     packed = np.empty((*half.shape, 4), np.int8)
     last = len(half) - 1
     for k in range(len(half)):
@@ -240,7 +241,8 @@ def _difference(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return padded[2:, :] - padded[:-2, :] if axis == 0 else padded[:, 2:] - padded[:, :-2]
 
 
-def _usual_range(half: Texels) -> float:
+def usual_range(half: Texels) -> float:
+    """From the lowest to the highest value of a volume, but for the hundredth part at either end; at least 1."""
     sample = half.reshape(-1)[:: max(1, half.size // 100_000) | 1]
     low, high = np.percentile(sample, (1, 99))
     return max(float(high - low), 1.0)

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from appliance.domain.accounts import Account, Right
 from appliance.domain.audit import Action, Actor, ActorKind, Event, Outcome, Subject, dicom_subject
@@ -29,7 +29,9 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-NODE, INSTITUTION, TOPLEVEL = "node", "institution", "toplevel"
+NODE: Final = "node"
+INSTITUTION: Final = "institution"
+TOPLEVEL: Final = "toplevel"
 """The rooms that have a trail."""
 _AGAIN_AFTER_S = 15 * 60
 """Who looks at a study goes through a thousand pictures: that is one event, and another one after this time."""
@@ -96,9 +98,9 @@ class AuditTrail:
         """How many records there are."""
         return database.read(lambda tx: audit.record_count(tx, self.room))
 
-    def proof(self, database: Database, on_records: Callable[[int], object]) -> Proof:
-        """Whether everything is as it was written."""
-        return audit.walk(database, self.room, self._anchor.head(), on_records)
+    def proof(self, database: Database, on_records: Callable[[int], object], above: Sequence[Head] = ()) -> Proof:
+        """Whether everything is as it was written; ``above`` are the heads that the appliance above keeps."""
+        return audit.walk(database, self.room, self._anchor.head(), on_records, above)
 
 
 class Auditing:
@@ -151,7 +153,9 @@ def _has_failed(putting: asyncio.Future[None]) -> bool:
 
 
 def somebody(account: Account, address: str) -> Actor:
-    """Who is logged in."""
+    """Who is logged in, or shown a study."""
+    if account.guest_of is not None:
+        return Actor(ActorKind.GUEST, str(account.id), "", address)
     return Actor(ActorKind.ACCOUNT, str(account.id), account.username, address)
 
 

@@ -22,7 +22,7 @@ from appliance.services.feed import LONGEST_WAIT_S
 from appliance.services.second_factors import SecondFactors
 from appliance.services.synchronisation import TellFeed
 from appliance.services.tokens import Trust
-from appliance.storage import copies, kept_trust, toplevel
+from appliance.storage import copies, kept_trust, known_patients, toplevel
 from appliance.storage.database import Transaction
 from appliance.storage.toplevel import InstitutionEntry
 
@@ -137,7 +137,7 @@ class KnownHere:
 
     async def patient(self, account: Account, patient_id: PatientId) -> Patient:
         account.require(Right.VIEW)
-        found = await self._database.read(lambda tx: toplevel.patient(tx, toplevel.now_called(tx, patient_id)))
+        found = await self._database.read(lambda tx: toplevel.patient(tx, known_patients.now_called(tx, patient_id)))
         if found is None:
             raise NotFound("No such patient is known here", key="no-such-patient")
         return found

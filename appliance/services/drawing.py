@@ -508,6 +508,7 @@ def _render_settings(settings: DrawingSettings) -> RenderSettings:
     return RenderSettings(
         store_directory=str(store.directory),
         key_file=str(store.key_file) if store.key_file else None,
+        is_store_read_only=store.is_read_only,
         decoder_threads=settings.decoder_threads,
         encoder_threads=settings.encoder_threads,
         frame_cache_bytes=settings.frame_cache_bytes,

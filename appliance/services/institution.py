@@ -8,11 +8,14 @@ from uuid import UUID
 from appliance.domain.accounts import Account, Right
 from appliance.domain.changes import (
     Acknowledgement,
+    AuditHead,
     Change,
     Delivery,
     InstitutionHere,
     NodeHere,
     NumberedChange,
+    Pointers,
+    PointersWanted,
     Releases,
     ReleasesWanted,
     StudyGone,
@@ -21,7 +24,7 @@ from appliance.domain.changes import (
 from appliance.domain.errors import BadRequest, NotAllowed, NotFound
 from appliance.domain.identifiers import InstitutionId, PatientId, StudyUid
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import inbox, institution, known_patients
+from appliance.storage import inbox, institution, known_patients, reports
 from appliance.storage.database import Transaction
 
 _LONGEST_TEXT = 100_000
@@ -78,6 +81,12 @@ class Institution:
             lambda tx: inbox.releases(tx, wanted.child_id, wanted.after, limit=_RELEASES_AT_ONCE)
         )
 
+    async def pointers(self, wanted: PointersWanted) -> Pointers:
+        """Which reports of this institution point to what a node holds."""
+        return await self._database.read(
+            lambda tx: Pointers(reports.pointing_to(tx, wanted.study_uid, wanted.series_uid, wanted.instance_uid))
+        )
+
     def _take(self, tx: Transaction, delivery: Delivery) -> Acknowledgement:
         last = institution.DELIVERIES.last(tx, delivery.child_id)
         new = [numbered for numbered in delivery.changes if numbered.sequence > last]
@@ -88,11 +97,13 @@ class Institution:
         return Acknowledgement(last)
 
     def _keep(self, tx: Transaction, child_id: UUID, change: Change) -> None:
-        if not isinstance(change, NodeHere | StudyHeld | StudyGone):
+        if not isinstance(change, NodeHere | StudyHeld | StudyGone | AuditHead):
             raise BadRequest("An institution takes no such change", key="unknown-change", change=type(change).__name__)
-        if change.node_id != child_id:
+        if (change.keeper_id if isinstance(change, AuditHead) else change.node_id) != child_id:
             raise NotAllowed("A node speaks only of itself", key="other-node")
-        if isinstance(change, NodeHere):
+        if isinstance(change, AuditHead):
+            institution.OUTBOX.put(tx, AuditHead(child_id, "node", change.sequence, change.hash))
+        elif isinstance(change, NodeHere):
             institution.keep_node(tx, change)
             self._announce(tx)
         elif isinstance(change, StudyGone):

@@ -25,6 +25,7 @@ from appliance.domain.errors import ApplianceError, NotDrawable, Unavailable
 from appliance.domain.geometry import Box, VolumeGeometry, arranged, cropped
 from appliance.domain.image import ImageDescription, StoredSeries, Window
 from appliance.domain.views import PlaneView, VolumeView
+from appliance.domain.voi import Voi
 from appliance.rendering.close_ups import grown, seen_part
 from appliance.rendering.coarse_volumes import CoarseVolume, Pass, coarse_first, coarse_volume, passes
 from appliance.rendering.renderer import Renderer
@@ -36,6 +37,7 @@ from appliance.rendering.volume_textures import (
     gradients,
     laid_out,
     thinned,
+    usual_range,
 )
 from appliance.services.frames import Frames, Stopwatch
 from appliance.services.gl_thread import GlThread
@@ -92,7 +94,11 @@ class LoadedVolume:
         self.generation = 0
         """Of the context that the textures are in."""
         self.scale = TexelScale(0, 1, True)
-        self.usual_window = Window(0.5, 1)
+        self.usual_voi: Voi = Window(0.5, 1)
+        self.middle = series.images[0].description, 0
+        """The slice, image and frame, whose windows and VOI LUTs are those of the volume."""
+        self.usual_range: float | None = None
+        """Of the texels of the volume, also of one that is a part of it: light is reckoned by it. None until all are there."""
         self.loaded = 0
         self.count = 1
         self.is_ended = False
@@ -299,7 +305,8 @@ class LoadedVolumes:
         geometry, slices, layout = self._slices(volume)
         self._make_room(layout.size_bytes, volume.whole)
         volume.geometry, volume.layout, volume.scale = geometry, layout, slices.scale
-        volume.usual_window = volume.whole.usual_window if volume.whole else slices.usual_window()
+        volume.usual_voi = volume.whole.usual_voi if volume.whole else slices.usual_voi()
+        volume.middle = volume.whole.middle if volume.whole else slices.middle
         volume.count = layout.shape[0]
         volume.generation = self._gl.run(lambda _: self._gl.generation)
         shown = self._show_kept(volume, slices, layout)
@@ -366,7 +373,8 @@ class LoadedVolumes:
         if volume.loaded == 0:
             raise NotDrawable("None of the images of the volume can be decoded.", key="volume-not-decodable")
         half, blocks = preparation.half(), preparation.blocks()
-        slopes = gradients(half, layout)
+        volume.usual_range = volume.whole.usual_range if volume.whole else usual_range(half)
+        slopes = gradients(half, layout, volume.usual_range)
         self._gl.run(lambda _: whole.upload_prepared(half, slopes, blocks), volume.generation)
         self._exchange(volume, whole)
         volume.growing = None

@@ -49,7 +49,12 @@ class HeldBack:
         series_uid: SeriesUid | None = None,
         instance_uid: InstanceUid | None = None,
     ) -> None:
-        """Raises NotFound, as of what is not held, for an account from which the study is held back."""
+        """Raises NotFound, as of what is not held, for an account from which the study is held back.
+
+        A guest is shown what is of one institution, and of no other.
+        """
+        if account.guest_of is not None and account.institution_id != self._institution_id:
+            raise not_held(study_uid, series_uid, instance_uid)
         if self.sees_all(account) or self._known.get(study_uid, 0.0) > time.monotonic():
             return
         if not await self._database.read(lambda tx: releases.is_released(tx, study_uid)):

@@ -21,6 +21,7 @@ class RenderSettings(msgspec.Struct, frozen=True):
 
     store_directory: str
     key_file: str | None
+    is_store_read_only: bool
     decoder_threads: int
     encoder_threads: int
     frame_cache_bytes: int
@@ -39,7 +40,10 @@ class RenderSettings(msgspec.Struct, frozen=True):
 
     def store(self) -> StoreSettings:
         return StoreSettings(
-            Path(self.store_directory), Path(self.key_file) if self.key_file else None, self.floor_bytes
+            Path(self.store_directory),
+            Path(self.key_file) if self.key_file else None,
+            self.floor_bytes,
+            self.is_store_read_only,
         )
 
 

@@ -46,6 +46,7 @@ from appliance.domain.views import (
     VolumeFilmView,
     VolumeView,
 )
+from appliance.domain.voi import Voi, voi_of, window_over
 from appliance.rendering.annotations import annotated
 from appliance.rendering.colours import in_srgb
 from appliance.rendering.encoders import encode, media_types
@@ -483,7 +484,7 @@ class RenderProcess:
         volumes = [subject.drawn for subject in subjects]
         volume = volumes[0]
         started = time.perf_counter()
-        pixels, window = self._drawn(request, ask.view, renderer, volume)
+        pixels, voi = self._drawn(request, ask.view, renderer, volume)
         if pixels is not None and ask.view.fusion is not None:
             pixels = self._fused(request, ask.view, ask.view.fusion, renderer=renderer, volume=volumes[1], below=pixels)
         if pixels is None:
@@ -495,6 +496,7 @@ class RenderProcess:
             is_coarse = True
             if all(each.is_ended for each in volumes):  # loading takes its share
                 self._pace.learn(ask.view, pixels.shape[0] * pixels.shape[1], watch.ms("draw"))
+        window = voi if isinstance(voi, Window) else None
         standing = _Standing(window, completeness, is_coarse, *(each.reduction for each in volumes))
         self._encoders.submit(
             _answered, request, lambda: _encode_and_answer(request, pixels, ask.view.encoding, watch, standing)
@@ -511,20 +513,20 @@ class RenderProcess:
         below: Pixels,
     ) -> Pixels | None:
         """``below`` with the other ``volume`` over it, seen from the same place."""
-        seen = replace(view, window=fusion.window, invert=False, gamma=1.0)
+        seen = replace(view, window=fusion.window, voi=None, invert=False, gamma=1.0)
         above, _ = self._drawn(request, seen, renderer, volume)
         return None if above is None else fused(below, above, fusion.opacity)
 
     def _drawn(
         self, request: Request, view: PlaneView | VolumeView, renderer: Renderer, volume: LoadedVolume
-    ) -> tuple[Pixels | None, Window | None]:
-        """The pixels, None when nobody waits any more, and the window through which they are seen. On the GL thread."""
+    ) -> tuple[Pixels | None, Voi | None]:
+        """The pixels, None when nobody waits any more, and what makes their grey. On the GL thread."""
         assert volume.textures is not None
-        window = _window(view, volume)
+        voi = _voi(view, volume)
         if isinstance(view, PlaneView):
-            assert window is not None, "a plane has grey"
-            return renderer.projections.draw_plane(volume.textures, volume.scale, view, window), window
-        return self._volume(request, view, renderer, volume, size=self._pace.size(view), window=window), window
+            assert voi is not None, "a plane has grey"
+            return renderer.projections.draw_plane(volume.textures, volume.scale, view, voi), voi
+        return self._volume(request, view, renderer, volume, size=self._pace.size(view), voi=voi), voi
 
     def _volume_film(self, request: Request, ask: DrawVolumeFilm, series: Sequence[StoredSeries]) -> None:
         watch = Stopwatch()
@@ -539,11 +541,11 @@ class RenderProcess:
             # The window of the first is that of all: found for each volume, the film would flicker.
             seen = view if view.window or not first else replace(view, window=first)
             started = time.perf_counter()
-            pixels, window = self._drawn_in_turn(request, ask.viewer, seen, volume)
+            pixels, voi = self._drawn_in_turn(request, ask.viewer, seen, volume)
             watch.add("draw", started)
             if pixels is None:
                 return
-            first = first or window
+            first = first or (voi if isinstance(voi, Window) else None)
             completeness, reduction = min(completeness, volume.completeness), max(reduction, volume.reduction)
             started = time.perf_counter()
             film.add(pixels)
@@ -565,16 +567,16 @@ class RenderProcess:
 
     def _drawn_in_turn(
         self, request: Request, viewer: str, view: PlaneView | VolumeView, volume: LoadedVolume
-    ) -> tuple[Pixels | None, Window | None]:
+    ) -> tuple[Pixels | None, Voi | None]:
         """One frame of a film, when the pictures of others have had their turn; gives ``volume`` back."""
-        drawn: Future[tuple[Pixels | None, Window | None]] = Future()
+        drawn: Future[tuple[Pixels | None, Voi | None]] = Future()
 
         def draw(renderer: Renderer) -> None:
             try:
                 self._gl.check(volume.generation)
-                pixels, window = self._drawn(request, view, renderer, volume)
+                found = self._drawn(request, view, renderer, volume)
                 self._gl.check(volume.generation)
-                drawn.set_result((pixels, window))
+                drawn.set_result(found)
             except Exception as error:  # handed to the thread of the film, which answers
                 drawn.set_exception(error)
             finally:
@@ -591,7 +593,7 @@ class RenderProcess:
         volume: LoadedVolume,
         *,
         size: tuple[int, int],
-        window: Window | None,
+        voi: Voi | None,
     ) -> Pixels | None:
         assert volume.textures is not None
 
@@ -600,10 +602,10 @@ class RenderProcess:
             return not request.is_cancelled
 
         going = None if view.interactive else keep_going
-        if window is None:
-            transfer = transfer_function_of(view, volume.image.modality, volume.usual_window)
+        if voi is None:
+            transfer = transfer_function_of(view, volume.image.modality, window_over(volume.usual_voi))
             return renderer.composites.draw(volume.textures, volume.scale, view, size, transfer, keep_going=going)
-        return renderer.projections.draw_projection(volume.textures, volume.scale, view, size, window, keep_going=going)
+        return renderer.projections.draw_projection(volume.textures, volume.scale, view, size, voi, keep_going=going)
 
 
 @dataclass(frozen=True, slots=True)
@@ -669,22 +671,23 @@ def _refuse_pixels(size: tuple[int, int], frame_count: int) -> None:
         )
 
 
-def _window(view: PlaneView | VolumeView, volume: LoadedVolume) -> Window | None:
-    """The window of a picture that has grey; None for composited ones, whose colours come from a transfer function."""
-    if isinstance(view, PlaneView):
-        return view.window or volume.usual_window
-    if view.method is RenderingMethod.VOLUME_RENDERED:
-        return None
-    return view.window or _usual_projection_window(view, volume)
+def _voi(view: PlaneView | VolumeView, volume: LoadedVolume) -> Voi | None:
+    """What makes the grey of a picture; None for composited ones, whose colours come from a transfer function."""
+    is_composited = isinstance(view, VolumeView) and view.method is RenderingMethod.VOLUME_RENDERED
+    if is_composited or view.window is not None:
+        return None if is_composited else view.window
+    if view.voi is not None:
+        return voi_of(*volume.middle, view.voi)
+    return volume.usual_voi if isinstance(view, PlaneView) else _usual_projection_voi(view, volume)
 
 
-def _usual_projection_window(view: VolumeView, volume: LoadedVolume) -> Window:
-    """The volume's own; of CT one over contrast and bone for the largest values, and one over air and tissue for their mean.
+def _usual_projection_voi(view: VolumeView, volume: LoadedVolume) -> Voi:
+    """The volume's own; of CT a window over contrast and bone for the largest values, one over air and tissue for their mean.
 
     A slice's window shows the first all white, and the second, with the air before and behind the body in it, all black.
     """
     usual = _CT_PROJECTION_WINDOWS.get(view.method) if volume.image.modality == "CT" else None
-    return usual or volume.usual_window
+    return usual or volume.usual_voi
 
 
 def _turned(pixels: Pixels, view: SliceView) -> Pixels:

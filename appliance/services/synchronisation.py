@@ -36,6 +36,8 @@ from appliance.domain.changes import (
     Feed,
     FeedWanted,
     NumberedChange,
+    Pointers,
+    PointersWanted,
     Questions,
     RecordTypes,
     RecordTypesWanted,
@@ -60,6 +62,7 @@ log = logging.getLogger(__name__)
 CHANGES_PATH = "/api/sync/changes"
 QUESTIONS_PATH = "/api/sync/questions"
 RELEASES_PATH = "/api/sync/releases"
+POINTERS_PATH = "/api/sync/pointers"
 RECORD_TYPES_PATH = "/api/sync/record-types"
 FEED_PATH = "/api/sync/feed"
 TRUST_PATH = "/api/sync/trust"
@@ -80,6 +83,8 @@ AnswerQuestions = Callable[[Questions], Awaitable[Answers]]
 """Answers what such a child asks."""
 TellReleases = Callable[[ReleasesWanted], Awaitable[Releases]]
 """Tells a node which of its studies are a patient's."""
+TellPointers = Callable[[PointersWanted], Awaitable[Pointers]]
+"""Tells a node which reports point to what it holds."""
 TellRecordTypes = Callable[[RecordTypesWanted], Awaitable[RecordTypes]]
 """Tells an institution of which types records may be."""
 TellFeed = Callable[[FeedWanted], Awaitable[Feed]]
@@ -125,6 +130,9 @@ class InstitutionParent(Parent, Protocol):
     async def releases(self, wanted: ReleasesWanted) -> Releases:
         """Which studies of the node are a patient's. Unavailable if it cannot be reached."""
 
+    async def pointers(self, wanted: PointersWanted) -> Pointers:
+        """Which reports point to what the node holds. Unavailable if it cannot be reached."""
+
 
 class LocalParent:
     """A parent in the same process."""
@@ -158,12 +166,16 @@ class LocalToplevel(LocalParent):
 class LocalInstitution(LocalParent):
     """An institution in the same process."""
 
-    def __init__(self, take: Take, trust: Callable[[], Trust], tell: TellReleases) -> None:
+    def __init__(self, take: Take, trust: Callable[[], Trust], tell: TellReleases, tell_pointers: TellPointers) -> None:
         super().__init__(take, trust)
         self._tell = tell
+        self._tell_pointers = tell_pointers
 
     async def releases(self, wanted: ReleasesWanted) -> Releases:
         return await self._tell(wanted)
+
+    async def pointers(self, wanted: PointersWanted) -> Pointers:
+        return await self._tell_pointers(wanted)
 
 
 class RemoteParent:
@@ -191,6 +203,9 @@ class RemoteParent:
 
     async def releases(self, wanted: ReleasesWanted) -> Releases:
         return msgspec.json.decode(await self._told("POST", RELEASES_PATH, wanted), type=Releases)
+
+    async def pointers(self, wanted: PointersWanted) -> Pointers:
+        return msgspec.json.decode(await self._told("POST", POINTERS_PATH, wanted), type=Pointers)
 
     async def record_types(self, wanted: RecordTypesWanted) -> RecordTypes:
         return msgspec.json.decode(await self._told("POST", RECORD_TYPES_PATH, wanted), type=RecordTypes)
@@ -224,7 +239,7 @@ class RemoteParent:
         return response.content
 
 
-Message = TypeVar("Message", Delivery, Questions, ReleasesWanted, RecordTypesWanted, FeedWanted)
+Message = TypeVar("Message", Delivery, Questions, ReleasesWanted, PointersWanted, RecordTypesWanted, FeedWanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +252,8 @@ class Below:
     """For children that may ask."""
     tell: TellReleases | None = None
     """For those that hold studies."""
+    pointers: TellPointers | None = None
+    """For the same."""
     record_types: TellRecordTypes | None = None
     """For those that keep records."""
     feed: TellFeed | None = None
@@ -288,6 +305,13 @@ class Children:
         if below.tell is None:
             raise NotAllowed("This child holds no studies", key="no-node")
         return _signed(below, request, await below.tell(wanted))
+
+    async def pointers(self, request: SignedRequest) -> SignedAnswer:
+        """What a node is told of reports; refused as ``receive`` refuses."""
+        below, wanted = await self._verified(request, PointersWanted)
+        if below.pointers is None:
+            raise NotAllowed("This child holds no studies", key="no-node")
+        return _signed(below, request, await below.pointers(wanted))
 
     async def record_types(self, request: SignedRequest) -> SignedAnswer:
         """What an institution is told of record types; refused as ``receive`` refuses."""

@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from appliance.domain.accounts import Account, Role
 from appliance.domain.errors import NotAuthenticated, SettingsError
-from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.identifiers import AccountId, InstitutionId, StudyUid
 
 _AUDIENCE = "appliance"
 _CLOCK_DIFFERENCE_S = 30
@@ -142,23 +143,27 @@ class TokenSigner:
         self._key = key
         self.public_key = public_key_of(key.public_key())
 
-    def sign(self, account: Account, session_id: UUID | None = None) -> AccessToken:
-        """A token of a session, where there is one."""
+    def sign(self, account: Account, session_id: UUID | None = None, *, ends_at: datetime | None = None) -> AccessToken:
+        """A token of a session, where there is one; it ends at ``ends_at`` at the latest."""
         now = time.time()  # with its fraction: what is revoked in the same second is told apart
+        lifetime_s = self.lifetime_s
+        if ends_at is not None:
+            lifetime_s = max(0, min(lifetime_s, int(ends_at.timestamp() - now)))
         claims = {
             "sub": str(account.id),
             "aud": _AUDIENCE,
             "sid": str(session_id) if session_id else None,
             "iat": now,
-            "exp": int(now) + self.lifetime_s,
+            "exp": int(now) + lifetime_s,
             "username": account.username,
             "given_name": account.given_name,
             "family_name": account.family_name,
             "roles": sorted(account.roles),
             "institution": str(account.institution_id) if account.institution_id else None,
+            "study": account.guest_of,
         }
         text = jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self.public_key.id})
-        return AccessToken(text, self.lifetime_s)
+        return AccessToken(text, lifetime_s)
 
 
 class TokenVerifier:
@@ -236,7 +241,16 @@ def _account(claims: Mapping[str, object]) -> Account:
         family_name=str(claims["family_name"]),
         roles=frozenset(Role(role) for role in roles),
         institution_id=InstitutionId(UUID(str(institution))) if institution else None,
+        guest_of=_shown(claims, roles),
     )
+
+
+def _shown(claims: Mapping[str, object], roles: list[str]) -> StudyUid | None:
+    """The study that a guest is shown. A guest has no role."""
+    study = claims.get("study")
+    if study is not None and roles:
+        raise ValueError("a guest with a role")
+    return StudyUid(str(study)) if study is not None else None
 
 
 def _base64url(value: bytes) -> str:

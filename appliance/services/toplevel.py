@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from appliance.domain import matching
@@ -12,6 +13,7 @@ from appliance.domain.changes import (
     Acknowledgement,
     Answer,
     Answers,
+    AuditHead,
     Change,
     Delivery,
     InstitutionHere,
@@ -30,7 +32,7 @@ from appliance.domain.identifiers import InstitutionId, PatientId
 from appliance.domain.matching import Matched, Reason, Waits
 from appliance.domain.people import Patient, PatientIdentity
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage import feed, toplevel
+from appliance.storage import audit_heads, feed, toplevel
 from appliance.storage.database import Transaction
 from appliance.storage.toplevel import InstitutionEntry, NodeEntry
 
@@ -90,12 +92,14 @@ class Toplevel:
         return Acknowledgement(last)
 
     def _keep(self, tx: Transaction, child_id: InstitutionId, change: Change) -> None:
-        if not isinstance(change, InstitutionHere | PatientHere | PatientNotHere | NumbersFree):
+        if not isinstance(change, InstitutionHere | PatientHere | PatientNotHere | NumbersFree | AuditHead):
             raise BadRequest("The toplevel takes no such change", key="unknown-change", change=type(change).__name__)
-        if change.institution_id != child_id:
+        if not isinstance(change, AuditHead) and change.institution_id != child_id:
             raise NotAllowed("An institution speaks only of itself", key="other-institution")
-        if isinstance(change, InstitutionHere):
-            nodes = tuple(NodeEntry(node.node_id, node.name, node.base_url) for node in change.nodes)
+        if isinstance(change, AuditHead):
+            _hear_head(tx, child_id, change)
+        elif isinstance(change, InstitutionHere):
+            nodes = tuple(NodeEntry(node.node_id, node.name, node.base_url, node.draws_for) for node in change.nodes)
             toplevel.keep_institution(tx, InstitutionEntry(child_id, change.name, change.base_url, nodes))
         elif isinstance(change, PatientHere):
             self._keep_assigned(tx, child_id, change)
@@ -139,6 +143,7 @@ class Toplevel:
             (*(told for told in asked if told is not None), *news),
             last,
             len(news) < _NEWS_AT_ONCE,
+            audit_heads.heads(tx, child_id) if questions.audit_heads else (),
         )
 
     def _answer(self, tx: Transaction, child_id: InstitutionId, question: Question, may_create: bool) -> Answer:
@@ -160,6 +165,14 @@ class Toplevel:
             toplevel.know_number(tx, known, outcome.patient_id)
         toplevel.note_held(tx, outcome.patient_id, child_id)
         return Answer(question.study_uid, outcome.patient_id, None)
+
+
+def _hear_head(tx: Transaction, child_id: InstitutionId, head: AuditHead) -> None:
+    if head.room == "institution" and head.keeper_id != child_id:
+        raise NotAllowed("An institution speaks only of itself", key="other-institution")
+    fault = audit_heads.hear(tx, child_id, head, datetime.now(UTC))
+    if fault is not None:
+        log.error("the audit trail of %s %s, of institution %s, was %s", head.room, head.keeper_id, child_id, fault)
 
 
 def _known(tx: Transaction, account: Account, patient_id: PatientId) -> tuple[Patient | None, bool]:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from appliance.domain.errors import ApplianceError
 from appliance.domain.geometry import Arrangement, Box, LatticeSlice, VolumeGeometry, slices_of
 from appliance.domain.grayscale import default_window, modality_values
-from appliance.domain.image import StoredImage, Window
+from appliance.domain.image import ImageDescription, StoredImage, Window
+from appliance.domain.voi import Voi, choices_of
 from appliance.rendering.coarse_volumes import kept_pass
 from appliance.rendering.texels import Texels, TexelScale, common_scale, scale_of_range, texels_of
 from appliance.rendering.volume_textures import VolumeLayout, thinned
@@ -74,12 +75,21 @@ class VolumeSlices:
         self._to_keep = set(self._kept_sources())
         """Those of which it is not known yet that they are kept."""
 
-    def usual_window(self) -> Window:
-        """The file's window of the middle slice, or one found in it; of all slices where each has a rescale of its own."""
+    @property
+    def middle(self) -> tuple[ImageDescription, int]:
+        """The slice in the middle, and which of its frames: its windows and VOI LUTs are those of the volume."""
         image, frame = self._slices[self._own[len(self._own) // 2]]
-        windows = image.description.frames[frame].windows
-        if windows and windows[0].width > 0 and self.scale.keeps_stored:
-            return windows[0]
+        return image.description, frame
+
+    def usual_voi(self) -> Voi:
+        """The middle slice's first window, else its first VOI LUT; where there is none a window that is found.
+
+        So too in all slices, where each has a rescale of its own.
+        """
+        image, frame = self._slices[self._own[len(self._own) // 2]]
+        told = [voi for _, voi in choices_of(image.description, frame) if not isinstance(voi, Window) or voi.width > 0]
+        if told and self.scale.keeps_stored:
+            return told[0]
         stride = max(1, len(self._own) // 8)
         values = [self._values(index)[::2, ::2].ravel() for index in self._own[::stride]]
         return default_window(np.concatenate(values), image.description.modality, image.description.value_unit)

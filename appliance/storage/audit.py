@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
@@ -66,7 +66,21 @@ class AuditHeadRow(Table):
         table_name = "audit_head"
 
 
-MIGRATIONS = (Migration(1, "audit trail", lambda tx: tx.create_tables(AuditRow, AuditHeadRow)),)
+class ToldAboveRow(Table):
+    """The last head of a room that was put into its outbox."""
+
+    room = TextField(primary_key=True)
+    sequence = BigIntegerField()
+    hash = TextField()
+
+    class Meta:
+        table_name = "audit_told_above"
+
+
+MIGRATIONS = (
+    Migration(1, "audit trail", lambda tx: tx.create_tables(AuditRow, AuditHeadRow)),
+    Migration(2, "heads that went up", lambda tx: tx.create_tables(ToldAboveRow)),
+)
 
 _SEALED = (
     "room", "sequence", "at", "actor_kind", "actor_id", "actor_name", "address", "action", "subject_kind", "subject_uid",
@@ -103,6 +117,20 @@ def record(tx: Transaction, room: str, event: Event) -> Head:
 
 def record_count(tx: Transaction, room: str) -> int:
     return tx.count(AuditRow.select().where(AuditRow.room == room))
+
+
+def untold_head(tx: Transaction, room: str) -> Head | None:
+    """The head, if it is another than was told last; it counts as told when the transaction is done."""
+    head = _head(tx, room)
+    told = tx.first(ToldAboveRow.select().where(ToldAboveRow.room == room))
+    if head == NOTHING or (told is not None and (told.sequence, told.hash) == (head.sequence, head.hash)):
+        return None
+    values = {"sequence": head.sequence, "hash": head.hash}
+    if told is None:
+        tx.insert(ToldAboveRow, room=room, **values)
+    else:
+        tx.execute(ToldAboveRow.update(**values).where(ToldAboveRow.room == room))
+    return head
 
 
 def _values(room: str, sequence: int, event: Event) -> dict[str, str | int]:
@@ -191,27 +219,36 @@ class Proof:
     """That are as they were written, from the first on."""
     head: Head
     fault: Fault | None
+    heads_above: int = 0
+    """That went up at some time, and that the chain was compared with."""
 
 
 def walk(
-    database: Database, room: str, anchor: Head = NOTHING, on_records: Callable[[int], object] = lambda count: None
+    database: Database,
+    room: str,
+    anchor: Head = NOTHING,
+    on_records: Callable[[int], object] = lambda count: None,
+    above: Sequence[Head] = (),
 ) -> Proof:
     """The chain from its first record to its head, in pieces, beside processes that write to it.
 
-    ``anchor`` is a head that was noted outside of the database.
+    ``anchor`` is a head that was noted outside of the database, ``above`` are those that the appliance above keeps.
     """
     # The head is looked at first, so that records which come meanwhile are not taken for strangers.
     known = database.read(lambda tx: _head(tx, room))
+    noted: dict[int, set[str]] = {}
+    for head in (known, anchor, *above):
+        noted.setdefault(head.sequence, set()).add(head.hash)
     last = NOTHING
     while rows := database.read(lambda tx, after=last.sequence: _after(tx, room, after)):  # type: ignore[misc]
         for row in rows:
-            fault = _fault(database, room, row, last, (known, anchor))
+            fault = _fault(database, room, row, last, noted)
             if fault is not None:
-                return Proof(room, last.sequence, last, fault)
+                return Proof(room, last.sequence, last, fault, len(above))
             last = Head(row.sequence, row.hash)
         on_records(len(rows))
-    fault = _end_fault(database, room, last, known, anchor)
-    return Proof(room, fault.sequence - 1 if fault else last.sequence, last, fault)
+    fault = _end_fault(database, room, last, max(noted))
+    return Proof(room, fault.sequence - 1 if fault else last.sequence, last, fault, len(above))
 
 
 def _after(tx: Transaction, room: str, sequence: int) -> list[AuditRow]:
@@ -228,7 +265,7 @@ def _head(tx: Transaction, room: str) -> Head:
     return NOTHING if row is None else Head(row.sequence, row.hash)
 
 
-def _fault(database: Database, room: str, row: AuditRow, last: Head, noted: Sequence[Head]) -> Fault | None:
+def _fault(database: Database, room: str, row: AuditRow, last: Head, noted: Mapping[int, set[str]]) -> Fault | None:
     """What is wrong with the record that follows ``last``."""
     expected = last.sequence + 1
     if row.sequence != expected:
@@ -238,7 +275,7 @@ def _fault(database: Database, room: str, row: AuditRow, last: Head, noted: Sequ
         if stands_at is not None:
             return Fault("moved", expected, f"the record that was {expected} stands at {stands_at}")
         return Fault("changed", expected, f"record {expected} is not what was written there")
-    if any(head.sequence == expected and head.hash != row.hash for head in noted):
+    if noted.get(expected, set()) - {row.hash}:
         return Fault(
             "rewritten", expected, f"record {expected} is sound in itself, and not the one that was noted as head"
         )
@@ -261,9 +298,9 @@ def _found_elsewhere(database: Database, room: str, sequence: int, before: str) 
     return None
 
 
-def _end_fault(database: Database, room: str, last: Head, known: Head, anchor: Head) -> Fault | None:
-    """What is wrong after the last record: something must not have been there longer than the head, nor shorter."""
-    furthest = max(known.sequence, anchor.sequence)
+def _end_fault(database: Database, room: str, last: Head, furthest: int) -> Fault | None:
+    """What is wrong after the last record: the trail may be neither longer nor shorter than its heads say, of which
+    ``furthest`` is the last."""
     if last.sequence < furthest:
         return Fault("cut", last.sequence + 1, f"the trail ends after {last.sequence} of {furthest} records")
     now = database.read(lambda tx: _head(tx, room))

@@ -28,7 +28,6 @@ from appliance.storage.toplevel import (
     AccountRow,
     InstitutionRow,
     NodeRow,
-    PatientAliasRow,
     PatientIdentityRow,
     PatientInstitutionRow,
     PatientRow,
@@ -47,10 +46,13 @@ TABLES: dict[SubjectKind, tuple[Any, ...]] = {
         PatientWordRow.patient_id,
         PatientIdentityRow.patient_id,
         PatientInstitutionRow.patient_id,
-        PatientAliasRow.patient_id,
     ),
 }
-"""Where the rows of a subject are, and the column that says whose they are."""
+"""Where the rows of a subject are, and the column that says whose they are.
+
+Who was merged into a patient is none of it: that is heard by ``services.patient_news``, which moves what was theirs, also where
+the toplevel is in the same process and there is no copy.
+"""
 
 
 class CopyRow(Table):

@@ -37,6 +37,7 @@ from peewee import SQL, CompositeKey, IntegerField, Model, SchemaManager, TextFi
 from playhouse.cockroachdb import CockroachDatabase
 
 from appliance.domain.errors import SettingsError, Unavailable
+from appliance.storage import mounts
 
 T = TypeVar("T")
 
@@ -59,6 +60,7 @@ _SQLITE_PRAGMAS = {
     "foreign_keys": 1,
     "case_sensitive_like": 1,  # as everywhere else, and so that an index serves a pattern that begins with letters
 }
+_SQLITE_READING_PRAGMAS = {"query_only": 1, "case_sensitive_like": 1}
 
 
 class Table(Model):
@@ -211,8 +213,10 @@ class Database:
     Raises SettingsError for a URL that it does not understand. Opening touches no file until the first transaction.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+    def __init__(self, url: str, *, is_read_only: bool = False) -> None:
+        """``is_read_only`` is for rows of which another process is the writer: the engine itself refuses to change them."""
+        self._engine = _engine(url, is_read_only)
+        self._is_read_only = is_read_only
         self._inside = threading.local()
 
     def run(self, work: Callable[[Transaction], T]) -> T:
@@ -220,6 +224,8 @@ class Database:
 
         Repeated as a whole on collisions; ``Unavailable`` when they do not end, or the engine cannot be reached.
         """
+        if self._is_read_only:
+            raise RuntimeError("these rows have another writer")
         return self._retried(work, "IMMEDIATE")
 
     def read(self, work: Callable[[Transaction], T]) -> T:
@@ -275,6 +281,20 @@ def migrate(database: Database, room: str, migrations: Sequence[Migration]) -> N
         database.run(lambda tx, step=migration: _apply(tx, room, step))  # type: ignore[misc]
 
 
+def refuse_other_shape(database: Database, room: str, migrations: Sequence[Migration]) -> None:
+    """Returns if the tables of ``room``, which another process migrates, have the shape that this program knows.
+
+    Raises SettingsError.
+    """
+    wanted = max(migration.number for migration in migrations)
+    newest = MigrationRow.select(fn.MAX(MigrationRow.number)).where(MigrationRow.room == room)
+    found = database.read(lambda tx: tx.value(newest) if tx.has_table("migration") else None)
+    if found != wanted:
+        raise SettingsError(
+            f"the {room}'s tables have the shape {found or 0}, this program knows {wanted}: both must be of the same version"
+        )
+
+
 def _apply(tx: Transaction, room: str, step: Migration) -> None:
     done = MigrationRow.select().where((MigrationRow.room == room) & (MigrationRow.number == step.number))
     if tx.exists(done):
@@ -283,10 +303,13 @@ def _apply(tx: Transaction, room: str, step: Migration) -> None:
     tx.insert(MigrationRow, room=room, number=step.number, name=step.name)
 
 
-def _engine(url: str) -> Any:
+def _engine(url: str, is_read_only: bool) -> Any:
     parts = urlsplit(url)
     if parts.scheme in ("postgresql", "postgres") and len(parts.path) > 1:
         # The URL goes to libpq whole, with all that it may say: hosts, TLS, the file of passwords.
+        if is_read_only:
+            options = "-c default_transaction_read_only=on"
+            return _SerializablePostgresql(url, prefer_psycopg3=True, options=options)
         return _SerializablePostgresql(url, prefer_psycopg3=True)
     if parts.scheme == _COCKROACHDB and len(parts.path) > 1:
         return _SerializableCockroach(url.replace(_COCKROACHDB, "postgresql", 1), prefer_psycopg3=True)
@@ -295,6 +318,8 @@ def _engine(url: str) -> Any:
             f"database URL with scheme {parts.scheme!r}: expected sqlite:///path, postgresql://host/name or cockroachdb://host/name"
         )
     path = Path(unquote(parts.path[1:]))
+    if is_read_only:
+        return _ForeignSqlite(str(path), pragmas=_SQLITE_READING_PRAGMAS, timeout=_BUSY_TIMEOUT_S)
     return _PrivateSqlite(str(path), pragmas=_SQLITE_PRAGMAS, timeout=_BUSY_TIMEOUT_S)
 
 
@@ -331,6 +356,21 @@ class _PrivateSqlite(peewee.SqliteDatabase):
         except OSError as error:
             raise SettingsError(f"the database {path} cannot be opened: {error.strerror}") from error
         return super()._connect()  # type: ignore[misc]  # peewee makes it in a way that its types do not say
+
+
+class _ForeignSqlite(peewee.SqliteDatabase):
+    """SQLite in a file that a process of the same machine writes."""
+
+    def _connect(self) -> Any:
+        path = Path(self.database)
+        if not path.is_file():
+            raise SettingsError(f"there is no database {path}")
+        kind = mounts.shared_kind(path)
+        if (
+            kind is not None
+        ):  # sqlite.org/wal.html: all who use a file in WAL mode share memory, so they are on one machine
+            raise SettingsError(f"{path} is on {kind}: SQLite cannot be read from another machine; PostgreSQL can")
+        return super()._connect()  # type: ignore[misc]  # as above
 
 
 def _is_collision(error: Exception) -> bool:

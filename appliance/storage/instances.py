@@ -30,7 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-from appliance.domain.errors import Damaged, NotFound, StoreFull
+from appliance.domain.errors import Conflict, Damaged, NotFound, SettingsError, StoreFull
 from appliance.storage.sealing import MasterKeys, SealedReader, SealedWriter, fill_from, read_exactly_at
 
 _CHECK_FLOOR_EVERY_BYTES = 64 * 1024 * 1024
@@ -51,6 +51,8 @@ class StoreSettings:
     """Master keys (``sealing.create_key``). None keeps plain files: for a directory that is encrypted itself."""
     floor_bytes: int = 1024**3
     """Free space that is never used: a file system that is quite full can neither delete nor repair."""
+    is_read_only: bool = False
+    """Another node keeps it, and nothing is written here, not even a lock: it may be mounted so."""
 
 
 class InstanceReader(AbstractContextManager["InstanceReader"], Protocol):
@@ -184,20 +186,27 @@ class Spool:
 class InstanceStore:
     """Instances in a directory, sealed if there are keys. For any thread and any number of processes."""
 
-    def __init__(self, directory: Path, keys: MasterKeys | None, floor_bytes: int) -> None:
+    def __init__(
+        self, directory: Path, keys: MasterKeys | None, floor_bytes: int, *, is_read_only: bool = False
+    ) -> None:
         self.keys = keys
+        self._is_read_only = is_read_only
         self.directory = directory
         self.spool_directory = directory / "spool"
         self._instances = directory / "instances"
         self._aside = directory / "aside"
         self._locks = directory / "locks"
         self._floor_bytes = floor_bytes
-        for path in (self.spool_directory, self._instances, self._locks):
-            _make_durable_directories(path)
+        if is_read_only:
+            _refuse_unlike_store(directory, is_sealed=keys is not None)
+        else:
+            for path in (self.spool_directory, self._instances, self._locks):
+                _make_durable_directories(path)
         self._naming = _naming_secret(directory / "naming", keys) if keys else b""
 
     def begin(self) -> Spool:
-        """An empty spooled file. Raises StoreFull below the floor."""
+        """An empty spooled file. Raises StoreFull below the floor, Conflict where another node keeps the store."""
+        self._refuse_if_read_only()
         return Spool(self)
 
     def place(self, spools: Iterable[Spool]) -> None:
@@ -252,7 +261,8 @@ class InstanceStore:
         return self.place_of(key).exists()
 
     def delete(self, key: str) -> None:
-        """The instance is gone. Readers that are open read on. Does nothing if there is none."""
+        """The instance is gone. Readers that are open read on. Does nothing if there is none. Raises Conflict as ``begin``."""
+        self._refuse_if_read_only()
         place = self.place_of(key)
         try:
             place.unlink()
@@ -272,6 +282,7 @@ class InstanceStore:
     @contextlib.contextmanager
     def holding_all(self, keys: Iterable[str]) -> Iterator[None]:
         """``holding`` for several keys."""
+        self._refuse_if_read_only()
         with contextlib.ExitStack() as held:
             # in one order for everybody, so that no two wait for each other
             for lock in sorted({self.place_of(key).name[:2] for key in keys}):
@@ -281,6 +292,7 @@ class InstanceStore:
     @contextlib.contextmanager
     def holding_place(self, place: Path) -> Iterator[None]:
         """``holding`` for bytes whose key is not known."""
+        self._refuse_if_read_only()
         with _locked(self._locks / place.name[:2], fcntl.LOCK_EX):
             yield
 
@@ -331,6 +343,7 @@ class InstanceStore:
 
     def set_aside(self, place: Path) -> None:
         """The file is among the instances no more, and kept aside, whatever it is."""
+        self._refuse_if_read_only()
         _make_durable_directories(self._aside)
         # of a name that may have been set aside before
         place.replace(self._aside / f"{place.name}.{secrets.token_hex(4)}")
@@ -349,7 +362,7 @@ class InstanceStore:
 
     def room(self) -> tuple[int, int, int]:
         """Bytes of the file system in all, those that are free, and those of them that are kept so."""
-        usage = shutil.disk_usage(self.spool_directory)
+        usage = shutil.disk_usage(self.directory)
         return usage.total, usage.free, self._floor_bytes
 
     def is_whole(self, key: str) -> bool:
@@ -369,11 +382,18 @@ class InstanceStore:
         """Where the kept file of a name is or would be."""
         return self._instances / name[:2] / name[2:4] / name
 
+    def _refuse_if_read_only(self) -> None:
+        if self._is_read_only:
+            raise Conflict("another node keeps this store", key="only-draws")
+
 
 def open_store(settings: StoreSettings) -> InstanceStore:
-    """The store of these settings; its directories are made. Raises SettingsError for a key file that cannot be used."""
+    """The store of these settings; its directories are made, unless it is only read.
+
+    Raises SettingsError for a key file that cannot be used, and where there is no store to read.
+    """
     keys = MasterKeys.from_file(settings.key_file) if settings.key_file else None
-    return InstanceStore(settings.directory, keys, settings.floor_bytes)
+    return InstanceStore(settings.directory, keys, settings.floor_bytes, is_read_only=settings.is_read_only)
 
 
 def open_spooled(reference: SpoolReference) -> InstanceReader:
@@ -419,6 +439,15 @@ class _Reader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _refuse_unlike_store(directory: Path, *, is_sealed: bool) -> None:
+    """Returns if a store that is sealed, or is not, lies in a directory. Raises SettingsError."""
+    if not (directory / "instances").is_dir():
+        raise SettingsError(f"{directory} is no store of instances: is it mounted?")
+    if (directory / "naming").is_file() != is_sealed:
+        words = ("is not sealed, and a key is named", "is sealed, and no key is named")
+        raise SettingsError(f"the store in {directory} {words[not is_sealed]}")
 
 
 def _naming_secret(path: Path, keys: MasterKeys) -> bytes:

@@ -45,6 +45,7 @@ class KnownNodeRow(Table):
     id = UUIDField(primary_key=True)
     name = TextField()
     base_url = TextField()
+    draws_for = UUIDField(null=True)
 
     class Meta:
         table_name = "node"
@@ -87,6 +88,7 @@ MIGRATIONS = (
     Migration(20, "reports have versions", reports.create),
     Migration(21, "patients as the toplevel tells of them", known_patients.create),
     Migration(22, "who said why they need reports", report_access.create),
+    Migration(23, "nodes that only draw", lambda tx: tx.add_columns(KnownNodeRow.draws_for)),
 )
 
 
@@ -135,11 +137,11 @@ def _held(row: Any) -> StudyHeld:
 
 
 def keep_node(tx: Transaction, node: NodeHere) -> None:
-    values = {"name": node.name, "base_url": node.base_url}
+    values = {"name": node.name, "base_url": node.base_url, "draws_for": node.draws_for}
     if not tx.execute(KnownNodeRow.update(**values).where(KnownNodeRow.id == node.node_id)):
         tx.insert(KnownNodeRow, id=node.node_id, **values)
 
 
 def nodes(tx: Transaction) -> tuple[NodeHere, ...]:
     rows = tx.rows(KnownNodeRow.select().order_by(KnownNodeRow.name, KnownNodeRow.id))
-    return tuple(NodeHere(row.id, row.name, row.base_url) for row in rows)
+    return tuple(NodeHere(row.id, row.name, row.base_url, row.draws_for) for row in rows)

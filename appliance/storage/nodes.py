@@ -57,4 +57,5 @@ def _record(tx: Transaction, row: Any, here: UUID | None) -> NodeRecord:
         state=NodeState.HERE if row.id == here else state,
         seen_at=child.seen_at if child else None,
         studies=tx.count(StudyAtNodeRow.select().where(StudyAtNodeRow.node_id == row.id)),
+        draws_for=row.draws_for,
     )

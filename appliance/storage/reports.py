@@ -237,6 +237,19 @@ def _is_draft(report_id: ReportId, number: int) -> Any:
     return (row.report_id == report_id) & (row.number == number) & (row.state == VersionState.DRAFT)
 
 
+def pointing_to(
+    tx: Transaction, study_uid: str, series_uid: str | None = None, instance_uid: str | None = None
+) -> tuple[ReportId, ...]:
+    """The reports of which a version points to an image of a study, or of a series, or to an instance."""
+    wanted = ReportImageRow.study_uid == study_uid
+    if series_uid is not None:
+        wanted &= ReportImageRow.series_uid == series_uid
+    if instance_uid is not None:
+        wanted &= ReportImageRow.instance_uid == instance_uid
+    query = ReportImageRow.select(ReportImageRow.report_id).where(wanted).distinct().order_by(ReportImageRow.report_id)
+    return tuple(ReportId(row.report_id) for row in tx.rows(query))
+
+
 def _is_image_of(report_id: ReportId, number: int) -> Any:
     return (ReportImageRow.report_id == report_id) & (ReportImageRow.number == number)
 

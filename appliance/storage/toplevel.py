@@ -35,7 +35,7 @@ from appliance.domain.errors import Conflict
 from appliance.domain.identifiers import AccountId, InstitutionId, PatientId
 from appliance.domain.people import EVERYWHERE, Patient, PatientIdentity, folded, gender_of, searched
 from appliance.domain.staff import AccountEntry, Particulars
-from appliance.storage import feed, passkeys, record_types, second_factors
+from appliance.storage import audit_heads, feed, passkeys, record_types, second_factors, shares
 from appliance.storage.database import Migration, Table, Transaction, matches
 from appliance.storage.outbox import Deliveries, unite
 
@@ -75,6 +75,7 @@ class NodeRow(Table):
     institution_id = UUIDField(index=True)
     name = TextField()
     base_url = TextField()
+    draws_for = UUIDField(null=True)
 
     class Meta:
         table_name = "institution_node"
@@ -306,6 +307,9 @@ MIGRATIONS = (
     Migration(10, "record types", record_types.create),
     Migration(20, "what institutions are to be told", feed.create),
     Migration(21, "patients are found by any word, changed and merged", _search_by_words),
+    Migration(22, "nodes that only draw", lambda tx: tx.add_columns(NodeRow.draws_for)),
+    Migration(23, "heads of the audit trails below", audit_heads.create),
+    Migration(24, "studies that are shared", shares.create),
 )
 
 
@@ -405,6 +409,12 @@ def _credentials(row: Any) -> Credentials | None:
 def set_password_hash(tx: Transaction, account_id: AccountId, password_hash: str) -> None:
     tx.execute(AccountRow.update(password_hash=password_hash).where(AccountRow.id == account_id))
     feed.changed(tx, SubjectKind.ACCOUNT, account_id)
+
+
+def may_log_in(tx: Transaction, account_id: AccountId) -> bool:
+    """Whether there is such an account, and it is not shut out."""
+    of_account = (AccountRow.id == account_id) & AccountRow.deactivated_at.is_null()
+    return tx.exists(AccountRow.select(AccountRow.id).where(of_account))
 
 
 def set_active(tx: Transaction, account_id: AccountId, *, is_active: bool) -> None:
@@ -608,6 +618,8 @@ class NodeEntry:
     id: UUID
     name: str
     base_url: str
+    draws_for: UUID | None = None
+    """The node of the same institution whose store it draws from; None of one that keeps what it draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -624,7 +636,7 @@ def directory(tx: Transaction) -> tuple[InstitutionEntry, ...]:
     """All institutions and their nodes, by name."""
     nodes: dict[UUID, list[NodeEntry]] = {}
     for row in tx.rows(NodeRow.select().order_by(NodeRow.name, NodeRow.id)):
-        nodes.setdefault(row.institution_id, []).append(NodeEntry(row.id, row.name, row.base_url))
+        nodes.setdefault(row.institution_id, []).append(NodeEntry(row.id, row.name, row.base_url, row.draws_for))
     rows = tx.rows(InstitutionRow.select().order_by(InstitutionRow.sort_name, InstitutionRow.id))
     return tuple(
         InstitutionEntry(row.id, row.shown_name or row.name, row.base_url, tuple(nodes.get(row.id, ()))) for row in rows
@@ -648,7 +660,14 @@ def keep_institution(tx: Transaction, entry: InstitutionEntry) -> None:
         tx.insert(InstitutionRow, id=entry.id, **values)
     tx.execute(NodeRow.delete().where(NodeRow.institution_id == entry.id))
     for node in entry.nodes:
-        tx.insert(NodeRow, id=node.id, institution_id=entry.id, name=node.name, base_url=node.base_url)
+        tx.insert(
+            NodeRow,
+            id=node.id,
+            institution_id=entry.id,
+            name=node.name,
+            base_url=node.base_url,
+            draws_for=node.draws_for,
+        )
     feed.tell_everybody(tx, SubjectKind.INSTITUTION, entry.id)
 
 

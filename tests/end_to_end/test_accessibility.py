@@ -69,6 +69,30 @@ async def test_the_way_to_a_picture_has_no_barriers(ana: Physician) -> None:
     assert found == {"patients": [], "patient": [], "viewer": []}
 
 
+async def test_the_report_editor_has_no_barriers(ana: Physician) -> None:
+    await ana.find("patient-row").first.click()
+    await ana.find("report-new").click()
+    await ana.find("report-findings").fill("No nodule.")
+    await expect(ana.find("report-saving")).to_have_attribute("data-state", "saved", timeout=30_000)
+    found = {"editor": await barriers(ana.page)}
+    await ana.find("report-attach").click()
+    await ana.find("report-pick-study").select_option(index=1)
+    await ana.find("report-attach-series").first.click()
+    await expect(ana.find("report-image")).to_have_count(1)
+    found["with images"] = await barriers(ana.page)
+    await ana.find("report-sign").click()
+    await expect(ana.find("report-editor")).to_be_hidden()
+    await ana.find("report-row").first.click()
+    await expect(ana.find("report-signature")).to_be_visible()
+    found["signed"] = await barriers(ana.page)
+    await ana.find("report-amend").click()
+    await ana.find("report-sign").click()
+    await expect(ana.find("report-reason")).to_be_visible()
+    found["why it is amended"] = await barriers(ana.page)
+
+    assert found == {place: [] for place in found}
+
+
 async def test_upload_and_inbox_have_no_barriers(ana: Physician) -> None:
     found = {}
     for place in ("Upload", "Inbox"):

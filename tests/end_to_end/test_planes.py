@@ -110,4 +110,4 @@ async def test_what_is_one_voxel_thick_is_seen_where_it_is(
 def grey_of(stored: int) -> int:
     """Through the window of the file (PS3.3 C.11.2.1.2.1)."""
     center, width = 0, 2000
-    return int(np.clip(((stored - 1024 - (center - 0.5)) / (width - 1) + 0.5) * 255, 0, 255))
+    return int(np.clip(((int(stored) - 1024 - (center - 0.5)) / (width - 1) + 0.5) * 255, 0, 255))

@@ -12,6 +12,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.domain.accounts import Account, Role
+from appliance.domain.changes import Pointers, PointersWanted
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
@@ -25,6 +26,7 @@ from appliance.services.audit import Auditing
 from appliance.services.exports import Exports
 from appliance.services.ingest import IngestSettings
 from appliance.services.metrics import Metrics
+from appliance.services.pointing import Pointing
 from appliance.services.tokens import TokenSigner, TokenVerifier
 from appliance.storage.index import StudyRow
 from tests.services.node_parts import SOMEBODY, NodeParts, held_back, node_parts
@@ -32,6 +34,7 @@ from tests.services.node_parts import SOMEBODY, NodeParts, held_back, node_parts
 CLINIC = InstitutionId(UUID(int=1))
 _ANA = UUID(int=9)
 ELSEWHERE = InstitutionId(UUID(int=2))
+NODE = UUID(int=3)
 BASE = "https://box.test"
 ROOT = f"{BASE}/dicom-web"
 REQUEST_LIMIT_BYTES = 32 * 1024 * 1024
@@ -44,6 +47,8 @@ class NodeDoors:
     client: httpx.AsyncClient
     """Carries the token of a superuser of the clinic."""
     signer: TokenSigner
+    reports: list[UUID]
+    """Those that the institution says point to whatever is asked for."""
 
     def token(self, *roles: Role, at: InstitutionId = CLINIC, account: UUID = _ANA) -> dict[str, str]:
         somebody = Account(AccountId(account), "ana", "Ana", "Anić", frozenset(roles), at)
@@ -82,17 +87,22 @@ async def node_doors(
         auditing = Auditing(parts.trail, parts.threads)
         archive = Archive(parts.store, parts.threads)
         await archive.start()
+        reports: list[UUID] = []
+
+        async def pointers(wanted: PointersWanted) -> Pointers:
+            return Pointers(tuple(reports))
+
         blueprints = [
             Queries(archive, access, auditing, held_back(parts), BASE).blueprint(),
             Retrieval(archive, access, auditing, held_back(parts), BASE).blueprint(),
-            studies(parts.catalogue, access, auditing, held_back(parts), CLINIC),
-            deletions(parts.catalogue, access, auditing, CLINIC),
+            studies(parts.catalogue, access, auditing, held_back(parts)),
+            deletions(parts.catalogue, access, auditing, CLINIC, Pointing(NODE, pointers)),
             exports(Exports(archive), access, auditing, held_back(parts), CLINIC),
         ]
         root = Root(resources(blueprints), None, None, [stow])  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
-            doors = NodeDoors(parts, client, signer)
+            doors = NodeDoors(parts, client, signer, reports)
             client.headers.update(doors.token(Role.SUPERUSER))
             try:
                 yield doors

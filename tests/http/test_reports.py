@@ -17,10 +17,11 @@ import pypdf
 import pytest
 
 from appliance.domain.accounts import Account, Role
+from appliance.domain.changes import PointersWanted
 from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.services.tokens import TokenSigner
 from appliance.services.trust import SigningKeys
-from tests.http.central import CLINIC, NODE, OTHER_CLINIC, client_of, deliver_a_study, settings_in
+from tests.http.central import CLINIC, NODE, OTHER_CLINIC, client_of, deliver_a_study, node_of, settings_in
 
 REPORT, OTHER_REPORT = str(UUID(int=77)), str(UUID(int=78))
 TEXT = {"description": "CT chest", "findings": "No nodule.", "conclusion": "Normal."}
@@ -311,3 +312,14 @@ async def test_reports_that_are_closed_are_opened_by_nothing(folder: Path, node_
         assert (answer.status_code, answer.json()["type"]) == (403, "reports-closed")
         assert (await clinic.listed("ivo")).json()["type"] == "reports-closed"
         assert (await clinic.listed("ana")).status_code == 200
+
+
+async def test_a_node_is_told_which_reports_point_to_what_it_holds(clinic: Clinic) -> None:
+    await clinic.keep(seen="*", images=[IMAGE])
+    node = node_of(clinic.client, clinic.folder / "node.pem")
+
+    of_study = await node.pointers(PointersWanted(NODE, "1.2.3"))
+    of_another = await node.pointers(PointersWanted(NODE, "1.2.3", "1.2.3.2"))
+
+    assert of_study.reports == (UUID(REPORT),)
+    assert of_another.reports == ()

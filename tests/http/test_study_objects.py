@@ -265,6 +265,23 @@ async def test_what_is_held_back_is_not_there(doors: PictureDoors, dicom_dir: Pa
         assert answer.status_code == 404
 
 
+async def test_a_presentation_state_and_a_segmentation_name_the_series_they_are_about(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    state = await doors.take_in(dicom_dir / "09-documents/prLUTs.dcm")
+    segments = await doors.take_in(dicom_dir / "08-seg-parametric/liver.dcm")
+
+    (listed,) = (await doors.get(objects_path(state))).json()["objects"]
+    others = (await doors.get(objects_path(segments))).json()["objects"]
+
+    image = dcmread(dicom_dir / "09-documents/imageForPrLUTs.dcm")
+    assert (listed["kind"], listed["about_series"]) == ("presentation", [image.SeriesInstanceUID])
+    liver = next(one for one in others if one["instance_uid"] == segments.rpartition("/")[2])
+    source = dcmread(dicom_dir / "08-seg-parametric/ct-3slice-01.dcm")
+    assert (liver["kind"], liver["about_series"]) == ("segmentation", [source.SeriesInstanceUID])
+    assert liver["frame_of_reference_uid"] == source.FrameOfReferenceUID
+
+
 # What is laid over slices
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import imagecodecs
 import numpy as np
 import pydicom
@@ -343,6 +345,134 @@ async def test_a_close_up_of_a_volume_beyond_the_memory_shows_what_a_larger_one_
     assert "volume-reduced" not in answers[1].headers
     assert large.std() > 20
     assert np.abs(large - little).max() <= 1
+
+
+async def test_a_close_up_of_a_volume_beyond_the_memory_is_lit_as_the_whole_is(
+    tmp_path: Path, doors: PictureDoors, dicom_dir: Path
+) -> None:
+    series = await series_of(doors, dicom_dir / TILTED_CT)
+    told_of = await doors.get(f"{series}/rendered3d", "application/dicom+json", renderedvolumetricmetadata="yes")
+    x, y, z = told_of.json()["00701604"]["Value"]
+    # Brain alone: beside its own few values noise would be steep, and lit as if it were a surface.
+    box = f"{x - 15},{y - 15},{z - 15},{x + 15},{y + 15},{z + 15}"
+    query = {"preset": "soft-tissue", "viewport": "128,128", "fieldofview": "32", "clip": box}
+    async with picture_doors(tmp_path, texture_cache_bytes=8 * 1024**2) as small:
+        await series_of(small, dicom_dir / TILTED_CT)
+
+        answers = [await settled(one, f"{series}/rendered3d", **query) for one in (doors, small)]
+        whole = await small.get(f"{series}/rendered3d", "image/png", viewport="64,64")
+
+    assert "volume-reduced" in whole.headers
+    large, little = [np.asarray(imagecodecs.png_decode(answer.content)).astype(int) for answer in answers]
+    assert large.std() > 10
+    assert np.abs(large - little).mean() < 0.5
+
+
+async def settled(doors: PictureDoors, path: str, **query: str) -> httpx.Response:
+    """A picture when all that it shows is there, as fine as it is."""
+    async with asyncio.timeout(120):
+        while True:
+            answer = await doors.get(path, "image/png", **query)
+            assert answer.status_code == 200
+            if answer.headers["cache-control"] != "no-store":
+                return answer
+
+
+# Windows and tables of the files
+
+
+async def chest_with(doors: PictureDoors, dicom_dir: Path, **changes: object) -> tuple[str, pydicom.Dataset]:
+    """A series of six slices of a real chest with other attributes, and one of them in it, the fourth."""
+    series, slices = generate_uid(), []
+    for file in sorted((dicom_dir / "01-volumes" / "ct-chest-lidc-0314").iterdir())[:6]:
+        ds = pydicom.dcmread(file)
+        ds.SeriesInstanceUID, ds.SOPInstanceUID = series, generate_uid()
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        del ds.WindowCenter, ds.WindowWidth
+        for keyword, value in changes.items():
+            setattr(ds, keyword, value)
+        await doors.parts.put(encoded(ds))
+        slices.append(ds)
+    return f"/dicom-web/studies/{ds.StudyInstanceUID}/series/{series}", slices[3]
+
+
+def in_slice(ds: pydicom.Dataset) -> dict[str, str]:
+    """The plane that shows the pixels of a slice as they are."""
+    half = [
+        (side - 1) / 2 * spacing for side, spacing in zip((ds.Columns, ds.Rows), ds.PixelSpacing[::-1], strict=True)
+    ]
+    x, y, z = (float(a) + b for a, b in zip(ds.ImagePositionPatient, (*half, 0.0), strict=True))
+    return {
+        "viewpointposition": f"{x},{y},{z - 500}",
+        "viewpointlookat": f"{x},{y},{z}",
+        "viewpointup": "0,-1,0",
+        "viewport": f"{ds.Columns},{ds.Rows}",
+        "fieldofview": f"{ds.Rows * ds.PixelSpacing[0]}",
+    }
+
+
+def bent_table() -> pydicom.Sequence:
+    """A VOI LUT from -900 HU on that rises and falls, as no window can."""
+    item = pydicom.Dataset()
+    item.LUTDescriptor = [1500, -900, 12]
+    item.LUTData = np.rint(2047.5 - 2047.5 * np.cos(np.arange(1500) / 160)).astype("<u2").tobytes()
+    item["LUTDescriptor"].VR, item["LUTData"].VR = "SS", "OW"
+    return pydicom.Sequence([item])
+
+
+async def test_a_plane_of_a_ct_with_a_voi_lut_is_seen_through_it(doors: PictureDoors, dicom_dir: Path) -> None:
+    series, ds = await chest_with(doors, dicom_dir, VOILUTSequence=bent_table())
+
+    usual, chosen = [
+        await doors.get(f"{series}/renderedmpr", "image/png", **in_slice(ds), **choice)
+        for choice in ({}, {"voi": "lut,1"})
+    ]
+    frame = await doors.get(f"{series}/instances/{ds.SOPInstanceUID}/frames/1/rendered", "image/png", voi="lut,1")
+    projection = {"renderingmethod": "maximum_ip", "orientation": "h", "viewport": "64,64"}
+    projected, usual_of_ct = [
+        await doors.get(f"{series}/rendered3d", "image/png", **projection, **choice)
+        for choice in ({"voi": "lut,1"}, {})
+    ]
+
+    assert usual.status_code == 200
+    assert "rendered-window" not in usual.headers
+    assert grey(frame.content).std() > 40
+    assert np.abs(grey(usual.content) - grey(frame.content)).max() <= 1
+    assert chosen.content == usual.content
+    assert (projected.status_code, "rendered-window" in projected.headers) == (200, False)
+    assert np.abs(grey(projected.content) - grey(usual_of_ct.content)).mean() > 10
+
+
+async def test_each_window_of_a_ct_can_be_chosen_for_its_planes_and_projections(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    series, ds = await chest_with(doors, dicom_dir, WindowCenter=[40, -450], WindowWidth=[400, 1500])
+
+    second, third = [
+        await doors.get(f"{series}/renderedmpr", "image/png", **in_slice(ds), voi=f"window,{n}") for n in (2, 3)
+    ]
+    frame = await doors.get(f"{series}/instances/{ds.SOPInstanceUID}/frames/1/rendered", "image/png", voi="window,2")
+    projection = {"renderingmethod": "minimum_ip", "viewport": "64,64"}
+    projected, as_window = [
+        await doors.get(f"{series}/rendered3d", "image/png", **projection, **choice)
+        for choice in ({"voi": "window,2"}, {"window": "-450,1500"})
+    ]
+
+    assert second.headers["rendered-window"] == "-450,1500,linear"
+    assert np.abs(grey(second.content) - grey(frame.content)).max() <= 1
+    assert projected.content == as_window.content
+    assert (third.status_code, third.json()["type"]) == (422, "no-such-voi")
+
+
+async def test_a_window_of_the_file_is_not_chosen_for_what_has_colours_or_another_window(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    series = await series_of(doors, dicom_dir / MR)
+
+    lit = await doors.get(f"{series}/rendered3d", voi="window,1")
+    both = await doors.get(f"{series}/renderedmpr", voi="window,1", window="40,400")
+
+    assert [(each.status_code, each.json()["parameter"]) for each in (lit, both)] == [(400, "voi")] * 2
 
 
 # What is ours

@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from uuid import UUID
 
 import numpy as np
 import pydicom
@@ -14,7 +15,7 @@ from appliance.domain.accounts import Role
 from appliance.http.multipart import MultipartReader, PartBegins, PartData
 from appliance.storage import index
 from appliance.storage.audit import AuditRow
-from tests.http.node_doors import ELSEWHERE, ROOT, node_doors
+from tests.http.node_doors import BASE, ELSEWHERE, ROOT, node_doors
 from tests.services.node_parts import ct_slice, encoded
 
 ALL = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
@@ -451,3 +452,22 @@ async def test_metadata_of_every_sound_file_is_json_that_pydicom_reads(doors, di
             model = json.loads((await get(doors, f"{url}/metadata")).text)[0]
             ds = Dataset.from_json(model, bulk_data_uri_handler=lambda tag, vr, uri: b"")
             assert ds.SOPInstanceUID == url.rpartition("/")[2]
+
+
+async def test_what_reports_point_to_is_deleted_only_by_who_says_so_and_is_told_which(doors):
+    await doors.store(encoded(ct_slice()))
+    doors.reports.append(UUID(int=77))
+
+    refused = [
+        await doors.client.delete(f"{ROOT}/studies/1.2.3{path}")
+        for path in ("", "/series/1.2.3.1", "/series/1.2.3.1/instances/1.2.3.1.1")
+    ]
+    misspelt = await doors.client.delete(f"{ROOT}/studies/1.2.3", params={"even-if": "anything"})
+    still_there = await doors.client.get(f"{BASE}/api/studies/1.2.3")
+    meant = await doors.client.delete(f"{BASE}/api/studies/1.2.3", params={"even-if": "pointed-to"})
+    doors.reports.clear()
+
+    assert {(one.status_code, one.json()["type"], *one.json()["reports"]) for one in refused} == {
+        (409, "pointed-to", str(UUID(int=77)))
+    }
+    assert (misspelt.status_code, still_there.status_code, meant.status_code) == (400, 200, 204)

@@ -360,6 +360,18 @@ def test_what_is_beside_the_volume_is_black(composites: CompositePainter, textur
     assert not pixels.any()
 
 
+@pytest.mark.timeout(40)
+def test_rays_beside_and_along_the_volume_end(composites: CompositePainter, textures: VolumeTextures) -> None:
+    """Never, where they took steps of 1 in numbers of 1e9."""
+    wide = replace(FROM_FRONT, field_of_view_mm=400.0)
+
+    pixels = composites.draw(textures, SCALE, volume(wide), (1024, 1024), transfer_function("bone", "CT", None, WINDOW))
+
+    assert pixels is not None
+    assert pixels[512, 512].any()
+    assert not pixels[:256].any()
+
+
 def test_rays_beside_the_volume_see_nothing_of_its_edges(composites: CompositePainter, context: Context) -> None:
     """One half is bone up to the faces of the box, the other air, over which rays beside the box must not leap into it."""
     z, y, _ = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.domain.accounts import Account, Role
-from appliance.domain.changes import Feed, FeedWanted, PatientHere, PatientRecord
+from appliance.domain.changes import Feed, FeedWanted, PatientHere, PatientRecord, PatientTold
 from appliance.domain.errors import Conflict, NotAllowed, NotAuthenticated, Unavailable
 from appliance.domain.identifiers import InstitutionId, PatientId
 from appliance.services import feed as feed_service
@@ -26,7 +26,7 @@ from appliance.services.passkeys import PasskeyProof, Passkeys
 from appliance.services.second_factors import SecondFactors, code_at
 from appliance.services.tokens import PublicKey, TokenSigner, TokenVerifier, Trust, public_key_of
 from appliance.services.trust import SigningKeys, TrustKeeper
-from appliance.storage import audit, copies, feed, kept_trust, second_factors, toplevel
+from appliance.storage import audit, copies, feed, institution, kept_trust, known_patients, second_factors, toplevel
 from appliance.storage.database import Database, migrate
 from tests.services.node_parts import SOMEBODY
 
@@ -81,6 +81,7 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         database = Database(f"sqlite:///{tmp_path}/{name}.sqlite")
         if name == "below":
             migrate(database, "copy", copies.MIGRATIONS)
+            migrate(database, "institution", institution.MIGRATIONS)
         for room, migrations in (
             ("toplevel", toplevel.MIGRATIONS),
             ("audit", audit.MIGRATIONS),
@@ -292,6 +293,18 @@ async def test_a_patient_who_was_made_at_the_clinic_is_found_there_at_once(bench
     found, total = await KnownHere(bench.below, CLINIC).search_patients(NOBODY, "mus", limit=10, offset=0)
     assert (total, found[0].given_name) == (1, "Eva")
     assert found[0].institution_ids == (CLINIC,)
+
+
+async def test_whoever_was_merged_with_a_patient_leads_to_them_in_the_dark(bench: Bench) -> None:
+    kept, before = PatientId(UUID(int=5)), PatientId(UUID(int=6))
+    record = PatientRecord("Muster", "Eva", date(1970, 1, 31), "F")
+    await bench.below.run(lambda tx: know_new_patient(tx, PatientHere(CLINIC, kept, (), None, record)))
+    await bench.below.run(lambda tx: known_patients.keep(tx, PatientTold(kept, record, merged=(before,))))
+    bench.line.is_cut = True
+
+    found = await KnownHere(bench.below, CLINIC).patient(NOBODY, before)
+
+    assert (found.id, found.given_name) == (kept, "Eva")
 
 
 async def test_the_directory_of_the_clinic_names_the_clinic_alone(bench: Bench) -> None:

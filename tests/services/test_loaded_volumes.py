@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from appliance.domain.errors import ApplianceError
 from appliance.domain.identifiers import SeriesUid
-from appliance.domain.image import StoredImage, StoredSeries
+from appliance.domain.image import StoredImage, StoredSeries, Window
 from appliance.services.decode_process import DecodeLimits, Decoders
 from appliance.services.frames import Frames
 from appliance.services.gl_thread import GlThread
@@ -111,7 +111,7 @@ def test_a_chosen_volume_has_the_window_and_the_values_of_its_own_slices(
         each.when_ready(Waiting(True, lambda volume: ends[id(volume)].set(), unexpected), wait_s=60)
 
     assert all(end.wait(60) for end in ends.values())
-    assert (first.usual_window.center, second.usual_window.center) == (35, 1500)
+    assert (first.usual_voi, second.usual_voi) == (Window(35, 350), Window(1500, 700))
     assert (first.count, second.count) == (4, 4)
     # Each by its own rescale: together no scale would keep the stored values.
     assert first.scale.keeps_stored

@@ -11,7 +11,17 @@ from peewee import BigIntegerField, IntegerField, TextField
 
 from appliance.domain.errors import SettingsError, Unavailable
 from appliance.services.database_threads import DatabaseThreads
-from appliance.storage.database import Database, Migration, Statement, Table, Transaction, given, insertion, migrate
+from appliance.storage.database import (
+    Database,
+    Migration,
+    Statement,
+    Table,
+    Transaction,
+    given,
+    insertion,
+    migrate,
+    refuse_other_shape,
+)
 
 
 class Counter(Table):
@@ -268,3 +278,36 @@ def test_a_server_that_is_not_there_is_unavailable():
         Database("postgresql://nobody@127.0.0.1:1/nothing").read(lambda tx: None)
 
     assert refusal.value.key == "database-away"
+
+
+def test_rows_of_another_writer_are_read_and_the_engine_itself_refuses_to_change_them(database, database_url):
+    foreign = Database(database_url, is_read_only=True)
+    try:
+        assert foreign.read(value_of_a) == 0
+        database.run(add_one)
+        assert foreign.read(value_of_a) == 1
+
+        with pytest.raises(RuntimeError):
+            foreign.run(add_one)
+        with pytest.raises((Unavailable, peewee.PeeweeException)):
+            foreign.read(add_one)
+        assert database.read(value_of_a) == 1
+    finally:
+        foreign.close()
+
+
+def test_a_database_that_only_another_may_make_is_not_made(tmp_path):
+    with pytest.raises(SettingsError, match="there is no database"):
+        Database(f"sqlite:///{tmp_path}/missing.sqlite", is_read_only=True).read(value_of_a)
+    assert not list(tmp_path.iterdir())
+
+
+def test_tables_of_another_version_are_refused_by_who_does_not_migrate_them(database, database_url):
+    newer = [*TABLES, Migration(2, "more", lambda tx: None)]
+    foreign = Database(database_url, is_read_only=True)
+    try:
+        refuse_other_shape(foreign, "test", TABLES)
+        with pytest.raises(SettingsError, match="the shape 1, this program knows 2"):
+            refuse_other_shape(foreign, "test", newer)
+    finally:
+        foreign.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.domain.errors import Damaged, NotFound, SettingsError, StoreFull
+from appliance.domain.errors import Conflict, Damaged, NotFound, SettingsError, StoreFull
 from appliance.storage.instances import InstanceStore, StoreSettings, open_spooled, open_store
 from appliance.storage.sealing import CHUNK_BYTES, HEAD_BYTES, TAG_BYTES, create_key
 
@@ -364,3 +364,35 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path):
 
     with pytest.raises(SettingsError, match="chmod 600"):
         open_store(sealed_settings(tmp_path))
+
+
+def test_a_store_of_another_node_is_read_and_never_written(store, tmp_path):
+    content = os.urandom(200_000)
+    key = put(store, content)
+    key_file = tmp_path / "key"
+    settings = StoreSettings(tmp_path / "store", key_file if key_file.exists() else None, 0, is_read_only=True)
+    before = {path: path.stat().st_mtime_ns for path in settings.directory.rglob("*")}
+
+    foreign = open_store(settings)
+
+    with foreign.open(key) as reader:
+        assert reader.read_all() == content
+    for change in (foreign.begin, lambda: foreign.delete(key), lambda: foreign.set_aside(foreign.place_of(key))):
+        with pytest.raises(Conflict):
+            change()
+    with pytest.raises(Conflict), foreign.holding(key):
+        pass
+    assert {path: path.stat().st_mtime_ns for path in settings.directory.rglob("*")} == before
+
+
+def test_a_directory_that_is_no_store_is_not_made_one_by_who_only_reads(tmp_path):
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(SettingsError, match="is it mounted"):
+        open_store(StoreSettings(tmp_path / "empty", is_read_only=True))
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_who_only_reads_must_know_whether_a_store_is_sealed(sealed, tmp_path):
+    with pytest.raises(SettingsError, match="is sealed, and no key is named"):
+        open_store(StoreSettings(tmp_path / "store", is_read_only=True))

@@ -179,3 +179,22 @@ def test_somebody_who_was_merged_twice_is_the_last_one(database: Database) -> No
 
     assert database.read(lambda tx: known_patients.now_called(tx, PATIENT)) == last
     assert database.read(lambda tx: known_patients.known(tx, OTHER)) is None
+
+
+@pytest.mark.parametrize(
+    ("uids", "is_found"),
+    [
+        (("1.1",), True),
+        (("1.1", "1.1.1"), True),
+        (("1.1", "1.1.1", "1.1.1.1"), False),
+        (("2.1", "2.1.1", "2.1.1.1"), True),
+        (("2.1", "2.1.2"), False),
+        (("1",), False),
+    ],
+)
+def test_what_points_to_images_is_found_by_study_series_and_instance(
+    database: Database, uids: tuple[str, ...], is_found: bool
+) -> None:
+    found = database.read(lambda tx: reports.pointing_to(tx, *uids))
+
+    assert found == ((REPORT,) if is_found else ())

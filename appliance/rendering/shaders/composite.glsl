@@ -63,7 +63,8 @@ void main() {
     float until = NOWHERE;  // last step of the occupied block that the ray is in: none yet, also for a ray beside the box
     do {
         do {
-            bool is_on = i > until;
+            // Not a ray beside the box: of one that runs along it "inside" is so large that a step more is the same number.
+            bool is_on = i > until && i <= inside.y;
             vec3 block = block_at(start + i * ahead);
             float blocks_away = textureLod(away, (block + 0.5) / block_texels, 0.0).r * 255.0;
             bool is_occupied = blocks_away < 0.5;

@@ -41,6 +41,8 @@ export interface NodeRecord {
   state: BelievedState
   seen_at: string | null
   studies: number
+  /** The node whose store it draws from; null of one that keeps what it draws. */
+  draws_for: string | null
 }
 
 export interface Capacity {
@@ -89,6 +91,17 @@ export interface AuditRecord {
   hash: string
 }
 
+/** A trail below the toplevel, as far as its heads have come up (docs/audit.md). */
+export interface ToldChain {
+  institution_id: string
+  keeper_id: string
+  room: 'node' | 'institution'
+  sequence: number
+  told_at: string
+  fault: 'cut' | 'rewritten' | null
+  fault_at: string | null
+}
+
 /** What events are called in an audit trail (docs/audit.md); a test of the server compares. */
 export const ACTIONS = [
   'delete',
@@ -97,6 +110,9 @@ export const ACTIONS = [
   'retrieve',
   'export',
   'anonymise',
+  'share',
+  'open-share',
+  'end-share',
   'keep-apart',
   'resolve-conflict',
   'rotate-key',

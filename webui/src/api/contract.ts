@@ -70,6 +70,8 @@ export interface NodeEntry {
   id: string
   name: string
   base_url: string
+  /** The node whose store it draws from; null of one that keeps what it draws. */
+  draws_for?: string | null
 }
 
 export interface InstitutionEntry extends NodeEntry {

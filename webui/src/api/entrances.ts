@@ -8,6 +8,8 @@
 
 import { failed, isUnauthenticated, succeeded, type Outcome } from './outcome'
 import { ask, askJson, jsonBody, type Demand } from './request'
+import type { Directory } from './contract'
+import type { Stores } from './stores'
 import { bearer, withToken, type Token, type TokenSource } from './tokens'
 
 /** A cookie that ends within this time is renewed first; a request may wait that long in a queue. */
@@ -32,16 +34,25 @@ export class Entrances {
     this.#ownHost = ownHost
   }
 
+  /** Several nodes over one store, where the directory names such. */
+  stores: Promise<Stores | null> | null = null
+
+  know({ institutions }: Directory): void {
+    const nodes = institutions.flatMap(({ nodes }) => nodes)
+    if (nodes.some(({ draws_for }) => draws_for))
+      this.stores = import('./stores').then(({ Stores }) => new Stores(nodes, this.#fetch)).catch(() => null)
+  }
+
   /** A simple GET of JSON. */
   getJson<T>(baseUrl: string, path: string, signal?: AbortSignal): Promise<Outcome<T>> {
-    return this.#inside(baseUrl, () =>
-      askJson<T>(baseUrl + path, { credentials: 'include', signal: signal ?? null }, this.#fetch),
+    return this.#answered(baseUrl, path, (base) =>
+      askJson<T>(base + path, { credentials: 'include', signal: signal ?? null }, this.#fetch),
     )
   }
 
   /** A simple GET of anything; `demand` may hold nothing that makes a preflight. */
   get(baseUrl: string, path: string, demand: Demand = {}): Promise<Outcome<Response>> {
-    return this.#inside(baseUrl, () => ask(baseUrl + path, { ...demand, credentials: 'include' }, this.#fetch))
+    return this.#answered(baseUrl, path, (base) => ask(base + path, { ...demand, credentials: 'include' }, this.#fetch))
   }
 
   /** A write carries the token itself. */
@@ -51,6 +62,10 @@ export class Entrances {
 
   putJson<T>(baseUrl: string, path: string, body: unknown): Promise<Outcome<T>> {
     return this.#write('PUT', baseUrl, path, body)
+  }
+
+  delete<T>(baseUrl: string, path: string): Promise<Outcome<T>> {
+    return this.#write('DELETE', baseUrl, path, undefined)
   }
 
   /** The same under a condition (RFC 9110 §13.1): `tag` is what was seen, null that there was nothing. */
@@ -98,14 +113,19 @@ export class Entrances {
     await Promise.all(bases.map((base) => ask(`${base}/api/access`, demand, this.#fetch)))
   }
 
-  async #inside<T>(baseUrl: string, call: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
+  async #answered<T>(baseUrl: string, path: string, call: (base: string) => Promise<Outcome<T>>): Promise<Outcome<T>> {
+    const stores = await this.stores
+    return stores ? stores.answer(baseUrl, path, (base) => this.#inside(base, call)) : this.#inside(baseUrl, call)
+  }
+
+  async #inside<T>(baseUrl: string, call: (base: string) => Promise<Outcome<T>>): Promise<Outcome<T>> {
     const entered = await this.enter(baseUrl)
     if (!entered.ok) return entered
-    const outcome = await call()
+    const outcome = await call(baseUrl)
     if (!isUnauthenticated(outcome)) return outcome
     this.forget(baseUrl)
     const again = await this.enter(baseUrl)
-    return again.ok ? call() : again
+    return again.ok ? call(baseUrl) : again
   }
 
   #enterNow(baseUrl: string): Promise<Outcome<Token>> {

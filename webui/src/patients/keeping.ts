@@ -2,7 +2,7 @@
 
 import type { Failure, Patient, PatientToKeep } from '../api'
 import { isRefusedAs } from '../api'
-import { texts } from './texts'
+import { keepingTexts as texts } from '../shared/texts'
 
 /** In the place of the institution, of a number that is not one institution's. */
 const EVERYWHERE = '00000000-0000-0000-0000-000000000000'

@@ -7,9 +7,9 @@ export function nodeUrlOf(institutions: InstitutionEntry[], nodeId: string): str
   return nodes.find(({ id }) => id === nodeId)?.base_url ?? null
 }
 
-/** The address of the small picture of a series, an instance or a frame. */
-export function thumbnailAddress(nodeUrl: string, { study_uid, series_uid, instance_uid, frame }: ImageLink): string {
-  const series = `${nodeUrl}/dicom-web/studies/${study_uid}/series/${series_uid}`
+/** The path of the small picture of a series, an instance or a frame. */
+export function thumbnailPath({ study_uid, series_uid, instance_uid, frame }: ImageLink): string {
+  const series = `/dicom-web/studies/${study_uid}/series/${series_uid}`
   if (instance_uid === null) return `${series}/thumbnail`
   const instance = `${series}/instances/${instance_uid}`
   return frame === null ? `${instance}/thumbnail` : `${instance}/frames/${frame}/thumbnail`

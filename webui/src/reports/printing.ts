@@ -1,5 +1,5 @@
 import { succeeded, type Entrances, type Outcome } from '../api'
-import { texts } from './texts'
+import { reportTexts as texts } from '../shared/texts'
 
 /**
  * The PDF of a version, as a file. It is asked for here: a window of its own would go to the institution without the cookie by

@@ -61,8 +61,11 @@ export interface KeyPress {
   metaKey: boolean
 }
 
+/** Whose keys they are, and what a pressed one means as a usual key (`keyboard/own.svelte.ts`). */
+export const keyboard = { owner: '', meant: (key: string): string => key }
+
 /** null for keys that are the browser's, or nobody's. */
 export function commandFor({ key, ctrlKey, altKey, metaKey }: KeyPress): Command | null {
   if (ctrlKey || altKey || metaKey) return null
-  return COMMANDS.get(key.length === 1 ? key.toUpperCase() : key) ?? null
+  return COMMANDS.get(keyboard.meant(key.length === 1 ? key.toUpperCase() : key)) ?? null
 }

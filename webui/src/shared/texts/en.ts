@@ -9,6 +9,8 @@ import type { AdministrationPart } from '../router'
 
 const plural = (count: number, one: string, many: string): string => `${count.toLocaleString('en')} ${count === 1 ? one : many}`
 
+const moment = (at: Date): string => at.toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
+
 export const page = {
   locale: 'en-GB',
   product: 'Appliance',
@@ -187,6 +189,16 @@ export const page = {
     windowUnknown: 'The window of this picture is not known; choose a preset.',
     shortcut: (text: string, key: string) => `${text} (${key})`,
   },
+
+  place: {
+    dark: (name: string, heardAt: Date | null): string =>
+      `The central server cannot be reached${heardAt ? ` (last heard ${moment(heardAt)})` : ''}. ${name} works on by itself: ` +
+      'you find the patients, images and reports that are known here. What you write and store goes up when the line is back.',
+    here: (name: string): string => `This is the own server of ${name}: it shows what is known here.`,
+    everything: 'All institutions are at the central server',
+    silent: 'The central server cannot be reached. What you opened goes on for some minutes.',
+    atHome: (name: string): string => `${name} works on at its own address: log in there`,
+  },
 }
 
 /** Parts of the viewer that come after the first picture. */
@@ -224,6 +236,11 @@ export const viewing = {
   flip: 'Turn over',
   cine: 'Play',
   help: 'Keys',
+  takeOut: 'Export, share, print',
+  pressKey: 'Press the key that is to mean this',
+  usualKeys: 'The usual keys again',
+  hang: 'Hang by the rules',
+  noRule: 'No rule fits this study',
   slab: 'Slab',
   slabThin: 'Thin',
   slabMm: (mm: number) => `${mm} mm`,
@@ -556,6 +573,7 @@ export const administration = {
   },
 
   nodes: {
+    drawsFor: (name: string) => `draws only, from the store of ${name}`,
     name: 'Name',
     state: 'State',
     seen: 'Called last',
@@ -615,6 +633,20 @@ export const administration = {
     none: 'Nothing here has an appliance above it.',
   },
 
+  chains: {
+    title: 'Heads that came up',
+    explained: 'Each trail tells the toplevel its newest record. One that was cut or written anew later no longer has what it told: appliance audit verify at the institution finds that.',
+    records: 'Records',
+    told: 'Told last',
+    state: 'State',
+    sound: 'none contradicts another',
+    faults: {
+      cut: (at: string) => `told fewer records than before, ${at}: it was cut`,
+      rewritten: (at: string) => `told another record of the same number, ${at}: it was written anew`,
+    },
+    none: 'No head has come up yet.',
+  },
+
   audit: {
     where: 'Trail of',
     toplevel: 'Toplevel',
@@ -638,6 +670,9 @@ export const administration = {
       retrieve: 'retrieved',
       export: 'took out as a file set',
       anonymise: 'took out an anonymised copy',
+      share: 'made a link to a study',
+      'open-share': 'opened a link to a study',
+      'end-share': 'ended a link to a study',
       'keep-apart': 'kept apart',
       'resolve-conflict': 'chose between two of one UID',
       'rotate-key': 'changed the key of the store',
@@ -698,4 +733,126 @@ export const administration = {
     } as Record<string, string>,
     number: 'No.',
   },
+}
+
+/** Of reports. */
+export const reports = {
+  language: 'en',
+  title: 'Reports',
+  none: 'No reports.',
+  noneYet: 'No reports so far.',
+  write: 'New report',
+  continue: 'Go on writing',
+  amend: 'Amend',
+  print: 'Print (PDF)',
+  printFailed: 'The PDF could not be had.',
+  untitled: 'Report',
+  by: (author: string, institution: string) => `${author} · ${institution}`,
+  states: { draft: 'Draft', signed: 'Signed', unsigned: 'Not signed' },
+  amended: (number: number) => `Amended, version ${number}`,
+  version: (number: number) => `Version ${number}`,
+  versions: 'All versions',
+  reasonOf: (reason: string) => `Reason: ${reason}`,
+  signedBy: (name: string, at: string) => `Signed by ${name}, ${at}`,
+  damaged: 'What is kept is not what was signed.',
+  hash: (digits: string) => `SHA-256 ${digits}`,
+
+  institution: 'Institution',
+  recordType: 'Type of record',
+  date: 'Date',
+  study: 'Study',
+  noStudy: 'No particular study',
+  description: 'Title',
+  findings: 'Findings',
+  conclusion: 'Conclusion',
+  recommendation: 'Recommendation',
+  reason: 'Why is it amended?',
+  sign: 'Sign',
+  signing: 'Signing …',
+  close: 'Close',
+  discard: 'Discard the draft',
+  discardSure: 'Discard it? What is written is lost.',
+  discardYes: 'Yes, discard',
+  needed: 'Please write a title and findings or a conclusion.',
+  reasonNeeded: 'Please say why the report is amended.',
+
+  kept: { clean: 'Nothing to keep yet.', local: 'Kept in this browser …', saving: 'Saving …', saved: 'Saved as a draft.' },
+  waiting: 'No answer. What you wrote is kept in this browser and saved when the line is back.',
+  refused: 'It is not saved.',
+  conflict: (parts: string) => `This draft was changed in another place meanwhile: ${parts}.`,
+  ended: 'This version was signed or discarded in another place meanwhile. What you wrote is kept here.',
+  keepMine: 'Keep what is here',
+  takeOther: 'Take what is there',
+  parts: {
+    description: 'title',
+    findings: 'findings',
+    conclusion: 'conclusion',
+    recommendation: 'recommendation',
+    record_type: 'type of record',
+    date: 'date',
+    study_uid: 'study',
+    images: 'images',
+    reason: 'reason',
+  } as Record<string, string>,
+
+  images: 'Images',
+  noImages: 'No images are attached.',
+  attach: 'Attach images',
+  attached: 'attached',
+  detach: 'Detach',
+  pick: 'Images of the patient, from all institutions',
+  pickSeries: 'Attach the series',
+  pickFrame: 'Attach this image',
+  choose: 'Choose a study',
+  frame: (position: number, count: number) => `Image ${position} of ${count}`,
+  slider: 'Image of the series',
+  noPictures: 'Without pictures',
+  openImage: (place: string) => `Open the image in the viewer (${place})`,
+  imageGone: 'No picture now',
+  count: (count: number) => plural(count, 'image', 'images'),
+
+  locked: (institution: string) => `${institution} shows its reports to other institutions only for a reason.`,
+  closed: (institution: string) => `${institution} keeps its reports to itself.`,
+  glassReason: 'Why do you need them?',
+  glass: 'Open for an hour',
+  glassHint: 'Your name, the time and the reason are put on record.',
+}
+
+/** Of keeping patients' records. */
+export const keeping = {
+  added: (name: string) => `${name} was added.`,
+  open: 'Open the record',
+  edit: 'Edit',
+  save: 'Save',
+  saving: 'Saving …',
+  cancel: 'Cancel',
+  familyName: 'Family name',
+  givenName: 'Given name',
+  birthDate: 'Birth date',
+  gender: 'Gender',
+  genders: { F: 'Female', M: 'Male', O: 'Other' },
+  unknown: 'not known',
+  address: 'Address',
+  email: 'E-mail',
+  phone: 'Phone',
+  numbers: 'Insurance numbers',
+  issuer: 'Insurer',
+  value: 'Number',
+  addNumber: 'One more number',
+  removeNumber: 'Remove the number',
+  meanwhile: 'Somebody has changed this patient meanwhile. Open the record again.',
+  taken: 'This number is another patient’s.',
+
+  merge: 'Merge a duplicate',
+  mergeExplained: 'What belongs to the duplicate belongs to this patient from then on: numbers, studies and reports, at all institutions.',
+  mergeSearch: 'Search the duplicate',
+  mergeNone: 'No other patient matches.',
+  mergeInto: (duplicate: string, kept: string) => `Merge ${duplicate} into ${kept}?`,
+  mergeYes: 'Yes, this is the same person',
+  choose: 'Choose',
+
+  remove: 'Delete',
+  removeSure: 'Delete this patient?',
+  removeYes: 'Yes, delete',
+  inUse: (institutions: string) => `Not deleted: something of this patient is held at ${institutions}.`,
 }

@@ -1,6 +1,6 @@
 /** Svi tekstovi stranice, na hrvatskom. */
 
-import type { account as AccountInEnglish, administration as AdministrationInEnglish, inbox as InboxInEnglish, page as PageInEnglish, upload as UploadInEnglish, viewing as ViewingInEnglish } from './en'
+import type { account as AccountInEnglish, administration as AdministrationInEnglish, inbox as InboxInEnglish, keeping as KeepingInEnglish, page as PageInEnglish, reports as ReportsInEnglish, upload as UploadInEnglish, viewing as ViewingInEnglish } from './en'
 
 const RULES = new Intl.PluralRules('hr')
 
@@ -11,6 +11,8 @@ const plural = (count: number, one: string, few: string, other: string): string 
 }
 
 const studies = (count: number) => plural(count, 'studija', 'studije', 'studija')
+
+const moment = (at: Date): string => at.toLocaleString('hr', { dateStyle: 'medium', timeStyle: 'short' })
 
 export const page: typeof PageInEnglish = {
   locale: 'hr-HR',
@@ -193,6 +195,16 @@ export const page: typeof PageInEnglish = {
     windowUnknown: 'Prozor ove slike nije poznat; odaberite zadani.',
     shortcut: (text, key) => `${text} (${key})`,
   },
+
+  place: {
+    dark: (name, heardAt) =>
+      `Središnji poslužitelj nije dostupan${heardAt ? ` (zadnji put ${moment(heardAt)})` : ''}. ${name} radi samostalno: ` +
+      'dostupni su pacijenti, slike i nalazi koji su ovdje poznati. Što napišete i pohranite prenijet će se kad se veza vrati.',
+    here: (name) => `Ovo je vlastiti poslužitelj ustanove ${name}: prikazuje ono što je ovdje poznato.`,
+    everything: 'Sve ustanove su na središnjem poslužitelju',
+    silent: 'Središnji poslužitelj nije dostupan. Što ste otvorili radi još nekoliko minuta.',
+    atHome: (name) => `${name} radi dalje na vlastitoj adresi: prijavite se ondje`,
+  },
 }
 
 /** Dijelovi preglednika koji dolaze nakon prve slike. */
@@ -230,6 +242,11 @@ export const viewing: typeof ViewingInEnglish = {
   flip: 'Zrcali',
   cine: 'Pokreni',
   help: 'Tipke',
+  takeOut: 'Izvoz, dijeljenje, ispis',
+  pressKey: 'Pritisnite tipku koja će to značiti',
+  usualKeys: 'Opet uobičajene tipke',
+  hang: 'Rasporedi po pravilima',
+  noRule: 'Nijedno pravilo ne odgovara pretrazi',
   slab: 'Ploča',
   slabThin: 'Tanka',
   slabMm: (mm) => `debljina ${mm} mm`,
@@ -566,6 +583,7 @@ export const administration: typeof AdministrationInEnglish = {
   },
 
   nodes: {
+    drawsFor: (name: string) => `samo crta, iz spremišta čvora ${name}`,
     name: 'Naziv',
     state: 'Stanje',
     seen: 'Zadnji poziv',
@@ -622,6 +640,20 @@ export const administration: typeof AdministrationInEnglish = {
     none: 'Ovdje ništa nema uređaj iznad sebe.',
   },
 
+  chains: {
+    title: 'Pristigli vrhovi dnevnika',
+    explained: 'Svaki dnevnik javlja središtu svoj najnoviji zapis. Onaj koji je kasnije skraćen ili ispisan iznova više ne sadrži ono što je javio: to u ustanovi nalazi appliance audit verify.',
+    records: 'Zapisa',
+    told: 'Zadnja dojava',
+    state: 'Stanje',
+    sound: 'nijedan ne proturječi drugomu',
+    faults: {
+      cut: (at) => `javio je manje zapisa nego prije, ${at}: skraćen je`,
+      rewritten: (at) => `javio je drugi zapis istoga broja, ${at}: ispisan je iznova`,
+    },
+    none: 'Nijedan vrh još nije pristigao.',
+  },
+
   audit: {
     where: 'Dnevnik',
     toplevel: 'Središte',
@@ -645,6 +677,9 @@ export const administration: typeof AdministrationInEnglish = {
       retrieve: 'dohvat',
       export: 'izvoz',
       anonymise: 'izvoz anonimizirane kopije',
+      share: 'izrada poveznice na pretragu',
+      'open-share': 'otvaranje poveznice na pretragu',
+      'end-share': 'opoziv poveznice na pretragu',
       'keep-apart': 'odvojeno čuvanje',
       'resolve-conflict': 'izbor između dvaju istog UID-a',
       'rotate-key': 'nov ključ spremišta',
@@ -705,4 +740,126 @@ export const administration: typeof AdministrationInEnglish = {
     },
     number: 'Br.',
   },
+}
+
+/** Izvješća. */
+export const reports: typeof ReportsInEnglish = {
+  language: 'hr',
+  title: 'Izvješća',
+  none: 'Nema izvješća.',
+  noneYet: 'Zasad nema izvješća.',
+  write: 'Novo izvješće',
+  continue: 'Nastavi pisati',
+  amend: 'Izmijeni',
+  print: 'Ispis (PDF)',
+  printFailed: 'PDF nije dostupan.',
+  untitled: 'Izvješće',
+  by: (author, institution) => `${author} · ${institution}`,
+  states: { draft: 'Skica', signed: 'Potpisano', unsigned: 'Nije potpisano' },
+  amended: (number) => `Izmijenjeno, verzija ${number}`,
+  version: (number) => `Verzija ${number}`,
+  versions: 'Sve verzije',
+  reasonOf: (reason) => `Razlog: ${reason}`,
+  signedBy: (name, at) => `Potpisano: ${name}, ${at}`,
+  damaged: 'Ono što je pohranjeno nije ono što je potpisano.',
+  hash: (digits) => `SHA-256 ${digits}`,
+
+  institution: 'Ustanova',
+  recordType: 'Vrsta zapisa',
+  date: 'Datum',
+  study: 'Studija',
+  noStudy: 'Nijedna određena studija',
+  description: 'Naslov',
+  findings: 'Nalaz',
+  conclusion: 'Zaključak',
+  recommendation: 'Preporuka',
+  reason: 'Zašto se mijenja?',
+  sign: 'Potpiši',
+  signing: 'Potpisujem …',
+  close: 'Zatvori',
+  discard: 'Odbaci skicu',
+  discardSure: 'Odbaciti? Napisano će biti izgubljeno.',
+  discardYes: 'Da, odbaci',
+  needed: 'Napišite naslov i nalaz ili zaključak.',
+  reasonNeeded: 'Napišite zašto se izvješće mijenja.',
+
+  kept: { clean: 'Još nema ničega za pohranu.', local: 'Sačuvano u ovom pregledniku …', saving: 'Pohranjujem …', saved: 'Pohranjeno kao skica.' },
+  waiting: 'Nema odgovora. Napisano je sačuvano u ovom pregledniku i pohranit će se kad se veza vrati.',
+  refused: 'Nije pohranjeno.',
+  conflict: (parts) => `Ova je skica u međuvremenu promijenjena na drugom mjestu: ${parts}.`,
+  ended: 'Ova je verzija u međuvremenu potpisana ili odbačena na drugom mjestu. Napisano je sačuvano ovdje.',
+  keepMine: 'Zadrži ono što je ovdje',
+  takeOther: 'Uzmi ono što je tamo',
+  parts: {
+    description: 'naslov',
+    findings: 'nalaz',
+    conclusion: 'zaključak',
+    recommendation: 'preporuka',
+    record_type: 'vrsta zapisa',
+    date: 'datum',
+    study_uid: 'studija',
+    images: 'slike',
+    reason: 'razlog',
+  },
+
+  images: 'Slike',
+  noImages: 'Nema priloženih slika.',
+  attach: 'Priloži slike',
+  attached: 'priloženo',
+  detach: 'Ukloni',
+  pick: 'Slike pacijenta iz svih ustanova',
+  pickSeries: 'Priloži seriju',
+  pickFrame: 'Priloži ovu sliku',
+  choose: 'Odaberite studiju',
+  frame: (position, count) => `Slika ${position} od ${count}`,
+  slider: 'Slika serije',
+  noPictures: 'Bez slika',
+  openImage: (place) => `Otvori sliku u pregledniku (${place})`,
+  imageGone: 'Slika sada nije dostupna',
+  count: (count) => plural(count, 'slika', 'slike', 'slika'),
+
+  locked: (institution) => `${institution} pokazuje izvješća drugim ustanovama samo uz razlog.`,
+  closed: (institution) => `${institution} ne pokazuje izvješća drugim ustanovama.`,
+  glassReason: 'Zašto su vam potrebna?',
+  glass: 'Otvori na sat vremena',
+  glassHint: 'Vaše ime, vrijeme i razlog se zapisuju.',
+}
+
+/** Vođenje kartona. */
+export const keeping: typeof KeepingInEnglish = {
+  added: (name) => `Dodano: ${name}.`,
+  open: 'Otvori karton',
+  edit: 'Uredi',
+  save: 'Spremi',
+  saving: 'Spremam …',
+  cancel: 'Odustani',
+  familyName: 'Prezime',
+  givenName: 'Ime',
+  birthDate: 'Datum rođenja',
+  gender: 'Spol',
+  genders: { F: 'Žensko', M: 'Muško', O: 'Drugo' },
+  unknown: 'nije poznato',
+  address: 'Adresa',
+  email: 'E-pošta',
+  phone: 'Telefon',
+  numbers: 'Brojevi osiguranja',
+  issuer: 'Osiguravatelj',
+  value: 'Broj',
+  addNumber: 'Još jedan broj',
+  removeNumber: 'Ukloni broj',
+  meanwhile: 'Netko je u međuvremenu promijenio ovog pacijenta. Ponovno otvorite karton.',
+  taken: 'Ovaj broj pripada drugom pacijentu.',
+
+  merge: 'Spoji duplikat',
+  mergeExplained: 'Što pripada duplikatu, od tada pripada ovom pacijentu: brojevi, studije i izvješća, u svim ustanovama.',
+  mergeSearch: 'Potraži duplikat',
+  mergeNone: 'Nijedan drugi pacijent ne odgovara.',
+  mergeInto: (duplicate, kept) => `Spojiti ${duplicate} s pacijentom ${kept}?`,
+  mergeYes: 'Da, to je ista osoba',
+  choose: 'Odaberi',
+
+  remove: 'Izbriši',
+  removeSure: 'Izbrisati ovog pacijenta?',
+  removeYes: 'Da, izbriši',
+  inUse: (institutions) => `Nije izbrisano: nešto od ovog pacijenta nalazi se u: ${institutions}.`,
 }

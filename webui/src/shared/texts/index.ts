@@ -5,7 +5,7 @@
  * A language is one file in this folder. The query gives each room a module of its own, with the export of that room alone.
  */
 
-import type { account, administration, inbox, page, upload, viewing } from './en'
+import type { account, administration, inbox, keeping, page, reports, upload, viewing } from './en'
 
 type Files<T> = Record<string, () => Promise<T>>
 type PageTexts = typeof page
@@ -13,6 +13,8 @@ type AccountTexts = typeof account
 type AdministrationTexts = typeof administration
 type InboxTexts = typeof inbox
 type UploadTexts = typeof upload
+type KeepingTexts = typeof keeping
+type ReportTexts = typeof reports
 type ViewingTexts = typeof viewing
 
 const PAGE = import.meta.glob<PageTexts>('./??.ts', { import: 'page', query: '?page' })
@@ -20,6 +22,8 @@ const ACCOUNT = import.meta.glob<AccountTexts>('./??.ts', { import: 'account', q
 const ADMINISTRATION = import.meta.glob<AdministrationTexts>('./??.ts', { import: 'administration', query: '?administration' })
 const INBOX = import.meta.glob<InboxTexts>('./??.ts', { import: 'inbox', query: '?inbox' })
 const UPLOAD = import.meta.glob<UploadTexts>('./??.ts', { import: 'upload', query: '?upload' })
+const KEEPING = import.meta.glob<KeepingTexts>('./??.ts', { import: 'keeping', query: '?keeping' })
+const REPORTS = import.meta.glob<ReportTexts>('./??.ts', { import: 'reports', query: '?reports' })
 const VIEWING = import.meta.glob<ViewingTexts>('./??.ts', { import: 'viewing', query: '?viewing' })
 
 export let texts: PageTexts
@@ -27,6 +31,8 @@ export let accountTexts: AccountTexts
 export let administrationTexts: AdministrationTexts
 export let inboxTexts: InboxTexts
 export let uploadTexts: UploadTexts
+export let keepingTexts: KeepingTexts
+export let reportTexts: ReportTexts
 export let viewingTexts: ViewingTexts
 
 let language = 'en'
@@ -60,6 +66,18 @@ export async function withInboxTexts<T>(loading: Promise<T>): Promise<T> {
 export async function withUploadTexts<T>(loading: Promise<T>): Promise<T> {
   const [found, loaded] = await Promise.all([load(UPLOAD), loading])
   uploadTexts = found
+  return loaded
+}
+
+export async function withKeepingTexts<T>(loading: Promise<T>): Promise<T> {
+  const [found, loaded] = await Promise.all([load(KEEPING), loading])
+  keepingTexts = found
+  return loaded
+}
+
+export async function withReportTexts<T>(loading: Promise<T>): Promise<T> {
+  const [found, loaded] = await Promise.all([load(REPORTS), loading])
+  reportTexts = found
   return loaded
 }
 

@@ -1,10 +1,12 @@
 /** The language of the tests is English. */
 
-import { speak, withAccountTexts, withAdministrationTexts, withInboxTexts, withUploadTexts, withViewingTexts } from '.'
+import { speak, withAccountTexts, withAdministrationTexts, withInboxTexts, withKeepingTexts, withReportTexts, withUploadTexts, withViewingTexts } from '.'
 
 await speak(['en'])
 await withAccountTexts(Promise.resolve())
 await withAdministrationTexts(Promise.resolve())
 await withInboxTexts(Promise.resolve())
 await withUploadTexts(Promise.resolve())
+await withKeepingTexts(Promise.resolve())
+await withReportTexts(Promise.resolve())
 await withViewingTexts(Promise.resolve())

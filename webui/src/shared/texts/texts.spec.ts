@@ -27,6 +27,7 @@ describe('Croatian', () => {
       '112 studija',
       '1.000 studija',
     ])
+    expect([1, 2, 5, 21].map(hr.reports.count)).toEqual(['1 slika', '2 slike', '5 slika', '21 slika'])
   })
 
   it('has a text of its own for every one in English, but for what is the same in both', () => {
