@@ -790,7 +790,7 @@ def _looking(
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
         Viewing(catalogue, archive, drawing, answers).blueprint(),
         Scales(catalogue, archive, drawing, answers).blueprint(),
-        study_objects(archive, answers),
+        study_objects(catalogue, archive, answers),
         Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
     ]

@@ -59,6 +59,7 @@ _SHOWN = (
     "/api/studies/<study>/series/<series>",
     "/api/studies/<study>/objects",
     "/api/studies/<study>/series/<series>/frame-times",
+    "/api/studies/<study>/series/<series>/regions",
     "/api/studies/<study>/series/<series>/instances/<instance>/document",
     "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/value",
     "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>/window",

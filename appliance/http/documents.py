@@ -38,6 +38,7 @@ _INERT = {**_SAFE, "Content-Security-Policy": "default-src 'none'; style-src 'un
 _ENCAPSULATED_DOCUMENT = "00420011"
 _PDF = b"%PDF-"
 _LATEST_S = 86_400.0 * 14
+FILM_NOT_PLAYED = "film-not-played"
 _KEPT_FILMS_BYTES = 64 * 1024 * 1024
 
 
@@ -49,10 +50,10 @@ class RenderedDocuments:
         self._films: ByteCache[str, bytes] = ByteCache(_KEPT_FILMS_BYTES)
 
     def takes(self, held: Holding) -> bool:
-        """Whether it is answered here: of a video only where it is asked for as a video, and pictures of it elsewhere."""
+        """Whether it is answered here: of a video only where all of it is asked for, as it is stored."""
         kind = kind_of_holding(held)
         if kind is ObjectKind.VIDEO:
-            return any(one.name == "video/mp4" for one in _accept()[:1])
+            return any(one.name == "video/mp4" for one in _accept()[:1]) and not set(request.args) - {"accept"}
         return kind in FORMS
 
     async def answer(self, held: Holding) -> Response:

@@ -50,7 +50,7 @@ from appliance.http.reports import DraftToKeep, GlassToBreak
 from appliance.http.scales import FrameScales, RegionAnswer
 from appliance.http.sessions import LogIn, PasskeyLogIn
 from appliance.http.shares import NewShareAnswer, OpenedAnswer, SharesAnswer, ShareToMake, ShareToOpen
-from appliance.http.study_objects import DOCUMENT, OBJECTS, DocumentAnswer, ObjectList
+from appliance.http.study_objects import DOCUMENT, LAID_OVER, OBJECTS, DocumentAnswer, ObjectList
 from appliance.http.viewing import FrameTimes, PixelAnswer
 from appliance.services import audit_lists
 from appliance.services import institutions as institution_lists
@@ -59,6 +59,7 @@ from appliance.services import record_types as record_type_lists
 from appliance.services import staff as account_lists
 from appliance.services.catalogue import StudyDetail
 from appliance.services.drawing import RendererState
+from appliance.services.outlines import LaidOver
 from appliance.services.second_factors import FactorState, NewAuthenticator
 from appliance.storage.index import ConflictList
 
@@ -268,6 +269,11 @@ DOORS: Mapping[tuple[str, str], Door] = {
         },
     ),
     ("GET", OBJECTS): Door("What a study has besides pictures", ObjectList),
+    ("GET", LAID_OVER): Door(
+        "Segments and structures that lie on slices",
+        LaidOver,
+        query={"object": _TEXT, "first": _NUMBER, "count": _NUMBER},
+    ),
     ("GET", DOCUMENT): Door("A structured report", DocumentAnswer),
     ("DELETE", "/api/studies/<study>"): Door("It is not held any more", query={"even-if": _POINTED_TO}),
     ("GET", "/api/volume-presets"): Door("How volumes may be coloured", dict[str, Any]),

@@ -191,7 +191,8 @@ def _security_headers(sources: Sources, scripts: Sequence[str]) -> list[tuple[st
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
         f"script-src {script}; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self' blob:; "
-        f"connect-src {connect}; frame-src {connect}; img-src {image}"
+        # Videos and PDFs of nodes are shown in the page; what a frame holds has a policy of its own.
+        f"connect-src {connect}; frame-src {connect}; media-src {connect}; img-src {image}"
     )
     return [
         ("content-security-policy", policy),

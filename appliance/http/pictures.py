@@ -20,7 +20,7 @@ from appliance.domain.presentations import PresentationState, presented_as
 from appliance.domain.views import FilmView, Picture, SliceView
 from appliance.http import addresses, picture_requests
 from appliance.http.asgi import Scope
-from appliance.http.documents import RenderedDocuments
+from appliance.http.documents import FILM_NOT_PLAYED, RenderedDocuments
 from appliance.http.frame_lists import frame_numbers
 from appliance.http.parts import Pieces, one_piece, part, streamed
 from appliance.http.picture_answers import Caching, PictureAnswers, etag_of, window_header
@@ -89,7 +89,11 @@ class Pictures:
         uids = addresses.uids_of_instance(study, series, instance)
         held = (await self._archive.holdings(*uids))[0] if numbers is None else None
         if held and self._documents.takes(held):
-            return await self._documents.answer(held)
+            try:
+                return await self._documents.answer(held)
+            except NotDrawable as error:
+                if error.key != FILM_NOT_PLAYED:  # what no browser plays is drawn, as the films of other images are
+                    raise
         if held and not held.has_pixels:
             return await self._rendered(viewer, uids[0], await self._presented(uids[0], uids[2]), uids[2])
         image = await self._catalogue.stored_image(*uids)

@@ -18,6 +18,7 @@ from appliance.domain.documents import Document
 from appliance.domain.errors import NotAcceptable, NotFound
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
 from appliance.domain.image import ImageDescription
+from appliance.domain.outlines import Segmentation, StructureSet
 from appliance.domain.preamble import PREAMBLE_BYTES, PREFIX, is_dangerous
 from appliance.domain.presentations import PresentationState
 from appliance.domain.searches import Matches, Search
@@ -122,6 +123,20 @@ class Archive:
         """A stored video in MP4. Raises NotDrawable for what no browser plays, and TooLarge."""
         image = await self._image(one)
         return await self._datasets.film(await self._reference(one), image.frames[0].fragments)
+
+    async def segmentation(self, one: Holding) -> Segmentation:
+        """Raises NotDrawable for what is none."""
+        return await self._datasets.segmentation(await self._reference(one))
+
+    async def structure_set(self, one: Holding) -> StructureSet:
+        """Raises NotDrawable for what is none, and TooLarge."""
+        return await self._datasets.structure_set(await self._reference(one))
+
+    async def outlines(
+        self, one: Holding, image: ImageDescription, numbers: Sequence[int | None], maximum: int | None
+    ) -> tuple[tuple[tuple[int, float, str], ...], ...]:
+        """Of each frame of ``image``, whose segments are ``numbers``: segment, opacity and path. Raises NotDrawable."""
+        return await self._datasets.outlines(await self._reference(one), image, numbers, maximum)
 
     async def _reference(self, one: Holding) -> SpoolReference:
         return await asyncio.to_thread(self._store.reference, one.key)

@@ -18,6 +18,7 @@ from appliance.domain.anonymity import Pseudonymity
 from appliance.domain.documents import Document
 from appliance.domain.errors import ApplianceError, Damaged, NotAcceptable, Unavailable
 from appliance.domain.image import ImageDescription
+from appliance.domain.outlines import Segmentation, StructureSet
 from appliance.domain.presentations import PresentationState
 from appliance.rendering.waveforms import drawn
 from appliance.services.children import ONE_THREAD_EACH, Child, Message, Request, serve_requests
@@ -30,6 +31,7 @@ from appliance.storage.dicom_json import metadata_of
 from appliance.storage.documents import document_of
 from appliance.storage.instances import InstanceReader, SpoolReference, open_spooled
 from appliance.storage.media_directory import entry_of
+from appliance.storage.outlines import outlines_of, segmentation_of, structure_set_of
 from appliance.storage.parsing import metadata, read_header
 from appliance.storage.presentation_states import presentation_of
 from appliance.storage.structure import DataSetLimits
@@ -80,6 +82,22 @@ class Rewrap(msgspec.Struct, frozen=True, tag=True):
     fragments: tuple[tuple[int, int], ...]
 
 
+class Segments(msgspec.Struct, frozen=True, tag=True):
+    """The segments of a segmentation, and whose each frame is."""
+
+
+class Structures(msgspec.Struct, frozen=True, tag=True):
+    """The contours of a structure set."""
+
+
+class Outline(msgspec.Struct, frozen=True, tag=True):
+    """The regions in the frames of ``image``."""
+
+    image: ImageDescription
+    numbers: tuple[int | None, ...]
+    maximum: int | None
+
+
 class Anonymise(msgspec.Struct, frozen=True, tag=True):
     """The object without who it is of; answered by ``AnonymousPieces``, and what it begins with as the body."""
 
@@ -96,7 +114,7 @@ class AnonymousPieces(msgspec.Struct, frozen=True):
     """What a DICOMDIR says of it, in the DICOM JSON model."""
 
 
-Wanted = Describe | Find | Head | Frame | Present | Anonymise | Read | Chart | Rewrap
+Wanted = Describe | Find | Head | Frame | Present | Anonymise | Read | Chart | Rewrap | Segments | Structures | Outline
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -156,6 +174,21 @@ class Datasets:
         """A stored video in MP4. Raises NotDrawable for what no browser plays, and TooLarge."""
         return (await self._ask(about, Rewrap(tuple(fragments)))).body
 
+    async def segmentation(self, about: SpoolReference) -> Segmentation:
+        """Raises NotDrawable for objects that are none."""
+        return msgspec.msgpack.decode((await self._ask(about, Segments())).header, type=Segmentation)
+
+    async def structure_set(self, about: SpoolReference) -> StructureSet:
+        """Raises NotDrawable for objects that are none, and TooLarge."""
+        return msgspec.msgpack.decode((await self._ask(about, Structures())).header, type=StructureSet)
+
+    async def outlines(
+        self, about: SpoolReference, image: ImageDescription, numbers: Sequence[int | None], maximum: int | None
+    ) -> tuple[tuple[tuple[int, float, str], ...], ...]:
+        """Of each frame of ``image``: segment, opacity and path. Raises NotDrawable."""
+        answer = await self._ask(about, Outline(image, tuple(numbers), maximum))
+        return msgspec.msgpack.decode(answer.header, type=tuple[tuple[tuple[int, float, str], ...], ...])
+
     async def _ask(self, about: SpoolReference, wanted: Wanted) -> Message:
         question = msgspec.msgpack.encode(Question(about, wanted))
         async with self._turn:
@@ -186,7 +219,7 @@ def _prepare(settings: bytes) -> Callable[[Request], None]:
     return handle
 
 
-def _answered(wanted: Wanted, reader: InstanceReader, limits: DataSetLimits) -> tuple[bytes, bytes]:  # noqa: PLR0911  # a table
+def _answered(wanted: Wanted, reader: InstanceReader, limits: DataSetLimits) -> tuple[bytes, bytes]:  # noqa: PLR0911, PLR0912  # a table
     try:
         match wanted:
             case Describe():
@@ -209,6 +242,12 @@ def _answered(wanted: Wanted, reader: InstanceReader, limits: DataSetLimits) -> 
                 return msgspec.msgpack.encode(document_of(read_header(reader, limits))), b""
             case Chart(start_s):
                 return b"", drawn(waveforms_of(read_header(reader, limits)), start_s)
+            case Segments():
+                return msgspec.msgpack.encode(segmentation_of(read_header(reader, limits))), b""
+            case Structures():
+                return msgspec.msgpack.encode(structure_set_of(read_header(reader, limits))), b""
+            case Outline(image, numbers, maximum):
+                return msgspec.msgpack.encode(outlines_of(image, numbers, maximum, reader)), b""
             case Rewrap(fragments):
                 # Only here: FFmpeg is large, and whoever never sees a video would wait for it at the start.
                 from appliance.storage.video import film_of

@@ -87,7 +87,7 @@ async def picture_doors(folder: Path, **limits: int) -> AsyncIterator[PictureDoo
         viewing = Viewing(parts.catalogue, archive, drawing, answers)
         scales = Scales(parts.catalogue, archive, drawing, answers)
         blueprints = [one.blueprint() for one in (pictures, volumes, viewing, scales)]
-        blueprints.append(study_objects(archive, answers))
+        blueprints.append(study_objects(parts.catalogue, archive, answers))
         root = Root(resources(blueprints), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:

@@ -174,6 +174,7 @@ def test_other_boxes_may_be_talked_to_where_they_are_named(directory: Path) -> N
     policy = get(page, "/")[1]["content-security-policy"]
     assert "connect-src 'self' https://box.example:8443;" in policy
     assert "frame-src 'self' https://box.example:8443;" in policy  # what a browser saves by itself comes by a frame
+    assert "media-src 'self' https://box.example:8443;" in policy
     assert policy.endswith("img-src 'self' blob: data: https://*.example")
 
 

@@ -15,6 +15,9 @@ import pytest_asyncio
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from appliance.domain.identifiers import SeriesUid, StudyUid
+from appliance.services.catalogue import SliceDetail
+from tests.domain.test_outlines import filled
 from tests.http.node_doors import ELSEWHERE
 from tests.http.picture_doors import PictureDoors, picture_doors
 from tests.services.node_parts import encoded
@@ -238,13 +241,20 @@ async def test_a_stored_video_is_played_as_it_is_stored(doors: PictureDoors) -> 
     assert listed["kind"] == "video"
 
 
-async def test_a_video_that_no_browser_plays_is_refused_by_name(doors: PictureDoors) -> None:
+async def test_a_video_that_no_browser_plays_is_drawn_as_a_film(doors: PictureDoors) -> None:
     old = video(stream("mpeg2video", "mpegts"), "1.2.840.10008.1.2.4.101").replace(b"1.2.3.4\x00", b"1.2.3.5\x00")
     await doors.parts.put(old)
 
-    answer = await doors.get("/dicom-web/studies/1.2.3/series/1.2.3.1/instances/1.2.3.5/rendered", accept="video/mp4")
+    film = await doors.get("/dicom-web/studies/1.2.3/series/1.2.3.1/instances/1.2.3.5/rendered", accept="video/mp4")
+    smaller = await doors.get(
+        "/dicom-web/studies/1.2.3/series/1.2.3.1/instances/1.2.3.4/rendered", accept="video/mp4", viewport="64,48"
+    )
 
-    assert (answer.status_code, answer.json()["type"], answer.json()["codec"]) == (422, "film-not-played", "mpeg2video")
+    for answer, size in ((film, (ROWS, COLUMNS)), (smaller, (48, 64))):
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
+        with av.open(io.BytesIO(answer.content)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert (len(frames), frames[0].shape[:2]) == (COUNT, size)
 
 
 async def test_what_is_held_back_is_not_there(doors: PictureDoors, dicom_dir: Path) -> None:
@@ -253,3 +263,151 @@ async def test_what_is_held_back_is_not_there(doors: PictureDoors, dicom_dir: Pa
     for address in (objects_path(path), path.replace("/dicom-web", "/api") + "/document", f"{path}/rendered"):
         answer = await doors.client.get(address, headers=doors.token(ELSEWHERE))
         assert answer.status_code == 404
+
+
+async def test_a_presentation_state_and_a_segmentation_name_the_series_they_are_about(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    state = await doors.take_in(dicom_dir / "09-documents/prLUTs.dcm")
+    segments = await doors.take_in(dicom_dir / "08-seg-parametric/liver.dcm")
+
+    (listed,) = (await doors.get(objects_path(state))).json()["objects"]
+    others = (await doors.get(objects_path(segments))).json()["objects"]
+
+    image = dcmread(dicom_dir / "09-documents/imageForPrLUTs.dcm")
+    assert (listed["kind"], listed["about_series"]) == ("presentation", [image.SeriesInstanceUID])
+    liver = next(one for one in others if one["instance_uid"] == segments.rpartition("/")[2])
+    source = dcmread(dicom_dir / "08-seg-parametric/ct-3slice-01.dcm")
+    assert (liver["kind"], liver["about_series"]) == ("segmentation", [source.SeriesInstanceUID])
+    assert liver["frame_of_reference_uid"] == source.FrameOfReferenceUID
+
+
+# What is laid over slices
+
+
+async def slices_of(doors: PictureDoors, series_path: str) -> tuple[SliceDetail, ...]:
+    _, _, _, study, _, series = series_path.split("/")
+    return (await doors.parts.catalogue.series(StudyUid(study), SeriesUid(series))).slices
+
+
+async def regions_over(doors: PictureDoors, series: str, object_path: str, **query: str) -> dict:
+    uid = object_path.rpartition("/")[2]
+    answer = await doors.get(series.replace("/dicom-web", "/api") + "/regions", object=uid, **query)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize("name", ["liver.dcm", "partial_overlaps.dcm"])
+async def test_segments_lie_on_the_slices_of_their_images_pixel_for_pixel(
+    doors: PictureDoors, dicom_dir: Path, name: str
+) -> None:
+    folder = dicom_dir / "08-seg-parametric"
+    images = [await doors.take_in(folder / f"ct-3slice-0{number}.dcm") for number in (1, 2, 3)]
+    ds = dcmread(folder / name)
+    path = await doors.take_in(folder / name)
+    series = images[0].partition("/instances/")[0]
+    slices = await slices_of(doors, series)
+
+    laid = await regions_over(doors, series, path)
+
+    assert laid["unplaced"] == 0
+    assert [one["name"] for one in laid["regions"]] == [str(one.SegmentLabel) for one in ds.SegmentSequence]
+    truth = {}
+    for frame, groups in zip(ds.pixel_array, ds.PerFrameFunctionalGroupsSequence, strict=True):
+        height = round(float(groups.PlanePositionSequence[0].ImagePositionPatient[2]), 2)
+        truth[height, int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)] = frame.astype(bool)
+    shown = {}
+    for one, shapes in zip(slices, laid["slices"], strict=True):
+        for shape in shapes:
+            assert shape["matrix"] == pytest.approx([1, 0, 0, 1, 0, 0], abs=1e-3)
+            shown[round(one.position[2], 2), shape["number"]] = filled(shape["path"], 512, 512)
+    assert shown.keys() == {place for place, mask in truth.items() if mask.any()}
+    assert all(np.array_equal(mask, truth[place]) for place, mask in shown.items())
+
+
+async def test_a_segmentation_of_a_pet_lies_on_its_thirteen_places_among_299_slices(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    files = sorted((dicom_dir / "01-volumes/pet-qin-headneck-0024").iterdir())
+    path = await doors.take_in(dicom_dir / "08-seg-parametric/seg-on-pet-qin-headneck-0024.dcm")
+    ds = dcmread(dicom_dir / "08-seg-parametric/seg-on-pet-qin-headneck-0024.dcm")
+    heights = sorted(
+        {float(one.PlanePositionSequence[0].ImagePositionPatient[2]) for one in ds.PerFrameFunctionalGroupsSequence}
+    )
+    near = [
+        file
+        for file in files
+        if heights[0] - 20 < float(dcmread(file, stop_before_pixels=True).ImagePositionPatient[2]) < heights[-1] + 20
+    ]
+    first, *_ = [await doors.take_in(file) for file in near]
+    series = first.partition("/instances/")[0]
+    slices = await slices_of(doors, series)
+
+    whole = await regions_over(doors, series, path)
+    part = await regions_over(doors, series, path, first="3", count="2")
+
+    marked = [one.position[2] for one, shapes in zip(slices, whole["slices"], strict=True) if shapes]
+    assert marked == pytest.approx(heights, abs=0.01)
+    assert part["slices"] == whole["slices"][2:4] and part["regions"] == whole["regions"]
+
+
+async def test_contours_lie_on_their_slices_where_the_patient_says(doors: PictureDoors, dicom_dir: Path) -> None:
+    folder = dicom_dir / "07-radiotherapy"
+    images = [await doors.take_in(folder / f"rtutils-ct_{number}.dcm") for number in (1, 2)]
+    path = await doors.take_in(folder / "rtutils-rt.dcm")
+    structures, image = dcmread(folder / "rtutils-rt.dcm"), dcmread(folder / "rtutils-ct_1.dcm")
+    series = images[0].partition("/instances/")[0]
+    slices = await slices_of(doors, series)
+
+    laid = await regions_over(doors, series, path)
+
+    (region,) = laid["regions"]
+    assert (region["name"], region["colour"]) == ("ROI-1", "#a2885f")
+    expected: dict[float, list[np.ndarray]] = {}
+    for contour in structures.ROIContourSequence[0].ContourSequence:
+        points = np.array(contour.ContourData, float).reshape(-1, 3)
+        origin, spacing = np.array(image.ImagePositionPatient[:2], float), float(image.PixelSpacing[0])
+        expected.setdefault(float(points[0, 2]), []).append((points[:, :2] - origin) / spacing + 0.5)
+    for one, shapes in zip(slices, laid["slices"], strict=True):
+        assert len(shapes) == len(expected.get(one.position[2], []))
+        for shape, points in zip(shapes, expected.get(one.position[2], []), strict=True):
+            # A point that follows itself is drawn once.
+            points = points[np.append(True, np.any(np.diff(points, axis=0) != 0, axis=1))]  # noqa: PLW2901
+            start, steps = shape["path"].removeprefix("M").removesuffix("z").split("l")
+            moves = np.array(re.findall(r"-?\d+", steps), int).reshape(-1, 2)
+            drawn = np.vstack([[*map(int, start.split(" "))], moves]).cumsum(axis=0) * shape["matrix"][0]
+            assert np.abs(drawn - points).max() <= 0.006
+
+
+async def test_contours_that_lie_on_no_slice_are_counted(doors: PictureDoors, dicom_dir: Path) -> None:
+    """Of the CT of these structures there is one slice of 99."""
+    image = await doors.take_in(dicom_dir / "07-radiotherapy/dicompyler-ct.0.dcm")
+    path = await doors.take_in(dicom_dir / "07-radiotherapy/dicompyler-rtss.dcm")
+    ds = dcmread(dicom_dir / "07-radiotherapy/dicompyler-rtss.dcm")
+    height = float(dcmread(dicom_dir / "07-radiotherapy/dicompyler-ct.0.dcm").ImagePositionPatient[2])
+    contours = [one for roi in ds.ROIContourSequence for one in roi.get("ContourSequence", [])]
+    there = [one for one in contours if abs(float(one.ContourData[2]) - height) < 0.5]
+
+    laid = await regions_over(doors, image.partition("/instances/")[0], path)
+
+    assert len(laid["slices"][0]) == len(there) > 0
+    assert laid["unplaced"] == len(contours) - len(there)
+    assert [one["name"] for one in laid["regions"]] == [str(one.ROIName) for one in ds.StructureSetROISequence]
+
+
+async def test_what_is_of_another_space_or_nothing_to_lay_over_is_refused(doors: PictureDoors, dicom_dir: Path) -> None:
+    folder = dicom_dir / "08-seg-parametric"
+    image = await doors.take_in(folder / "ct-3slice-01.dcm")
+    path = image.partition("/instances/")[0].replace("/dicom-web", "/api") + "/regions"
+    ds = dcmread(folder / "liver.dcm")
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "2.25.74"
+    ds.FrameOfReferenceUID = "2.25.75"
+    await doors.parts.put(encoded(ds))
+
+    of_another = await doors.get(path, object="2.25.74")
+    an_image = await doors.get(path, object=image.rpartition("/")[2])
+    nothing_said, no_slice = await doors.get(path), await doors.get(path, object="2.25.74", first="0")
+
+    assert (of_another.status_code, of_another.json()["type"]) == (409, "other-frame-of-reference")
+    assert (an_image.status_code, an_image.json()["type"]) == (422, "no-regions")
+    assert [one.json()["parameter"] for one in (nothing_said, no_slice)] == ["object", "first"]

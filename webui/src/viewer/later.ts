@@ -1,12 +1,13 @@
 /** Parts of the viewer that come after the first picture, each with its texts. */
 
-import { withViewingTexts } from '../shared/texts'
+import { withObjectTexts, withViewingTexts } from '../shared/texts'
 
 export const lineState = () => withViewingTexts(import('./LineState.svelte'))
 export const rail = () => withViewingTexts(withKeys(import('./Rail.svelte')))
 export const toolbar = () => withViewingTexts(withKeys(import('./Toolbar.svelte')))
 export const glass = () => withViewingTexts(import('./glass/Glass.svelte'))
-export const studyPanel = () => withViewingTexts(import('./StudyPanel.svelte'))
+export const studyPanel = () => withObjectTexts(withViewingTexts(import('./StudyPanel.svelte')))
+export const place = () => withObjectTexts(import('../objects/Place.svelte'))
 
 /** What tells of keys comes with those of whoever looks. */
 async function withKeys<T>(loading: Promise<T>): Promise<T> {

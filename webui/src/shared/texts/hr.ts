@@ -1,6 +1,6 @@
 /** Svi tekstovi stranice, na hrvatskom. */
 
-import type { account as AccountInEnglish, administration as AdministrationInEnglish, inbox as InboxInEnglish, keeping as KeepingInEnglish, outgoing as OutgoingInEnglish, page as PageInEnglish, reports as ReportsInEnglish, upload as UploadInEnglish, viewing as ViewingInEnglish } from './en'
+import type { account as AccountInEnglish, administration as AdministrationInEnglish, inbox as InboxInEnglish, keeping as KeepingInEnglish, objects as ObjectsInEnglish, outgoing as OutgoingInEnglish, page as PageInEnglish, reports as ReportsInEnglish, upload as UploadInEnglish, viewing as ViewingInEnglish } from './en'
 
 const RULES = new Intl.PluralRules('hr')
 
@@ -144,8 +144,6 @@ export const page: typeof PageInEnglish = {
     pictures: (count) => plural(count, 'slika', 'slike', 'slika'),
     objects: (count) => plural(count, 'objekt', 'objekta', 'objekata'),
     noDescription: 'Bez opisa',
-    notDrawable: 'Bez slike',
-    nothingDrawable: 'Ova studija nema slika za prikaz.',
     toPatient: 'Natrag na pacijenta',
     toInbox: 'Natrag na pristiglo',
     tools: 'Alati',
@@ -188,7 +186,6 @@ export const page: typeof PageInEnglish = {
     whole: 'Cijeli volumen',
     laidOver: (series) => `Preko toga: ${series}`,
     place: (number) => `Mjesto ${number}`,
-    emptyPlace: 'Dovucite seriju ovamo, ili pritisnite pa je odaberite',
     cross: 'Nišan',
     probe: 'Vrijednosti pod pokazivačem',
     building: (percent) => `učitano ${percent} % volumena`,
@@ -973,4 +970,42 @@ export const outgoing: typeof OutgoingInEnglish = {
   guestOpen: 'Otvori',
   guestLost: 'Ova adresa nije cijela poveznica. Kopirajte je do zadnjeg slova.',
   guestNotHere: 'Pretrage nema, ili više nema, tamo kamo poveznica vodi.',
+}
+
+export const objects: typeof ObjectsInEnglish = {
+  kinds: {
+    report: 'Strukturirani nalaz',
+    'key-images': 'Ključne slike',
+    pdf: 'Dokument (PDF)',
+    video: 'Videozapis',
+    waveform: 'Krivulje',
+    segmentation: 'Segmentacija',
+    structures: 'Strukture',
+    presentation: 'Način prikaza',
+  },
+  emptyPlace: 'Dovucite seriju ovamo, ili pritisnite pa je odaberite',
+  nothingDrawable: 'Ova studija nema slika za prikaz.',
+  notDrawable: 'Bez slike',
+  close: 'Zatvori',
+  apart: 'Otvori u zasebnom prozoru',
+  complete: 'Potpun',
+  partial: 'Djelomičan',
+  verified: 'Ovjeren',
+  unverified: 'Nije ovjeren',
+  verifiedBy: (name, organisation) => (organisation ? `Ovjerava ${name}, ${organisation}` : `Ovjerava ${name}`),
+  showImage: 'Prikaži sliku',
+  elsewhere: (uid) => `Objekt koji nije u ovoj studiji: ${uid}`,
+  sameAs: (place) => `Kao što je navedeno u ${place}`,
+  noPlugin: 'Ovaj preglednik ne prikazuje PDF unutar stranice.',
+  notPlayed: 'Ovaj preglednik ne reproducira videozapis. Njegove se slike mogu gledati kao serija.',
+  earlier: 'Minuta ranije',
+  later: 'Minuta kasnije',
+  seconds: (from, to, all) => `${from}–${to} s od ${all} s`,
+  chart: (from) => `Krivulje od ${from}. sekunde`,
+  frame: (number) => `Slika ${number}`,
+  missing: 'Slika se nije mogla dobiti.',
+  regions: 'Što je položeno preko',
+  lay: 'Položi preko slika',
+  takeAway: 'Makni',
+  unplaced: (count) => `${count} nije na ovim slojevima`,
 }
