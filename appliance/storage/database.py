@@ -283,6 +283,12 @@ def _apply(tx: Transaction, room: str, step: Migration) -> None:
     tx.insert(MigrationRow, room=room, number=step.number, name=step.name)
 
 
+def file_of(url: str) -> Path | None:
+    """Where the rows are, of a database that is a file; None of one that is a server's."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path[1:])) if parts.scheme == "sqlite" else None
+
+
 def _engine(url: str) -> Any:
     parts = urlsplit(url)
     if parts.scheme in ("postgresql", "postgres") and len(parts.path) > 1:
@@ -294,8 +300,7 @@ def _engine(url: str) -> Any:
         raise SettingsError(
             f"database URL with scheme {parts.scheme!r}: expected sqlite:///path, postgresql://host/name or cockroachdb://host/name"
         )
-    path = Path(unquote(parts.path[1:]))
-    return _PrivateSqlite(str(path), pragmas=_SQLITE_PRAGMAS, timeout=_BUSY_TIMEOUT_S)
+    return _PrivateSqlite(str(file_of(url)), pragmas=_SQLITE_PRAGMAS, timeout=_BUSY_TIMEOUT_S)
 
 
 _POSTGRESQL_MODES = {"IMMEDIATE": "SERIALIZABLE", "DEFERRED": "REPEATABLE READ READ ONLY"}
