@@ -106,8 +106,8 @@ def _run_everything(long: list[str]) -> int:
     workers = ["-n", str(min(_MOST_WORKERS, os.cpu_count() or 1)), "--dist", "loadfile"]
     inner = _run_twice("all-but-end-to-end", long, [*workers, "tests", f"--ignore={_END_TO_END}"])
     failed += [] if inner.is_well else ["Tests"]
-    # By themselves: a browser, a server and software OpenGL already use the whole of a small machine.
-    outer = _run_twice("end-to-end", long, [_END_TO_END])
+    # After the others: browsers, servers and software OpenGL already use the whole of a small machine.
+    outer = _run_twice("end-to-end", long, [*workers, _END_TO_END])
     failed += [] if outer.is_well else ["Tests end to end"]
     total = page + inner.counts + outer.counts
     say("")
