@@ -44,6 +44,7 @@ from appliance.http.health import Check, Note, health
 from appliance.http.inbox import inbox
 from appliance.http.institutions import institutions
 from appliance.http.listeners import ListenerState
+from appliance.http.measurements import measurements
 from appliance.http.measuring import Measuring
 from appliance.http.nodes import capacity, nodes
 from appliance.http.openapi import openapi
@@ -92,6 +93,7 @@ from appliance.services.institution import Institution
 from appliance.services.institutions import Institutions
 from appliance.services.making_ready import MakingReady
 from appliance.services.matching import Matching
+from appliance.services.measurements import Measurements
 from appliance.services.metrics import Metrics
 from appliance.services.nodes import Holdings, Nodes
 from appliance.services.outboxes import KeptOutbox
@@ -612,11 +614,21 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
     written = Reports(database, here, parent.answer, auditing, policy=settings.reports_elsewhere, on_change=uplink.wake)
     await service.announce()
     waiting = Inbox(database, institution_id, parent.answer, trail, on_change=uplink.wake)
+    measured = Measurements(database, institution_id, auditing)
     children = _enrolments_of_institution(bench.settings, database)
-    bench.children.know(Below(children, service.take_delivery, tell=service.releases, pointers=service.pointers))
+    bench.children.know(
+        Below(
+            children,
+            service.take_delivery,
+            tell=service.releases,
+            pointers=service.pointers,
+            measurements=measured.told,
+        )
+    )
     bench.blueprints += [
         records(service, bench.access, auditing),
         reports(written, bench.access),
+        measurements(measured, bench.access),
         fhir_of_institution(service, written, bench.access, auditing, settings.base_url),
         inbox(waiting, bench.access, auditing),
         enrolments(children, bench.access, auditing, institution_id),
@@ -625,7 +637,9 @@ async def _open_institution(bench: _Bench, toplevel_here: ToplevelParent | None)
         nodes(Nodes(database, auditing, service, _node_here(bench.settings)), bench.access),
     ]
     bench.checks["institution database"] = _database_check(database)
-    return LocalInstitution(service.take_delivery, lambda: bench.verifier.trust, service.releases, service.pointers)
+    return LocalInstitution(
+        service.take_delivery, lambda: bench.verifier.trust, service.releases, service.pointers, measured.told
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,10 @@ class Right(StrEnum):
     """Bring DICOM in, at one's own institution."""
     REPORT = "report"
     """Write reports, at one's own institution."""
+    MEASURE = "measure"
+    """Keep what was measured and marked in pictures, at one's own institution."""
+    REMOVE_MEASUREMENTS = "remove measurements"
+    """At one's own institution: who measured, their own; who may remove DICOM, anybody's."""
     ASSIGN = "assign"
     """See the inbox and say whose a study is, at one's own institution."""
     KEEP_PATIENTS = "keep patients' records"
@@ -64,12 +68,23 @@ class Right(StrEnum):
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.PHYSICIAN: frozenset(
-        {Right.VIEW, Right.STORE, Right.REPORT, Right.ASSIGN, Right.KEEP_PATIENTS, Right.ANONYMISE, Right.SHARE}
+        {
+            Right.VIEW,
+            Right.STORE,
+            Right.REPORT,
+            Right.MEASURE,
+            Right.REMOVE_MEASUREMENTS,
+            Right.ASSIGN,
+            Right.KEEP_PATIENTS,
+            Right.ANONYMISE,
+            Right.SHARE,
+        }
     ),
     Role.ADMINISTRATOR: frozenset(
         {
             Right.STORE,
             Right.DELETE,
+            Right.REMOVE_MEASUREMENTS,
             Right.OPERATE,
             Right.READ_AUDIT,
             Right.MANAGE_ACCOUNTS,
@@ -84,6 +99,8 @@ AT_HOME_ONLY = frozenset(
     {
         Right.STORE,
         Right.REPORT,
+        Right.MEASURE,
+        Right.REMOVE_MEASUREMENTS,
         Right.ASSIGN,
         Right.ANONYMISE,
         Right.DELETE,

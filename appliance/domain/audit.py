@@ -102,6 +102,11 @@ class Action(StrEnum):
     DISCARD_DRAFT = "discard-draft"
     PRINT_REPORT = "print-report"
     """A version, as a PDF, for the first time in a while."""
+    READ_MEASUREMENTS = "read-measurements"
+    """Of a study, for the first time in a while."""
+    MEASURE = "measure"
+    """A measurement or a mark was made, or changed."""
+    DELETE_MEASUREMENT = "delete-measurement"
     CHANGE_INSTITUTION = "change-institution"
     """What it is called, or where it is."""
     DELETE_INSTITUTION = "delete-institution"
@@ -131,7 +136,7 @@ class Subject:
     """What it was done to."""
 
     kind: str
-    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``inbox``, ``account``, ``passkey``,
+    """``study``, ``series``, ``instance``, ``patient``, ``report``, ``measurement``, ``inbox``, ``account``, ``passkey``,
     ``session``, ``share``, ``institution``, ``node``, ``record-type``, ``audit`` or ``store``."""
     uid: str = ""
     study_uid: str = ""

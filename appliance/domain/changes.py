@@ -13,6 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from appliance.domain.measurements import Measurement
+
 Sequence = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -246,6 +248,18 @@ class PointersWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Pointers(msgspec.Struct, frozen=True):
     reports: tuple[UUID, ...]
     """Of the institution itself; what is written at others is not known there."""
+
+
+class MeasurementsWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was measured in a study of mine?"""
+
+    child_id: UUID
+    study_uid: str
+
+
+class MeasurementsTold(msgspec.Struct, frozen=True):
+    measurements: tuple[Measurement, ...]
+    """The oldest first."""
 
 
 class RecordType(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ PatientId = NewType("PatientId", UUID)
 InstitutionId = NewType("InstitutionId", UUID)
 NodeId = NewType("NodeId", UUID)
 ReportId = NewType("ReportId", UUID)
+MeasurementId = NewType("MeasurementId", UUID)
 
 # PS3.5 §9.1: components of digits joined by dots, 64 characters at most. Leading zeros are against the
 # standard and occur; they are kept as they are.

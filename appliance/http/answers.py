@@ -12,6 +12,7 @@ from appliance.domain.audit import Action, ActorKind, Outcome
 from appliance.domain.changes import RecordType
 from appliance.domain.enrolment import EnrolledChild
 from appliance.domain.institutions import InstitutionRecord
+from appliance.domain.measuring import Kind, Point
 from appliance.domain.nodes import NodeRecord
 from appliance.domain.people import Gender, PatientIdentity
 from appliance.domain.reports import ImageLink, PatientWritten, VersionState, Writer
@@ -194,6 +195,26 @@ class Report(msgspec.Struct, frozen=True):
 
 class Reports(msgspec.Struct, frozen=True):
     reports: list[Report]
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    id: UUID
+    study_uid: str
+    series_uid: str
+    instance_uid: str
+    frame: int
+    kind: Kind
+    points: list[Point]
+    text: str
+    length_mm: float | None
+    tag: str
+    author: Writer
+    created_at: datetime
+    changed_at: datetime
+
+
+class Measurements(msgspec.Struct, frozen=True):
+    measurements: list[Measurement]
 
 
 class AccessToReports(msgspec.Struct, frozen=True):

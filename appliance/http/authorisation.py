@@ -148,6 +148,9 @@ ROUTES: tuple[Route, ...] = (
         for kind in (resource, f"{resource}/<{name}>")
     ),
     *(Route("GET", f"/fhir/{kind}", Need.ACCOUNT) for kind in ("Endpoint", "Endpoint/<node_id>")),
+    Route("GET", "/api/studies/<study>/measurements", Right.VIEW, hides=True),
+    Route("PUT", "/api/measurements/<measurement_id>", Right.MEASURE),
+    Route("DELETE", "/api/measurements/<measurement_id>", Right.REMOVE_MEASUREMENTS),
     Route("GET", "/api/inbox", Right.ASSIGN),
     Route("GET", "/api/inbox/<study_uid>", Right.ASSIGN),
     Route("PUT", "/api/inbox/<study_uid>/patient", Right.ASSIGN),
@@ -187,6 +190,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/sync/questions", Need.SIGNATURE),
     Route("POST", "/api/sync/releases", Need.SIGNATURE),
     Route("POST", "/api/sync/pointers", Need.SIGNATURE),
+    Route("POST", "/api/sync/measurements", Need.SIGNATURE),
     Route("POST", "/api/sync/record-types", Need.SIGNATURE),
     Route("POST", "/api/sync/feed", Need.SIGNATURE),
     Route("GET", "/api/sync/trust", Need.SIGNATURE),

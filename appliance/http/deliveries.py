@@ -11,6 +11,7 @@ from appliance.services.signatures import SignedRequest
 from appliance.services.synchronisation import (
     CHANGES_PATH,
     FEED_PATH,
+    MEASUREMENTS_PATH,
     POINTERS_PATH,
     QUESTIONS_PATH,
     RECORD_TYPES_PATH,
@@ -43,6 +44,10 @@ def deliveries(children: Children) -> Blueprint:
     @blueprint.post(POINTERS_PATH)
     async def pointers() -> Response:
         return _response(await children.pointers(await _signed()))
+
+    @blueprint.post(MEASUREMENTS_PATH)
+    async def measurements() -> Response:
+        return _response(await children.measurements(await _signed()))
 
     @blueprint.post(RECORD_TYPES_PATH)
     async def record_types() -> Response:

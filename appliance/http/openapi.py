@@ -43,6 +43,7 @@ from appliance.http.exports import AnonymisedToMake, ExportAnswer, ExportToMake
 from appliance.http.inbox import AssignmentToMake, PatientToCreate
 from appliance.http.institutions import Description
 from appliance.http.lists import MOST_ROWS
+from appliance.http.measurements import MeasurementToKeep
 from appliance.http.passkeys import Name, PasskeyToAdd
 from appliance.http.patients import LONGEST_SEARCH, Directory, PatientsToMerge, PatientToKeep
 from appliance.http.record_types import RecordTypeToCreate, RecordTypeToKeep
@@ -238,6 +239,11 @@ DOORS: Mapping[tuple[str, str], Door] = {
         query={"language": {"type": "string", "pattern": "^[a-z]{2}$"}},
         media_type="application/pdf",
     ),
+    ("GET", "/api/studies/<study>/measurements"): Door("What was measured in a study", answers.Measurements),
+    ("PUT", "/api/measurements/<measurement_id>"): Door(
+        "It is as said", answers.Measurement, MeasurementToKeep, or_status=201, headers=_MADE_FROM
+    ),
+    ("DELETE", "/api/measurements/<measurement_id>"): Door("It is not there any more", headers=_MADE_FROM),
     ("GET", "/api/place"): Door("Whose address this is", dict[str, Any]),
     ("POST", "/api/sync/feed"): _SIGNED,
     ("GET", "/api/inbox"): Door("Studies whose patient is not certain", answers.Waiting, query=_PAGE),
@@ -312,6 +318,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/api/sync/questions"): _SIGNED,
     ("POST", "/api/sync/releases"): _SIGNED,
     ("POST", "/api/sync/pointers"): _SIGNED,
+    ("POST", "/api/sync/measurements"): _SIGNED,
     ("POST", "/api/sync/record-types"): _SIGNED,
     ("GET", "/api/sync/trust"): Door("Which tokens are good", dict[str, Any]),
 }

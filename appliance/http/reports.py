@@ -79,20 +79,20 @@ def reports(service: Reports, access: Access) -> Blueprint:
         account = access.writer()
         wanted = await json_body(DraftToKeep)
         draft = Draft(_report_id(report_id), PatientId(wanted.patient_id), _content(wanted))
-        seen = _seen()
-        kept = await service.keep_draft(account, draft, seen, access.actor(account))
-        return _tagged(service, kept, 201 if seen == Seen(None) else 200)
+        made_from = seen()
+        kept = await service.keep_draft(account, draft, made_from, access.actor(account))
+        return _tagged(service, kept, 201 if made_from == Seen(None) else 200)
 
     @blueprint.delete("/api/reports/<report_id>/draft")
     async def discard_draft(report_id: str) -> Response:
         account = access.writer()
-        await service.discard_draft(account, _report_id(report_id), _seen(), access.actor(account))
+        await service.discard_draft(account, _report_id(report_id), seen(), access.actor(account))
         return Response("", 204)
 
     @blueprint.post("/api/reports/<report_id>/signature")
     async def sign(report_id: str) -> Response:
         account = access.writer()
-        signed = await service.sign(account, _report_id(report_id), _seen(), access.actor(account))
+        signed = await service.sign(account, _report_id(report_id), seen(), access.actor(account))
         return _tagged(service, signed)
 
     @blueprint.get("/api/reports/<report_id>/versions/<number>/print")
@@ -109,7 +109,7 @@ def reports(service: Reports, access: Access) -> Blueprint:
     return blueprint
 
 
-def _seen() -> Seen | None:
+def seen() -> Seen | None:
     """What the request says that it was made from (RFC 9110 §13.1.1, §13.1.2); None if it says nothing."""
     if request.headers.get("If-None-Match", "").strip() == "*":
         return Seen(None)

@@ -35,6 +35,8 @@ from appliance.domain.changes import (
     Delivery,
     Feed,
     FeedWanted,
+    MeasurementsTold,
+    MeasurementsWanted,
     NumberedChange,
     Pointers,
     PointersWanted,
@@ -63,6 +65,7 @@ CHANGES_PATH = "/api/sync/changes"
 QUESTIONS_PATH = "/api/sync/questions"
 RELEASES_PATH = "/api/sync/releases"
 POINTERS_PATH = "/api/sync/pointers"
+MEASUREMENTS_PATH = "/api/sync/measurements"
 RECORD_TYPES_PATH = "/api/sync/record-types"
 FEED_PATH = "/api/sync/feed"
 TRUST_PATH = "/api/sync/trust"
@@ -85,6 +88,8 @@ TellReleases = Callable[[ReleasesWanted], Awaitable[Releases]]
 """Tells a node which of its studies are a patient's."""
 TellPointers = Callable[[PointersWanted], Awaitable[Pointers]]
 """Tells a node which reports point to what it holds."""
+TellMeasurements = Callable[[MeasurementsWanted], Awaitable[MeasurementsTold]]
+"""Tells a node what was measured in a study that it holds."""
 TellRecordTypes = Callable[[RecordTypesWanted], Awaitable[RecordTypes]]
 """Tells an institution of which types records may be."""
 TellFeed = Callable[[FeedWanted], Awaitable[Feed]]
@@ -133,6 +138,9 @@ class InstitutionParent(Parent, Protocol):
     async def pointers(self, wanted: PointersWanted) -> Pointers:
         """Which reports point to what the node holds. Unavailable if it cannot be reached."""
 
+    async def measurements(self, wanted: MeasurementsWanted) -> MeasurementsTold:
+        """What was measured in a study of the node. Unavailable if it cannot be reached."""
+
 
 class LocalParent:
     """A parent in the same process."""
@@ -166,16 +174,27 @@ class LocalToplevel(LocalParent):
 class LocalInstitution(LocalParent):
     """An institution in the same process."""
 
-    def __init__(self, take: Take, trust: Callable[[], Trust], tell: TellReleases, tell_pointers: TellPointers) -> None:
+    def __init__(
+        self,
+        take: Take,
+        trust: Callable[[], Trust],
+        tell: TellReleases,
+        tell_pointers: TellPointers,
+        tell_measurements: TellMeasurements,
+    ) -> None:
         super().__init__(take, trust)
         self._tell = tell
         self._tell_pointers = tell_pointers
+        self._tell_measurements = tell_measurements
 
     async def releases(self, wanted: ReleasesWanted) -> Releases:
         return await self._tell(wanted)
 
     async def pointers(self, wanted: PointersWanted) -> Pointers:
         return await self._tell_pointers(wanted)
+
+    async def measurements(self, wanted: MeasurementsWanted) -> MeasurementsTold:
+        return await self._tell_measurements(wanted)
 
 
 class RemoteParent:
@@ -206,6 +225,9 @@ class RemoteParent:
 
     async def pointers(self, wanted: PointersWanted) -> Pointers:
         return msgspec.json.decode(await self._told("POST", POINTERS_PATH, wanted), type=Pointers)
+
+    async def measurements(self, wanted: MeasurementsWanted) -> MeasurementsTold:
+        return msgspec.json.decode(await self._told("POST", MEASUREMENTS_PATH, wanted), type=MeasurementsTold)
 
     async def record_types(self, wanted: RecordTypesWanted) -> RecordTypes:
         return msgspec.json.decode(await self._told("POST", RECORD_TYPES_PATH, wanted), type=RecordTypes)
@@ -239,7 +261,9 @@ class RemoteParent:
         return response.content
 
 
-Message = TypeVar("Message", Delivery, Questions, ReleasesWanted, PointersWanted, RecordTypesWanted, FeedWanted)
+Message = TypeVar(
+    "Message", Delivery, Questions, ReleasesWanted, PointersWanted, MeasurementsWanted, RecordTypesWanted, FeedWanted
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +277,8 @@ class Below:
     tell: TellReleases | None = None
     """For those that hold studies."""
     pointers: TellPointers | None = None
+    """For the same."""
+    measurements: TellMeasurements | None = None
     """For the same."""
     record_types: TellRecordTypes | None = None
     """For those that keep records."""
@@ -312,6 +338,13 @@ class Children:
         if below.pointers is None:
             raise NotAllowed("This child holds no studies", key="no-node")
         return _signed(below, request, await below.pointers(wanted))
+
+    async def measurements(self, request: SignedRequest) -> SignedAnswer:
+        """What a node is told of what was measured; refused as ``receive`` refuses."""
+        below, wanted = await self._verified(request, MeasurementsWanted)
+        if below.measurements is None:
+            raise NotAllowed("This child holds no studies", key="no-node")
+        return _signed(below, request, await below.measurements(wanted))
 
     async def record_types(self, request: SignedRequest) -> SignedAnswer:
         """What an institution is told of record types; refused as ``receive`` refuses."""

@@ -15,7 +15,7 @@ from peewee import BlobField, CharField, CompositeKey, TextField, UUIDField
 from appliance.domain import matching
 from appliance.domain.changes import NodeHere, PatientAsHeld, PatientHere, StudyHeld
 from appliance.domain.identifiers import PatientId
-from appliance.storage import inbox, known_patients, record_types, report_access, reports
+from appliance.storage import inbox, known_patients, measurements, record_types, report_access, reports
 from appliance.storage.database import Migration, Table, Transaction
 from appliance.storage.inbox import StudyAtNodeRow
 from appliance.storage.outbox import Deliveries, Outbox, OutboxRow, unite
@@ -89,6 +89,7 @@ MIGRATIONS = (
     Migration(21, "patients as the toplevel tells of them", known_patients.create),
     Migration(22, "who said why they need reports", report_access.create),
     Migration(23, "nodes that only draw", lambda tx: tx.add_columns(KnownNodeRow.draws_for)),
+    Migration(40, "what was measured", measurements.create),
 )
 
 
