@@ -93,6 +93,7 @@ async def test_the_report_editor_has_no_barriers(ana: Physician) -> None:
     assert found == {place: [] for place in found}
 
 
+@pytest.mark.long
 async def test_the_panels_of_the_viewer_have_no_barriers(ana: Physician) -> None:
     await ana.find("patient-row").first.click()
     await ana.find("study-row").first.click()

@@ -101,6 +101,7 @@ async def mammogram(ana: Physician) -> Physician:
     return ana
 
 
+@pytest.mark.long
 async def test_a_mammogram_is_sharp_pixel_for_pixel_and_only_the_part_that_is_seen_is_fetched(
     mammogram: Physician, dicom_dir: Path
 ) -> None:
@@ -124,6 +125,7 @@ async def test_a_mammogram_is_sharp_pixel_for_pixel_and_only_the_part_that_is_se
     assert "100 %" in await mammogram.find("pane-0").inner_text()
 
 
+@pytest.mark.long
 async def test_a_mammogram_says_how_it_lies_and_of_which_side_it_is(mammogram: Physician) -> None:
     letters = [await mammogram.label(f"letter-{side}") for side in ("left", "right", "top", "bottom")]
 
@@ -131,6 +133,7 @@ async def test_a_mammogram_says_how_it_lies_and_of_which_side_it_is(mammogram: P
     assert await mammogram.label("overlay-side") == "R"
 
 
+@pytest.mark.long
 async def test_a_mammogram_under_the_magnifier_is_the_servers_part_of_it(
     mammogram: Physician, clinic: RunningAppliance, photographs: Path
 ) -> None:
@@ -154,6 +157,7 @@ async def test_a_mammogram_under_the_magnifier_is_the_servers_part_of_it(
 _LENS = "() => document.querySelector('[data-testid=lens]').toDataURL('image/png').split(',')[1]"
 
 
+@pytest.mark.long
 async def test_the_window_of_what_is_seen_shows_all_that_differs_in_it(mammogram: Physician, dicom_dir: Path) -> None:
     stored = pixel_array(pydicom.dcmread(dicom_dir / MAMMOGRAM))
     await mammogram.page.keyboard.press("O")

@@ -391,6 +391,7 @@ async def test_two_fingers_enlarge_and_one_goes_through_the_slices(ana: Physicia
     assert percent_of(await ana.find("pane-0").inner_text()) == after
 
 
+@pytest.mark.long
 async def test_on_a_phone_the_picture_has_most_of_the_room(ana: Physician) -> None:
     await ana.page.set_viewport_size({"width": 390, "height": 844})
     await ana.settle()

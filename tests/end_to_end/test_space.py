@@ -118,6 +118,7 @@ async def test_the_cube_lies_as_the_patient_and_turns_the_volume(ana: Physician)
     assert [await ana.label(f"letter-{side}") for side in ("left", "right", "top", "bottom")] == ["P", "A", "H", "F"]
 
 
+@pytest.mark.long
 async def test_a_volume_at_rest_has_a_sample_for_each_pixel_of_its_pane(ana: Physician) -> None:
     await ana.page.set_viewport_size({"width": 1800, "height": 1000})
     asked: list[str] = []

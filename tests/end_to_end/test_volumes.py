@@ -115,6 +115,19 @@ async def test_the_screenshots_of_the_documentation(
     await physician.show("volume")
     await physician.drag(60, 20)
     await physician.photograph(photographs / "volume.png")
+
+    assert min(file.stat().st_size for file in photographs.glob("*.png")) > 30_000
+
+
+@pytest.mark.long
+async def test_oblique_planes_and_a_phone_are_photographed(
+    physician: Physician, appliance: RunningAppliance, tmp_path: Path, photographs: Path
+) -> None:
+    for _ in write_files(Phantom(Size(110, 400, 400, 1.0, 3.4), seed=3), tmp_path):
+        pass
+    appliance.take_in(tmp_path)
+    await physician.log_in()
+    await physician.open_study("phantom", having="110 objects")
     await physician.find("show-planes").click()
     await physician.find("tool-cross").click()
     turn = physician.find("pane-0").get_by_test_id("turn-coronal").last
@@ -128,7 +141,7 @@ async def test_the_screenshots_of_the_documentation(
     await physician.settle()
     await physician.photograph(photographs / "phone.png")
 
-    assert min(file.stat().st_size for file in photographs.glob("*.png")) > 30_000
+    assert min((photographs / name).stat().st_size for name in ("planes.png", "phone.png")) > 30_000
 
 
 @pytest.mark.long
