@@ -9,11 +9,9 @@ from quart import Blueprint, Response
 from appliance.domain.errors import Conflict
 from appliance.http.access import Access
 
-_LEVELS = (
-    "/dicom-web/studies/<study>",
-    "/dicom-web/studies/<study>/series/<series>",
-    "/dicom-web/studies/<study>/series/<series>/instances/<instance>",
-)
+_STUDY = "/dicom-web/studies/<study>"
+_SERIES = f"{_STUDY}/series/<series>"
+_INSTANCE = f"{_SERIES}/instances/<instance>"
 
 
 def draws_only(keeper_id: UUID, access: Access) -> Blueprint:
@@ -22,11 +20,11 @@ def draws_only(keeper_id: UUID, access: Access) -> Blueprint:
 
     @blueprint.post("/api/uploads")
     @blueprint.post("/dicom-web/studies")
-    @blueprint.post("/dicom-web/studies/<study>")
+    @blueprint.post(_STUDY)
     @blueprint.delete("/api/studies/<study>")
-    @blueprint.delete(_LEVELS[0])
-    @blueprint.delete(_LEVELS[1])
-    @blueprint.delete(_LEVELS[2])
+    @blueprint.delete(_STUDY)
+    @blueprint.delete(_SERIES)
+    @blueprint.delete(_INSTANCE)
     async def refused(**_uids: str) -> Response:
         access.writer()
         raise Conflict(
