@@ -1,6 +1,6 @@
 """What ``zpool status -j --json-int`` of OpenZFS 2.3 prints, by its manual page and its source.
 
-Written by hand until the machine tests record real ones; what is read of them is tested here, and that they are so is not.
+Written by hand, of the shape of the real ones in `recorded`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +125,16 @@ def test_what_openzfs_really_prints_of_a_new_pool_is_understood() -> None:
         (f"virtio-disk{n}", "ONLINE", f"/dev/disk/by-id/virtio-disk{n}-part1") for n in range(3)
     ]
     assert found.problems == ["no scrub has ended for 45 days"]
+
+
+def test_what_openzfs_really_prints_of_a_scrub_that_has_ended_is_understood() -> None:
+    told = (RECORDED / "scrubbed-mirror.json").read_text()
+    ended = datetime(2026, 11, 23, 1, 6, tzinfo=UTC)
+
+    found = read(told, BOX, UNLOCKED, AN_HOUR_AGO, ended)
+
+    assert found.scan is not None
+    assert (found.scan.function, found.scan.state, found.scan.errors) == ("SCRUB", "FINISHED", 0)
+    assert found.scan.ended is not None
+    assert abs(found.scan.ended - ended) < timedelta(minutes=5)
+    assert "no scrub has ended for 45 days" not in found.problems
