@@ -86,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
     verify.add_argument("--json", action="store_true", help="print the report as JSON")
 
+    doctor = command("doctor", _doctor, "How this machine is, on one page; exit status 1 if somebody should look")
+    doctor.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    doctor.add_argument("--json", action="store_true", help="print it as JSON")
+
     _add_audit(commands)
 
     rotate = command(
@@ -256,6 +260,17 @@ def _in_words(outcome: Verification) -> str:
             f"{outcome.set_aside} files were set aside at a start of the server and wait for somebody to judge them"
         )
     return "\n".join(lines)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    journal.set_up("warning")
+    found = assembly.examined(settings)
+    if arguments.json:
+        print(msgspec.json.encode({"verdict": found.verdict, "at": found.at, "findings": found.findings}).decode())
+    else:
+        print(found.in_words())
+    return 0 if found.is_well else _FAILED
 
 
 def _verify_audit(arguments: argparse.Namespace) -> int:

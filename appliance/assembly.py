@@ -7,7 +7,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 from uuid import UUID
@@ -36,6 +37,7 @@ from appliance.http.deliveries import deliveries
 from appliance.http.draws_only import draws_only
 from appliance.http.enrolments import enrolments
 from appliance.http.entry import entry
+from appliance.http.examination import examination
 from appliance.http.exports import exports
 from appliance.http.fhir import OF_INSTITUTION, OF_TOPLEVEL, fhir_metadata, fhir_of_institution, fhir_of_toplevel
 from appliance.http.health import Check, Note, health
@@ -69,6 +71,7 @@ from appliance.http.uploads import UploadLimits, Uploads
 from appliance.http.viewing import Viewing
 from appliance.http.volume_pictures import VolumePictures
 from appliance.http.wado import Retrieval, deletions
+from appliance.services import doctor
 from appliance.services.accounts import Accounts, nobody_to_tell
 from appliance.services.archive import Archive
 from appliance.services.audit import INSTITUTION, NODE, TOPLEVEL, Auditing, AuditTrail, at_the_shell, trail_of_store
@@ -149,7 +152,7 @@ from appliance.storage import (
     toplevel,
 )
 from appliance.storage.audit_heads import ToldChain
-from appliance.storage.database import Database, Migration, Transaction, migrate, refuse_other_shape
+from appliance.storage.database import Database, Migration, Transaction, file_of, migrate, refuse_other_shape
 from appliance.storage.instances import InstanceStore, StoreSettings, open_store
 from appliance.storage.render_cache import RenderCache
 from appliance.storage.structure import DataSetLimits
@@ -249,6 +252,46 @@ def kept(settings: Appliance) -> Iterator[tuple[InstanceStore, Database]]:
 def _refuse_drawing_only(settings: NodeSettings) -> None:
     if settings.draws_for is not None:
         raise SettingsError(f"this node only draws; node {settings.draws_for.id} keeps the DICOM, do it there")
+
+
+def doctor_subjects(settings: Appliance) -> doctor.Subjects:
+    """What a doctor looks at where these settings are in force."""
+    listen, node = settings.listen, settings.node
+    if listen.certificate is not None:
+        shown, secret = listen.certificate.file, listen.certificate.key
+    else:
+        assert listen.self_made is not None, "the settings were checked: it is one of the two"
+        shown, secret = listen.self_made.directory / "server.pem", listen.self_made.directory / "server.key"
+    keys, folders = [secret], []
+    if settings.toplevel is not None:
+        keys.append(settings.toplevel.signing_key)
+    children = {role: block for role, block in (("institution", settings.institution), ("node", node)) if block}
+    keys += [block.parent.key for block in children.values() if block.parent]
+    for block in (settings.toplevel, settings.institution, node):
+        if block is not None and (file := file_of(block.database)):
+            folders.append(doctor.Folder("databases", file.parent))
+    if node is not None:
+        keys += [node.instances.key] if node.instances.key else []
+        keys += [node.dimse.tls.key] if node.dimse and node.dimse.tls else []
+        folders.append(doctor.Folder("instances", node.instances.directory, node.instances.free_floor_bytes))
+        if node.drawing.render_cache_directory is not None:
+            folders.append(doctor.Folder("the render cache", node.drawing.render_cache_directory))
+    return doctor.Subjects(
+        certificate=shown,
+        is_own_authority=listen.self_made is not None,
+        folders=tuple(dict.fromkeys(folders)),
+        keys=tuple(keys),
+        draws=node is not None,
+        uplinks=tuple(children),
+    )
+
+
+def examined(settings: Appliance) -> doctor.Examination:
+    """How this machine is, beside a server that should be running. Blocking."""
+    address = settings.listen.address
+    host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(address, f"[{address}]" if ":" in address else address)  # noqa: S104
+    figures = doctor.printed_metrics(f"https://{host}:{settings.listen.port}")
+    return doctor.examine(doctor_subjects(settings), figures, datetime.now(UTC), doctor.chrony_tracking)
 
 
 async def create_account(settings: Appliance, account: Account, password: str) -> Account:
@@ -429,6 +472,7 @@ async def opened(settings: Appliance, supervisor: Supervisor | None = None) -> A
             deliveries(bench.children),
             synchronisation(bench.uplinks, bench.access),
             entry(bench.access),
+            examination(partial(_examined_from_inside, bench), bench.access),
             openapi({("POST", UPLOADS_PATH)} if uploads else set()),
             *_fhir_metadata(settings),
             health(bench.checks, bench.notes, bench.metrics, bench.access, bench.refresh),
@@ -437,6 +481,13 @@ async def opened(settings: Appliance, supervisor: Supervisor | None = None) -> A
         refuse_unlisted(quart)
         root = Root(cast(Application, quart), page, uploads, bench.streamed)  # the same words, typed more narrowly
         yield Assembled(Measuring(Origins(root, settings.allowed_origins), bench.metrics), state, bench.prepare_stop)
+
+
+async def _examined_from_inside(bench: _Bench) -> doctor.Examination:
+    """By the server itself, which need not be asked for its own figures."""
+    bench.refresh()
+    subjects, figures = doctor_subjects(bench.settings), bench.metrics.text().decode()
+    return await asyncio.to_thread(doctor.examine, subjects, figures, datetime.now(UTC), doctor.chrony_tracking)
 
 
 def _tell_of_listeners(bench: _Bench, state: ListenerState) -> None:

@@ -66,6 +66,19 @@ def test_check_config_refuses_an_unknown_key_with_status_2(toplevel: RunningAppl
     assert "colour" in done.stderr
 
 
+def test_a_doctor_where_no_server_runs_says_so_with_status_1_and_the_same_as_json(toplevel: RunningAppliance) -> None:
+    in_words = run("doctor", "--config", str(toplevel.config))
+    as_json = run("doctor", "--config", str(toplevel.config), "--json")
+
+    assert (in_words.returncode, as_json.returncode) == (1, 1)
+    (line,) = [line for line in in_words.stdout.splitlines() if " server " in line]
+    assert line.startswith("DANGER")
+    assert "does not answer" in line
+    findings = {finding["subject"]: finding for finding in json.loads(as_json.stdout)["findings"]}
+    assert findings["server"]["verdict"] == "danger"
+    assert findings["memory"]["figures"]["total_bytes"] > 0
+
+
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 def test_a_port_in_use_is_said_in_one_line_with_status_2(toplevel: RunningAppliance, kind: socket.SocketKind) -> None:
     with socket.socket(socket.AF_INET, kind) as taken:

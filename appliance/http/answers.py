@@ -16,6 +16,7 @@ from appliance.domain.nodes import NodeRecord
 from appliance.domain.people import Gender, PatientIdentity
 from appliance.domain.reports import ImageLink, PatientWritten, VersionState, Writer
 from appliance.http.patients import Directory
+from appliance.services.doctor import Finding, Verdict
 from appliance.services.synchronisation import LineState
 from appliance.storage.audit_heads import ToldChain
 
@@ -245,6 +246,14 @@ class Children(msgspec.Struct, frozen=True):
 class NewToken(msgspec.Struct, frozen=True):
     token: str
     ends_at: datetime
+
+
+class ExaminationOfMachine(msgspec.Struct, frozen=True):
+    """``verdict`` is the worst of all findings."""
+
+    at: datetime
+    verdict: Verdict
+    findings: tuple[Finding, ...]
 
 
 class Lines(msgspec.Struct, frozen=True):

@@ -175,6 +175,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/nodes", Right.OPERATE),
     Route("DELETE", "/api/nodes/<node_id>", Right.ENROL_NODES),
     Route("GET", "/api/capacity", Right.OPERATE),
+    Route("GET", "/api/examination", Right.OPERATE),
     Route("GET", "/api/synchronisation", Right.OPERATE),
     Route("GET", "/api/audit/toplevel", Right.READ_AUDIT, narrows=True),
     Route("GET", "/api/audit/chains", Right.READ_AUDIT, narrows=True),

@@ -295,6 +295,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ),
     ("DELETE", "/api/nodes/<node_id>"): Door("The directory does not name it any more"),
     ("GET", "/api/capacity"): Door("What a node holds, and how much room there is", Capacity),
+    ("GET", "/api/examination"): Door("How the machine is, on one page", answers.ExaminationOfMachine),
     ("GET", "/api/synchronisation"): Door("How the roles stand with those above them", answers.Lines),
     ("GET", "/api/audit/toplevel"): _TRAIL,
     ("GET", "/api/audit/chains"): Door("Which heads of audit trails have come up", answers.AuditChains),

@@ -303,6 +303,12 @@ def _apply(tx: Transaction, room: str, step: Migration) -> None:
     tx.insert(MigrationRow, room=room, number=step.number, name=step.name)
 
 
+def file_of(url: str) -> Path | None:
+    """Where the rows are, of a database that is a file; None of one that is a server's."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path[1:])) if parts.scheme == "sqlite" else None
+
+
 def _engine(url: str, is_read_only: bool) -> Any:
     parts = urlsplit(url)
     if parts.scheme in ("postgresql", "postgres") and len(parts.path) > 1:
@@ -317,7 +323,7 @@ def _engine(url: str, is_read_only: bool) -> Any:
         raise SettingsError(
             f"database URL with scheme {parts.scheme!r}: expected sqlite:///path, postgresql://host/name or cockroachdb://host/name"
         )
-    path = Path(unquote(parts.path[1:]))
+    path = file_of(url)
     if is_read_only:
         return _ForeignSqlite(str(path), pragmas=_SQLITE_READING_PRAGMAS, timeout=_BUSY_TIMEOUT_S)
     return _PrivateSqlite(str(path), pragmas=_SQLITE_PRAGMAS, timeout=_BUSY_TIMEOUT_S)

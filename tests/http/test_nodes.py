@@ -85,3 +85,17 @@ async def test_how_an_institution_stands_with_its_toplevel_is_told_to_administra
     assert (line["role"], line["child_id"], line["errors"]) == ("institution", str(CLINIC), {})
     assert line["lag_s"] < 60
     assert (refused.status_code, refused.json()["type"]) == (403, "missing-right")
+
+
+async def test_how_the_machine_is_is_told_to_administrators_by_the_server_itself(client: httpx.AsyncClient) -> None:
+    adam, ana = await token_of(client, "adam"), await token_of(client, "ana")
+
+    told = (await client.get("/api/examination", headers=adam)).json()
+    refused = await client.get("/api/examination", headers=ana)
+
+    findings = {finding["subject"]: finding for finding in told["findings"]}
+    assert findings["server"]["verdict"] == "well"
+    assert findings["room for databases"]["figures"]["free_bytes"] > 0
+    assert findings["sync of the institution"]["figures"]["waiting"] == 0
+    assert told["verdict"] in {finding["verdict"] for finding in told["findings"]}
+    assert (refused.status_code, refused.json()["type"]) == (403, "missing-right")
