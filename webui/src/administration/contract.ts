@@ -76,6 +76,22 @@ export interface LineState {
   errors: Partial<Record<LineTask, string>>
 }
 
+export type Verdict = 'none' | 'well' | 'unknown' | 'attention' | 'danger'
+
+/** What `appliance doctor` says of one subject; the text is English. */
+export interface Finding {
+  subject: string
+  verdict: Verdict
+  text: string
+  figures: Record<string, string | number | null>
+}
+
+export interface Examination {
+  at: string
+  verdict: Verdict
+  findings: Finding[]
+}
+
 export type AuditOutcome = 'done' | 'refused' | 'failed'
 
 export interface AuditRecord {

@@ -3,7 +3,7 @@
  * The page comes with what is needed on the way to the first picture; each other export comes with the room that it is for.
  */
 
-import type { AuditAction, AuditOutcome, BelievedState, LineTask } from '../../administration/contract'
+import type { AuditAction, AuditOutcome, BelievedState, LineTask, Verdict } from '../../administration/contract'
 import type { Role } from '../../api'
 import type { AdministrationPart } from '../router'
 
@@ -632,6 +632,28 @@ export const administration = {
     asking: '…',
     answers: (milliseconds: string) => `answers in ${milliseconds} ms`,
     silent: 'no answer',
+  },
+
+  machines: {
+    title: 'How the machines are',
+    explained: 'What each server finds on its own machine; `appliance doctor` prints the same there.',
+    verdicts: { none: 'not here', well: 'in order', unknown: 'not known', attention: 'look at it soon', danger: 'look at it now' } satisfies Record<Verdict, string>,
+    subjects: {
+      pool: 'Pool',
+      backup: 'Backup',
+      drill: 'Restore, practised',
+      certificate: 'Certificate',
+      keys: 'Keys',
+      server: 'Server',
+      renderer: 'What draws',
+      'room for databases': 'Room for databases',
+      'room for instances': 'Room for images',
+      'room for the render cache': 'Room for pictures made ready',
+      memory: 'Memory',
+      clock: 'Clock',
+      'sync of the institution': 'Line of the institution',
+      'sync of the node': 'Line of the node',
+    } as Record<string, string>,
   },
 
   synchronisation: {

@@ -655,6 +655,28 @@ export const administration: typeof AdministrationInEnglish = {
     silent: 'ne odgovara',
   },
 
+  machines: {
+    title: 'Kako je strojevima',
+    explained: 'Što svaki poslužitelj nalazi na svom stroju; isto tamo ispisuje `appliance doctor`.',
+    verdicts: { none: 'nema', well: 'u redu', unknown: 'nepoznato', attention: 'pogledati uskoro', danger: 'pogledati odmah' },
+    subjects: {
+      pool: 'Diskovi (pool)',
+      backup: 'Sigurnosna kopija',
+      drill: 'Probno vraćanje',
+      certificate: 'Certifikat',
+      keys: 'Ključevi',
+      server: 'Poslužitelj',
+      renderer: 'Što crta',
+      'room for databases': 'Mjesto za baze podataka',
+      'room for instances': 'Mjesto za snimke',
+      'room for the render cache': 'Mjesto za pripremljene slike',
+      memory: 'Memorija',
+      clock: 'Sat',
+      'sync of the institution': 'Veza ustanove',
+      'sync of the node': 'Veza čvora',
+    } as Record<string, string>,
+  },
+
   synchronisation: {
     explained: 'Kako svaka uloga stoji s onom iznad sebe. Ono što čeka odlazi samo kad se veza vrati.',
     place: 'Gdje',
