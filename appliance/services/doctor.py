@@ -50,6 +50,10 @@ _CHRONYC_TIMEOUT_S = 10
 _METRICS_TIMEOUT_S = 30
 
 
+Figures = Mapping[str, float | int | str | None]
+"""By name, for whoever watches many boxes."""
+
+
 class Verdict(StrEnum):
     """Worst last; ``NONE`` is neither good nor bad."""
 
@@ -72,7 +76,7 @@ class Finding:
     verdict: Verdict
     text: str
     """In words, for whoever looks after the box; of no patient and of no person."""
-    figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +266,7 @@ def certificate(chain: bytes | None, now: datetime, *, is_own_authority: bool) -
     except ValueError:
         return Finding(subject, Verdict.DANGER, "its file is no certificate in PEM: nobody can come in")
     left = first.not_valid_after_utc - now
-    figures = {"days_left": left.days, "ends": first.not_valid_after_utc.isoformat()}
+    figures: Figures = {"days_left": left.days, "ends": first.not_valid_after_utc.isoformat()}
     if left <= timedelta(0):
         return Finding(subject, Verdict.DANGER, f"it ended {_moment(first.not_valid_after_utc)}", figures)
     if now < first.not_valid_before_utc:
@@ -325,7 +329,7 @@ def _sync(role: str, figures: Mapping[str, float], failing: Sequence[str]) -> Fi
     waiting, lag_s = figures.get("appliance_outbox_length"), figures.get("appliance_synchronisation_lag_seconds")
     if waiting is None or lag_s is None:
         return Finding(subject, Verdict.UNKNOWN, "the server has no figures of it yet")
-    counts = {"waiting": int(waiting), "lag_s": lag_s, "failing": ", ".join(failing)}
+    counts: Figures = {"waiting": int(waiting), "lag_s": lag_s, "failing": ", ".join(failing)}
     text = f"{int(waiting)} changes wait, the oldest for {lag_s:.0f} s"
     if failing:
         return Finding(subject, Verdict.ATTENTION, f"{text}; what fails: {', '.join(failing)}", counts)
@@ -380,7 +384,7 @@ def clock(tracking: str | None) -> Finding:
             subject, Verdict.UNKNOWN, f"chrony said {len(values)} values where {_TRACKING_VALUES} are expected"
         )
     offset_s, leap = abs(float(values[4])), values[-1]
-    figures = {"offset_s": offset_s, "stratum": int(values[2]), "leap": leap}
+    figures: Figures = {"offset_s": offset_s, "stratum": int(values[2]), "leap": leap}
     if leap == "Not synchronised":
         return Finding(subject, Verdict.ATTENTION, "no time server is followed: is one within reach?", figures)
     text = f"{offset_s * 1000:.1f} ms from {values[1]}"
