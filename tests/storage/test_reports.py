@@ -195,6 +195,8 @@ def test_somebody_who_was_merged_twice_is_the_last_one(database: Database) -> No
 def test_what_points_to_images_is_found_by_study_series_and_instance(
     database: Database, uids: tuple[str, ...], is_found: bool
 ) -> None:
+    begin(database)
+
     found = database.read(lambda tx: reports.pointing_to(tx, *uids))
 
     assert found == ((REPORT,) if is_found else ())
