@@ -208,7 +208,8 @@ async def test_an_institution_in_the_dark_lets_in_whom_the_table_says_and_nobody
             continue
         there.add((route.method, route.path))
         # A passkey belongs to the toplevel's host name, under which the institution is not known.
-        is_let_in = answer.status_code not in (401, 403) and "no-host-name" not in answer.text
+        has_no_secrets = route.need is Need.SECRET and "no-host-name" in answer.text
+        is_let_in = answer.status_code not in (401, 403) and not has_no_secrets
         if answer.status_code >= 500 or is_let_in != may(person, route):
             wrong.append((route.method, route.path, answer.status_code, answer.text[:200]))
 
