@@ -38,6 +38,7 @@ describe('Croatian', () => {
       'account.data.roleNames.administrator',
       'administration.accounts.roles.administrator',
       'administration.ping.asking',
+      'outgoing.pin',
       'page.product',
     ])
   })
