@@ -747,6 +747,7 @@ export const administration = {
       'read-measurements': 'read measurements',
       measure: 'measured',
       'delete-measurement': 'deleted a measurement',
+      'export-measurements': 'exported measurements',
       'change-institution': 'described an institution',
       'delete-institution': 'deleted an institution',
       'create-record-type': 'added a record type',

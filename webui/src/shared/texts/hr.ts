@@ -765,6 +765,7 @@ export const administration: typeof AdministrationInEnglish = {
       'read-measurements': 'čitanje mjerenja',
       measure: 'mjerenje',
       'delete-measurement': 'brisanje mjerenja',
+      'export-measurements': 'izvoz mjerenja',
       'change-institution': 'opis ustanove',
       'delete-institution': 'brisanje ustanove',
       'create-record-type': 'nova vrsta zapisa',
