@@ -44,6 +44,7 @@ from appliance.http.health import Check, Note, health
 from appliance.http.inbox import inbox
 from appliance.http.institutions import institutions
 from appliance.http.listeners import ListenerState
+from appliance.http.measurement_files import measurement_files
 from appliance.http.measurements import measurements
 from appliance.http.measuring import Measuring
 from appliance.http.nodes import capacity, nodes
@@ -93,6 +94,7 @@ from appliance.services.institution import Institution
 from appliance.services.institutions import Institutions
 from appliance.services.making_ready import MakingReady
 from appliance.services.matching import Matching
+from appliance.services.measurement_export import MeasurementExport
 from appliance.services.measurements import Measurements
 from appliance.services.metrics import Metrics
 from appliance.services.nodes import Holdings, Nodes
@@ -757,11 +759,14 @@ async def _open_node(bench: _Bench, institution_here: InstitutionParent | None) 
     archive = Archive(store, database, ParseLimits(data_set=_data_set_limits(settings)))
     await archive.start()
     bench.stack.push_async_callback(archive.stop)
+    answers = PictureAnswers(bench.access, auditing, held_back, drawing, bench.metrics)
+    exporting = MeasurementExport(settings.id, parent.measurements, catalogue, archive, drawing)
     resolving = Conflicts(store, database, ingest, archive, auditing, node_id=settings.id, forget=forget)
     bench.blueprints += [
         *_looking(bench, settings, catalogue, archive=archive, drawing=drawing, auditing=auditing, held_back=held_back),
         conflicts(resolving, bench.access, auditing, institution_id),
         deletions(catalogue, bench.access, auditing, institution_id, Pointing(settings.id, parent.pointers)),
+        measurement_files(exporting, answers, auditing, bench.access),
         exports(Exports(archive), bench.access, auditing, held_back, institution_id),
         audit_trail(AuditReading(NODE, database, auditing, institution_id), bench.access),
         capacity(Holdings(store, database), bench.access),

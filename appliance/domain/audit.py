@@ -107,6 +107,8 @@ class Action(StrEnum):
     MEASURE = "measure"
     """A measurement or a mark was made, or changed."""
     DELETE_MEASUREMENT = "delete-measurement"
+    EXPORT_MEASUREMENTS = "export-measurements"
+    """Of a study, as DICOM, for the first time in a while."""
     CHANGE_INSTITUTION = "change-institution"
     """What it is called, or where it is."""
     DELETE_INSTITUTION = "delete-institution"

@@ -69,6 +69,7 @@ _SHOWN = (
 """What a viewer needs."""
 _GIVEN = (
     *_LEVELS,
+    "/api/studies/<study>/measurements/<form>",
     *(f"{level}/metadata" for level in _LEVELS),
     f"{_OF_INSTANCE}/bulkdata/<path:path>",
     _OF_FRAMES,

@@ -60,6 +60,7 @@ from appliance.services import record_types as record_type_lists
 from appliance.services import staff as account_lists
 from appliance.services.catalogue import StudyDetail
 from appliance.services.drawing import RendererState
+from appliance.services.measurement_export import Form
 from appliance.services.outlines import LaidOver
 from appliance.services.second_factors import FactorState, NewAuthenticator
 from appliance.storage.index import ConflictList
@@ -72,6 +73,12 @@ _UUID: dict[str, Any] = {"type": "string", "format": "uuid"}
 _UID: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]{1,8}){0,6}$"}
 _SHA256: dict[str, Any] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _TEXT: dict[str, Any] = {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$", "maxLength": 200}
+
+
+def _choice(kind: type[StrEnum]) -> dict[str, Any]:
+    return {"type": "string", "enum": [str(one) for one in kind]}
+
+
 _IN_PATHS: Mapping[str, dict[str, Any]] = {
     "study": _UID,
     "study_uid": _UID,
@@ -80,6 +87,7 @@ _IN_PATHS: Mapping[str, dict[str, Any]] = {
     "refused_key": _SHA256,
     "frame": {"type": "string", "pattern": "^[0-9]{1,9}$"},
     "number": {"type": "string", "pattern": "^[0-9]{1,9}$"},
+    "form": _choice(Form),
 }
 """Any other name in a path is that of a UUID."""
 
@@ -106,10 +114,6 @@ class Door:
     @property
     def answered(self) -> int:
         return self.status or (200 if self.gives is not None else 204)
-
-
-def _choice(kind: type[StrEnum]) -> dict[str, Any]:
-    return {"type": "string", "enum": [str(one) for one in kind]}
 
 
 _MADE_FROM: dict[str, dict[str, Any]] = {"If-Match": {"type": "string", "pattern": '^"[0-9]{1,9}"$'}}
@@ -244,6 +248,9 @@ DOORS: Mapping[tuple[str, str], Door] = {
         "It is as said", answers.Measurement, MeasurementToKeep, or_status=201, headers=_MADE_FROM
     ),
     ("DELETE", "/api/measurements/<measurement_id>"): Door("It is not there any more", headers=_MADE_FROM),
+    ("GET", "/api/studies/<study>/measurements/<form>"): Door(
+        "What was measured, as DICOM", bytes, query={"series": _UID}, media_type="application/dicom"
+    ),
     ("GET", "/api/place"): Door("Whose address this is", dict[str, Any]),
     ("POST", "/api/sync/feed"): _SIGNED,
     ("GET", "/api/inbox"): Door("Studies whose patient is not certain", answers.Waiting, query=_PAGE),

@@ -122,6 +122,7 @@ KINDS: Mapping[Action, Kind] = {
     Action.READ_MEASUREMENTS: Kind(_PATIENT_RECORD, "R"),
     Action.MEASURE: Kind(_PATIENT_RECORD, "U"),
     Action.DELETE_MEASUREMENT: Kind(_PATIENT_RECORD, "D"),
+    Action.EXPORT_MEASUREMENTS: Kind(_TRANSFERRED, "R"),
     Action.READ_AUDIT: Kind(_LOG_USED, "R"),
     Action.ROTATE_KEY: Kind(_SECURITY_ALERT, "U", _SECURITY),
     Action.ROTATE_SIGNING_KEY: Kind(_SECURITY_ALERT, "U", _SECURITY),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import highdicom
 import httpx
 import numpy as np
 import pydicom
@@ -237,6 +238,141 @@ async def test_a_series_plays_in_order_and_stands_where_it_is_stopped(ana: Physi
     numbers = [int(text) for text in seen]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert 0 < rate <= 11, "files that say nothing are shown ten a second"
+
+
+async def place_on_screen(ana: Physician, column: float, row: float) -> tuple[float, float]:
+    """Where a point of the slice lies that fits the pane; (0, 0) is the outer corner of its first pixel."""
+    box = await ana.find("viewer-canvas").bounding_box()
+    scale = min(box["width"], box["height"]) / SIDE
+    return (
+        box["x"] + box["width"] / 2 + (column - SIDE / 2) * scale,
+        box["y"] + box["height"] / 2 + (row - SIDE / 2) * scale,
+    )
+
+
+async def draw(ana: Physician, kind: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """By the mouse, from one (column, row) to the other."""
+    await ana.find(f"mark-{kind}").click()
+    await drag_to(ana, start, end)
+
+
+async def drag_to(ana: Physician, start: tuple[float, float], end: tuple[float, float]) -> None:
+    await ana.page.mouse.move(*await place_on_screen(ana, *start))
+    await ana.page.mouse.down()
+    await ana.page.mouse.move(*await place_on_screen(ana, *end), steps=5)
+    await ana.page.mouse.up()
+
+
+async def wipe(ana: Physician) -> None:
+    """Nothing is drawn any more, here and at the institution: the study is that of other tests too."""
+    for left in reversed(range(await ana.find("mark").count())):
+        await ana.find("mark").first.focus()
+        await ana.page.keyboard.press("Delete")
+        await expect(ana.find("mark")).to_have_count(left)
+    await expect(ana.find("mark-saving")).to_have_attribute("data-state", "saved")
+
+
+def numbers_of(text: str) -> list[float]:
+    return [float(one.replace("\u2212", "-")) for one in re.findall(r"[\u2212-]?\d+(?:\.\d+)?", text)]
+
+
+async def drawn(ana: Physician, kind: str) -> list[list[float]]:
+    """The (column, row) of the one figure of a kind, as the institution keeps it."""
+    await expect(ana.find("mark").and_(ana.page.locator(f'[data-kind="{kind}"][data-kept="true"]'))).to_have_count(1)
+    await expect(ana.find("mark-saving")).to_have_attribute("data-state", "saved")
+    points: list[list[float]] = await ana.page.evaluate(_KEPT, kind)
+    return points
+
+
+_KEPT = """async kind => {
+  const asked = performance.getEntriesByType('resource').map(entry => new URL(entry.name).pathname)
+  const answer = await fetch(asked.find(path => path.endsWith('/measurements')), { credentials: 'include' })
+  return (await answer.json()).measurements.find(one => one.kind === kind).points
+}"""
+
+
+async def test_a_length_and_an_ellipse_have_the_numbers_of_the_file_and_stay(ana: Physician, photographs: Path) -> None:
+    await ana.page.keyboard.press("n")
+    await draw(ana, "length", (50, 60), (130, 120))
+    await draw(ana, "ellipse", (40, 100), (120, 200))
+
+    (x0, y0), (x1, y1) = await drawn(ana, "length")
+    assert [x0, y0, x1, y1] == pytest.approx([50, 60, 130, 120], abs=0.5)
+    length = ana.page.locator('[data-kind="length"] [data-testid="mark-label"]')
+    (told,) = numbers_of(str(await length.text_content()))
+    assert told == pytest.approx(float(np.hypot(x1 - x0, y1 - y0)) * PIXEL_MM, abs=0.051)
+
+    (left, top), (right, bottom) = await drawn(ana, "ellipse")
+    row, column = np.mgrid[:SIDE, :SIDE] + 0.5
+    x = (column - (left + right) / 2) / ((right - left) / 2)
+    y = (row - (top + bottom) / 2) / ((bottom - top) / 2)
+    inside = slice_values()[x**2 + y**2 <= 1].astype(float) - 1024
+    ellipse = ana.page.locator('[data-kind="ellipse"] [data-testid="mark-label"]')
+    await expect(ellipse).to_contain_text("HU")
+    mean, deviation, least, most, area = numbers_of(str(await ellipse.text_content()))
+    assert [mean, deviation] == pytest.approx([inside.mean(), inside.std()], abs=0.051)
+    assert (least, most) == (inside.min(), inside.max())
+    assert area == pytest.approx(np.pi * (right - left) * (bottom - top) / 4 * PIXEL_MM**2, abs=0.051)
+    await ana.photograph(photographs / "measured.png")
+
+    async with ana.page.expect_download() as saving:
+        await ana.find("mark-sr").click()
+    report = highdicom.sr.srread(await (await saving.value).path()).content
+    (region,), (line,) = report.get_planar_roi_measurement_groups(), report.get_image_measurement_groups()
+    assert line.get_measurements()[0].value == pytest.approx(told, abs=0.051)
+    values = [item.value for item in region.get_measurements()]
+    assert values == pytest.approx([area, mean, deviation, least, most], abs=0.051)
+
+    await ana.page.reload()
+    await ana.settle()
+    await expect(ana.find("mark")).to_have_count(2)
+    await ana.page.locator('[data-kind="ellipse"]').focus()
+    await ana.page.keyboard.press("Delete")
+    await expect(ana.find("mark")).to_have_count(1)
+    await ana.page.keyboard.press("Control+z")
+    await expect(ana.find("mark")).to_have_count(2)
+    await wipe(ana)
+    assert ana.faults == []
+
+
+async def test_a_known_length_an_angle_and_words_are_drawn_and_moved_by_hand(ana: Physician) -> None:
+    await ana.find("tool-mark").click()
+    await draw(ana, "calibration", (40, 30), (140, 30))
+    await ana.find("mark-form").locator("input").fill("200")
+    await ana.page.keyboard.press("Enter")
+    await draw(ana, "length", (40, 60), (40, 110))
+    (x0, _), (x1, _) = await drawn(ana, "calibration")
+    before = await drawn(ana, "length")
+    label = ana.page.locator('[data-kind="length"] [data-testid="mark-label"]')
+    await expect(label).to_contain_text("calibrated by hand")
+    known = (before[1][1] - before[0][1]) / (x1 - x0) * 200
+    assert numbers_of(str(await label.text_content())) == pytest.approx([known], abs=0.051)
+
+    await drag_to(ana, (40, 85), (60, 95))
+    moved = await drawn(ana, "length")
+    assert [part for point in moved for part in point] == pytest.approx(
+        [part for x, y in before for part in (x + 20, y + 10)], abs=0.5
+    )
+
+    await ana.page.mouse.wheel(0, 100)  # the pointer is on the line
+    await expect(ana.find("mark")).to_have_count(0)
+    await ana.page.mouse.wheel(0, -100)
+    await expect(ana.find("mark")).to_have_count(2)
+
+    await draw(ana, "angle", (200, 150), (150, 150))
+    await ana.page.mouse.click(*await place_on_screen(ana, 150, 100))
+    await drawn(ana, "angle")
+    angle = ana.page.locator('[data-kind="angle"] [data-testid="mark-label"]')
+    assert numbers_of(str(await angle.text_content())) == pytest.approx([90], abs=0.5)
+
+    await ana.find("mark-text").click()
+    await ana.page.mouse.click(*await place_on_screen(ana, 100, 200))
+    await ana.find("mark-form").locator("input").fill("Nodule?")
+    await ana.page.keyboard.press("Enter")
+    await drawn(ana, "text")
+    await expect(ana.page.locator('[data-kind="text"] [data-testid="mark-label"]')).to_have_text("Nodule?")
+    await wipe(ana)
+    assert ana.faults == []
 
 
 _WATCH = """() => {

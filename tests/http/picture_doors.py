@@ -15,9 +15,12 @@ import pydicom
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.domain.accounts import Account, Role
+from appliance.domain.changes import MeasurementsTold, MeasurementsWanted
 from appliance.domain.identifiers import AccountId, InstitutionId
+from appliance.domain.measurements import Measurement
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
+from appliance.http.measurement_files import measurement_files
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.pictures import Pictures
 from appliance.http.scales import Scales
@@ -27,11 +30,12 @@ from appliance.http.volume_pictures import VolumePictures
 from appliance.services.archive import Archive
 from appliance.services.audit import Auditing
 from appliance.services.drawing import Drawing, DrawingSettings
+from appliance.services.measurement_export import MeasurementExport
 from appliance.services.metrics import Metrics
 from appliance.services.tokens import TokenSigner, TokenVerifier
 from appliance.services.volume_selection import VolumeSelection
 from appliance.storage.instances import StoreSettings
-from tests.services.node_parts import NodeParts, held_back, node_parts
+from tests.services.node_parts import NODE_ID, NodeParts, held_back, node_parts
 
 CLINIC = InstitutionId(UUID(int=1))
 BASE = "https://box.test"
@@ -51,6 +55,8 @@ class PictureDoors:
     """Carries the token of a physician of the clinic."""
     signer: TokenSigner
     taken: dict[Path, str] = field(default_factory=dict)
+    measured: dict[str, Sequence[Measurement]] = field(default_factory=dict)
+    """What the institution says was measured, by study."""
 
     def token(self, at: InstitutionId = CLINIC) -> dict[str, str]:
         """Of a physician of an institution."""
@@ -86,12 +92,19 @@ async def picture_doors(folder: Path, **limits: int) -> AsyncIterator[PictureDoo
         volumes = VolumePictures(VolumeSelection(parts.catalogue, archive), drawing, answers)
         viewing = Viewing(parts.catalogue, archive, drawing, answers)
         scales = Scales(parts.catalogue, archive, drawing, answers)
+        measured: dict[str, Sequence[Measurement]] = {}
+
+        async def told(wanted: MeasurementsWanted) -> MeasurementsTold:
+            return MeasurementsTold(tuple(measured.get(wanted.study_uid, ())))
+
+        exporting = MeasurementExport(NODE_ID, told, parts.catalogue, archive, drawing)
         blueprints = [one.blueprint() for one in (pictures, volumes, viewing, scales)]
+        blueprints.append(measurement_files(exporting, answers, auditing, access))
         blueprints.append(study_objects(parts.catalogue, archive, answers))
         root = Root(resources(blueprints), None, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=root)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
-            doors = PictureDoors(parts, client, signer)
+            doors = PictureDoors(parts, client, signer, measured=measured)
             client.headers.update(doors.token())
             del client.headers["Accept"]
             try:

@@ -43,7 +43,8 @@ IN_PATHS = {
     "study": "9.9.9", "study_uid": "9.9.9", "series": "9.9.9.1", "instance": "9.9.9.1.1", "frames": "1", "frame": "1",
     "path": "7FE00010", "refused_key": "0" * 64, "patient_id": NOT_THERE, "session_id": NOT_THERE, "child_id": NOT_THERE,
     "passkey_id": NOT_THERE, "institution_id": str(CLINIC), "node_id": NOT_THERE, "type_id": NOT_THERE,
-    "report_id": NOT_THERE, "measurement_id": NOT_THERE, "number": "1", "export_id": NOT_THERE, "share_id": NOT_THERE,
+    "form": "sr", "report_id": NOT_THERE, "measurement_id": NOT_THERE, "number": "1", "export_id": NOT_THERE,
+    "share_id": NOT_THERE,
 }  # fmt: skip
 PERSON = {"given_name": "Ana", "family_name": "Anić", "roles": ["physician"], "institution_id": str(CLINIC)}
 BODIES: dict[str, dict] = {  # type: ignore[type-arg]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
 import pytest_asyncio
 from pydicom.pixels import apply_rescale, pixel_array
 
+from appliance.domain.identifiers import AccountId, InstanceUid, MeasurementId, SeriesUid, StudyUid
+from appliance.domain.measurements import Drawn, Measurement
+from appliance.domain.measuring import Kind
+from appliance.domain.reports import Writer
 from tests.http.node_doors import ELSEWHERE
 from tests.http.picture_doors import PictureDoors, picture_doors
 
@@ -183,3 +191,70 @@ async def test_who_may_not_look_measures_nothing(doors: PictureDoors, dicom_dir:
     answer = await doors.client.get(f"{path}/{door}", headers=doors.token(ELSEWHERE))
 
     assert answer.status_code in (403, 404)
+
+
+def drawn(ds: pydicom.Dataset, kind: Kind, *points: tuple[float, float], frame: int = 1) -> Measurement:
+    uids = StudyUid(ds.StudyInstanceUID), SeriesUid(ds.SeriesInstanceUID), InstanceUid(ds.SOPInstanceUID)
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    length_mm = 90.0 if kind is Kind.CALIBRATION else None
+    text = "here" if kind is Kind.TEXT else ""
+    who = Writer(AccountId(UUID(int=9)), "Ana Anić")
+    return Measurement(MeasurementId(uuid4()), Drawn(*uids, frame, kind, points, text, length_mm), 1, who, at, at)
+
+
+def told_of(doors: PictureDoors, ds: pydicom.Dataset, *measurements: Measurement) -> str:
+    """The institution says that this was measured in the study; the address of what is made of it."""
+    doors.measured[ds.StudyInstanceUID] = measurements
+    return f"/api/studies/{ds.StudyInstanceUID}/measurements"
+
+
+async def test_what_was_measured_is_given_as_dicom_with_the_numbers_of_the_pixels(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    ds = pydicom.dcmread(dicom_dir / CT)
+    await doors.take_in(dicom_dir / CT)
+    box, line = drawn(ds, Kind.RECTANGLE, (200, 100), (240, 130)), drawn(ds, Kind.LENGTH, (0, 0), (30, 40))
+    path = told_of(doors, ds, box, line, drawn(ds, Kind.TEXT, (5, 5)))
+
+    report, state = await doors.get(f"{path}/sr"), await doors.get(f"{path}/gsps")
+
+    content = highdicom.sr.srread(io.BytesIO(report.content)).content
+    (region_group,), (line_group,) = content.get_planar_roi_measurement_groups(), content.get_image_measurement_groups()
+    values = apply_rescale(pixel_array(ds), ds)[100:130, 200:240]
+    told = [item.value for item in region_group.get_measurements() if item.name.meaning == "Attenuation Coefficient"]
+    assert told == pytest.approx([values.mean(), values.std(), values.min(), values.max()])
+    assert line_group.get_measurements()[0].value == pytest.approx(50 * float(ds.PixelSpacing[0]))
+    assert report.headers["content-type"] == "application/dicom"
+    assert len(pydicom.dcmread(io.BytesIO(state.content)).GraphicAnnotationSequence) == 3
+
+
+async def test_a_known_length_counts_in_what_is_given(doors: PictureDoors, dicom_dir: Path) -> None:
+    ds = pydicom.dcmread(dicom_dir / CT, stop_before_pixels=True)
+    await doors.take_in(dicom_dir / CT)
+    known = drawn(ds, Kind.CALIBRATION, (0, 0), (30, 0))  # 30 pixels are 90 mm
+    path = told_of(doors, ds, drawn(ds, Kind.LENGTH, (0, 0), (0, 10)), known)
+
+    report = highdicom.sr.srread(io.BytesIO((await doors.get(f"{path}/sr")).content))
+
+    (group,) = report.content.get_image_measurement_groups()
+    assert group.get_measurements()[0].value == pytest.approx(30)
+
+
+async def test_where_nothing_was_measured_there_is_nothing_to_give(doors: PictureDoors, dicom_dir: Path) -> None:
+    ds = pydicom.dcmread(dicom_dir / CT, stop_before_pixels=True)
+    await doors.take_in(dicom_dir / CT)
+    path = told_of(doors, ds)
+
+    answers = [await doors.get(f"{path}/{form}") for form in ("sr", "gsps", "pdf")]
+
+    assert [one.status_code for one in answers] == [409, 409, 404]
+    assert [one.json()["type"] for one in answers] == ["nothing-measured", "nothing-measured", "no-such-form"]
+
+
+async def test_a_state_of_colours_is_refused(doors: PictureDoors, dicom_dir: Path) -> None:
+    ds = pydicom.dcmread(dicom_dir / COLOUR, stop_before_pixels=True)
+    await doors.take_in(dicom_dir / COLOUR)
+    path = told_of(doors, ds, drawn(ds, Kind.LENGTH, (0, 0), (30, 40)))
+
+    assert (await doors.get(f"{path}/gsps")).json()["type"] == "colour-pictures"
+    assert (await doors.get(f"{path}/sr")).status_code == 200

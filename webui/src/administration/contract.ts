@@ -164,6 +164,7 @@ export const ACTIONS = [
   'read-measurements',
   'measure',
   'delete-measurement',
+  'export-measurements',
   'change-institution',
   'delete-institution',
   'create-record-type',

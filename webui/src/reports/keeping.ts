@@ -43,5 +43,5 @@ export class LocalDrafts {
 }
 
 export function forgetDrafts(): void {
-  for (const key of Object.keys(sessionStorage)) if (key.startsWith(PREFIX)) sessionStorage.removeItem(key)
+  for (const key of Object.keys(sessionStorage)) if (/^(report-draft|marking) /.test(key)) sessionStorage.removeItem(key)
 }

@@ -1,4 +1,5 @@
 import type { Vector } from '../api'
+import type { Marks } from './marking'
 import { Stage } from './stage.svelte'
 import type { Mode } from './view'
 
@@ -32,6 +33,8 @@ export class Desk {
   /** Whether stacks of one frame of reference scroll together. */
   isLinked = $state(true)
   aim: Aim | null = $state.raw(null)
+  /** Null until it has come, after the first picture. */
+  marks: Marks | null = $state.raw(null)
 
   /** What becomes of a series that is let fall on a place and is not of the study that was opened. */
   takeForeign: ((seriesUid: string, place: number) => void) | null = null

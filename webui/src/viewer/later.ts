@@ -1,10 +1,11 @@
 /** Parts of the viewer that come after the first picture, each with its texts. */
 
-import { withObjectTexts, withViewingTexts } from '../shared/texts'
+import { withMarkingTexts, withObjectTexts, withViewingTexts } from '../shared/texts'
 
 export const lineState = () => withViewingTexts(import('./LineState.svelte'))
-export const rail = () => withViewingTexts(withKeys(import('./Rail.svelte')))
+export const rail = () => withMarkingTexts(withViewingTexts(withKeys(import('./Rail.svelte'))))
 export const toolbar = () => withViewingTexts(withKeys(import('./Toolbar.svelte')))
+export const markTools = () => withMarkingTexts(import('./marking/MarkTools.svelte'))
 export const glass = () => withViewingTexts(import('./glass/Glass.svelte'))
 export const studyPanel = () => withObjectTexts(withViewingTexts(import('./StudyPanel.svelte')))
 export const place = () => withObjectTexts(import('../objects/Place.svelte'))

@@ -2,7 +2,7 @@
 
 import type { Mode } from './view'
 
-export type Tool = 'window' | 'turn' | 'pan' | 'zoom' | 'cross' | 'probe' | 'scroll' | 'lens'
+export type Tool = 'window' | 'turn' | 'pan' | 'zoom' | 'cross' | 'probe' | 'scroll' | 'lens' | 'mark'
 
 export type Command =
   | { do: 'scroll'; by: number }
@@ -21,7 +21,7 @@ export type Command =
 
 const PAGE = 10
 
-export const TOOL_KEYS: Record<Tool, string> = { window: 'W', turn: 'T', pan: 'P', zoom: 'Z', cross: 'X', probe: 'B', scroll: 'D', lens: 'L' }
+export const TOOL_KEYS: Record<Tool, string> = { window: 'W', turn: 'T', pan: 'P', zoom: 'Z', cross: 'X', probe: 'B', scroll: 'D', lens: 'L', mark: 'N' }
 export const MODE_KEYS: Record<Mode, string> = { stack: 'S', axial: 'A', coronal: 'C', sagittal: 'G', mip: 'M', volume: 'V' }
 export const INVERT_KEY = 'I'
 export const RESET_KEY = 'R'

@@ -162,7 +162,7 @@ export class Stage {
   #canUse(tool: Tool): boolean {
     if (tool === 'turn') return this.isTurnable
     if (tool === 'cross') return !this.isTurnable
-    if (tool === 'probe') return this.mode === 'stack'
+    if (tool === 'probe' || tool === 'mark') return this.mode === 'stack'
     return tool !== 'window' || this.isWindowed
   }
 

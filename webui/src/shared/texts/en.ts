@@ -272,6 +272,51 @@ export const viewing = {
 }
 
 /** Of the page from which files are sent. */
+export const marking = {
+  measure: 'Measure and mark',
+  kinds: {
+    length: 'Length',
+    angle: 'Angle',
+    cobb: 'Cobb angle',
+    rectangle: 'Rectangle',
+    ellipse: 'Ellipse',
+    freehand: 'Freehand area',
+    arrow: 'Arrow',
+    text: 'Text',
+    calibration: 'Calibrate by a known length',
+  },
+  /** What a millimetre rests on. */
+  bases: {
+    'pixel-spacing': '',
+    calibrated: 'calibrated projection',
+    unspecified: 'spacing of unknown origin',
+    magnification: 'by estimated magnification',
+    detector: 'at the detector',
+    scanned: 'on the scanned film',
+    'ultrasound-region': 'ultrasound region',
+    manual: 'calibrated by hand',
+    none: 'no scale: pixels',
+  },
+  undo: 'Undo',
+  redo: 'Redo',
+  remove: 'Delete',
+  mean: 'Mean',
+  deviation: 'SD',
+  range: 'Min / max',
+  area: 'Area',
+  pixels: (count: string) => `${count} pixels`,
+  suv: 'SUV',
+  by: (name: string) => `By ${name}`,
+  figures: 'Measurements and marks',
+  point: (number: number) => `Point ${number}`,
+  write: 'Text',
+  knownLength: 'Known length, mm',
+  exports: { gsps: 'Download as a presentation state (GSPS)', sr: 'Download as a structured report (SR)' } as Record<string, string>,
+  done: 'Done',
+  cancel: 'Cancel',
+  saving: { saved: 'Kept', saving: 'Being kept', waiting: 'Kept in this tab until the line is back', refused: 'Not kept' },
+}
+
 export const upload = {
   intro: 'Drop DICOM files or folders here, or choose them.',
   files: 'Choose files',
@@ -747,6 +792,7 @@ export const administration = {
       'read-measurements': 'read measurements',
       measure: 'measured',
       'delete-measurement': 'deleted a measurement',
+      'export-measurements': 'exported measurements',
       'change-institution': 'described an institution',
       'delete-institution': 'deleted an institution',
       'create-record-type': 'added a record type',

@@ -1,6 +1,6 @@
 /** Svi tekstovi stranice, na hrvatskom. */
 
-import type { account as AccountInEnglish, administration as AdministrationInEnglish, inbox as InboxInEnglish, keeping as KeepingInEnglish, objects as ObjectsInEnglish, outgoing as OutgoingInEnglish, page as PageInEnglish, reports as ReportsInEnglish, upload as UploadInEnglish, viewing as ViewingInEnglish } from './en'
+import type { account as AccountInEnglish, administration as AdministrationInEnglish, inbox as InboxInEnglish, keeping as KeepingInEnglish, marking as MarkingInEnglish, objects as ObjectsInEnglish, outgoing as OutgoingInEnglish, page as PageInEnglish, reports as ReportsInEnglish, upload as UploadInEnglish, viewing as ViewingInEnglish } from './en'
 
 const RULES = new Intl.PluralRules('hr')
 
@@ -289,6 +289,50 @@ export const viewing: typeof ViewingInEnglish = {
 }
 
 /** Stranica s koje se šalju datoteke. */
+export const marking: typeof MarkingInEnglish = {
+  measure: 'Mjerenje i označavanje',
+  kinds: {
+    length: 'Duljina',
+    angle: 'Kut',
+    cobb: 'Cobbov kut',
+    rectangle: 'Pravokutnik',
+    ellipse: 'Elipsa',
+    freehand: 'Slobodna površina',
+    arrow: 'Strelica',
+    text: 'Tekst',
+    calibration: 'Kalibracija poznatom duljinom',
+  },
+  bases: {
+    'pixel-spacing': '',
+    calibrated: 'kalibrirana projekcija',
+    unspecified: 'razmak nepoznatog podrijetla',
+    magnification: 'prema procijenjenom povećanju',
+    detector: 'na detektoru',
+    scanned: 'na skeniranom filmu',
+    'ultrasound-region': 'područje ultrazvuka',
+    manual: 'ručno kalibrirano',
+    none: 'bez mjerila: pikseli',
+  },
+  undo: 'Poništi',
+  redo: 'Ponovi',
+  remove: 'Izbriši',
+  mean: 'Srednja vrijednost',
+  deviation: 'SD',
+  range: 'Min. / maks.',
+  area: 'Površina',
+  pixels: (count) => `${count} piksela`,
+  suv: 'SUV',
+  by: (name) => `${name}`,
+  figures: 'Mjerenja i oznake',
+  point: (number) => `Točka ${number}`,
+  write: 'Tekst',
+  knownLength: 'Poznata duljina, mm',
+  exports: { gsps: 'Preuzmi kao prikaz (GSPS)', sr: 'Preuzmi kao strukturirani nalaz (SR)' },
+  done: 'Gotovo',
+  cancel: 'Odustani',
+  saving: { saved: 'Pohranjeno', saving: 'Pohranjuje se', waiting: 'Čuva se u ovoj kartici dok se veza ne vrati', refused: 'Nije pohranjeno' },
+}
+
 export const upload: typeof UploadInEnglish = {
   intro: 'Ispustite ovdje datoteke ili mape DICOM ili ih odaberite.',
   files: 'Odaberi datoteke',
@@ -765,6 +809,7 @@ export const administration: typeof AdministrationInEnglish = {
       'read-measurements': 'čitanje mjerenja',
       measure: 'mjerenje',
       'delete-measurement': 'brisanje mjerenja',
+      'export-measurements': 'izvoz mjerenja',
       'change-institution': 'opis ustanove',
       'delete-institution': 'brisanje ustanove',
       'create-record-type': 'nova vrsta zapisa',

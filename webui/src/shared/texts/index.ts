@@ -5,7 +5,7 @@
  * A language is one file in this folder. The query gives each room a module of its own, with the export of that room alone.
  */
 
-import type { account, administration, inbox, keeping, objects, outgoing, page, reports, upload, viewing } from './en'
+import type { account, administration, inbox, keeping, marking, objects, outgoing, page, reports, upload, viewing } from './en'
 
 type Files<T> = Record<string, () => Promise<T>>
 type PageTexts = typeof page
@@ -14,6 +14,7 @@ type AdministrationTexts = typeof administration
 type InboxTexts = typeof inbox
 type UploadTexts = typeof upload
 type KeepingTexts = typeof keeping
+type MarkingTexts = typeof marking
 type ObjectTexts = typeof objects
 type OutgoingTexts = typeof outgoing
 type ReportTexts = typeof reports
@@ -25,6 +26,7 @@ const ADMINISTRATION = import.meta.glob<AdministrationTexts>('./??.ts', { import
 const INBOX = import.meta.glob<InboxTexts>('./??.ts', { import: 'inbox', query: '?inbox' })
 const UPLOAD = import.meta.glob<UploadTexts>('./??.ts', { import: 'upload', query: '?upload' })
 const KEEPING = import.meta.glob<KeepingTexts>('./??.ts', { import: 'keeping', query: '?keeping' })
+const MARKING = import.meta.glob<MarkingTexts>('./??.ts', { import: 'marking', query: '?marking' })
 const OBJECTS = import.meta.glob<ObjectTexts>('./??.ts', { import: 'objects', query: '?objects' })
 const OUTGOING = import.meta.glob<OutgoingTexts>('./??.ts', { import: 'outgoing', query: '?outgoing' })
 const REPORTS = import.meta.glob<ReportTexts>('./??.ts', { import: 'reports', query: '?reports' })
@@ -36,6 +38,7 @@ export let administrationTexts: AdministrationTexts
 export let inboxTexts: InboxTexts
 export let uploadTexts: UploadTexts
 export let keepingTexts: KeepingTexts
+export let markingTexts: MarkingTexts
 export let objectTexts: ObjectTexts
 export let outgoingTexts: OutgoingTexts
 export let reportTexts: ReportTexts
@@ -78,6 +81,12 @@ export async function withUploadTexts<T>(loading: Promise<T>): Promise<T> {
 export async function withKeepingTexts<T>(loading: Promise<T>): Promise<T> {
   const [found, loaded] = await Promise.all([load(KEEPING), loading])
   keepingTexts = found
+  return loaded
+}
+
+export async function withMarkingTexts<T>(loading: Promise<T>): Promise<T> {
+  const [found, loaded] = await Promise.all([load(MARKING), loading])
+  markingTexts = found
   return loaded
 }
 

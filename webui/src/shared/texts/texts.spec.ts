@@ -38,6 +38,9 @@ describe('Croatian', () => {
       'account.data.roleNames.administrator',
       'administration.accounts.roles.administrator',
       'administration.ping.asking',
+      'marking.bases.pixel-spacing',
+      'marking.deviation',
+      'marking.suv',
       'outgoing.pin',
       'page.product',
     ])
