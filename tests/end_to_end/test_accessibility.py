@@ -72,6 +72,7 @@ async def test_the_way_to_a_picture_has_no_barriers(ana: Physician) -> None:
 async def test_the_report_editor_has_no_barriers(ana: Physician) -> None:
     await ana.find("patient-row").first.click()
     await ana.find("report-new").click()
+    await ana.find("report-description").fill("Without barriers")
     await ana.find("report-findings").fill("No nodule.")
     await expect(ana.find("report-saving")).to_have_attribute("data-state", "saved", timeout=30_000)
     found = {"editor": await barriers(ana.page)}
@@ -82,10 +83,10 @@ async def test_the_report_editor_has_no_barriers(ana: Physician) -> None:
     found["with images"] = await barriers(ana.page)
     await ana.find("report-sign").click()
     await expect(ana.find("report-editor")).to_be_hidden()
-    await ana.find("report-row").first.click()
+    await ana.find("report-row").filter(has_text="Without barriers").click()
     await expect(ana.find("report-signature")).to_be_visible()
     found["signed"] = await barriers(ana.page)
-    await ana.find("report-amend").click()
+    await ana.find("report-amend").filter(visible=True).click()
     await ana.find("report-sign").click()
     await expect(ana.find("report-reason")).to_be_visible()
     found["why it is amended"] = await barriers(ana.page)

@@ -85,7 +85,7 @@ async def test_a_report_that_is_being_written_is_saved_over_another_network(
         await expect(saving).to_have_attribute("data-state", "saved", timeout=60_000)
         await physician.page.reload()
         await physician.find("report-row").filter(has_text="Over another network").click()
-        await physician.find("report-amend").click()
+        await physician.find("report-amend").filter(visible=True).click()
         await expect(physician.find("report-findings")).to_have_value("Written without a line")
 
 
