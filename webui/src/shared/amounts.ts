@@ -4,10 +4,19 @@ import { texts } from './texts'
 
 const MINUS = '\u2212'
 
+/** By decimals. To make one takes longer than all else that is done for a number, and a turning wheel writes hundreds. */
+const formats = new Map<number, Intl.NumberFormat>()
+
 /** With so many decimals at most, and a minus sign that is as wide as a digit. */
 export function writtenNumber(value: number, decimals = 0): string {
   const rounded = Number(value.toFixed(decimals))
-  return Math.abs(rounded).toLocaleString(texts.locale, { useGrouping: false, maximumFractionDigits: decimals }).replace(/^/, rounded < 0 ? MINUS : '')
+  return `${rounded < 0 ? MINUS : ''}${formatOf(decimals).format(Math.abs(rounded))}`
+}
+
+function formatOf(decimals: number): Intl.NumberFormat {
+  const format = formats.get(decimals) ?? new Intl.NumberFormat(texts.locale, { useGrouping: false, maximumFractionDigits: decimals })
+  formats.set(decimals, format)
+  return format
 }
 
 export function writtenBytes(bytes: number): string {

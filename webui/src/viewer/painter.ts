@@ -34,7 +34,8 @@ export class Painter {
     const extent = extentOf(shown.view.scene, subject)
     const place = onWholePixels(placed(request.footprint, framing, scaleOf(framing, extent, pane), pane), bitmap)
     context.imageSmoothingEnabled = true
-    context.imageSmoothingQuality = 'high'
+    // A coarse draft has no detail that a better filter would keep, and where a processor draws the canvas that takes most of a frame.
+    context.imageSmoothingQuality = request.grade === 'draft' && place.width > bitmap.width ? 'low' : 'high'
     context.drawImage(look ? this.#seenThrough(bitmap, look) : bitmap, place.x, place.y, place.width, place.height)
   }
 

@@ -284,7 +284,8 @@ const pixels = ({ width, height }: Size, scale: number): Size => ({
 })
 
 /** Six significant digits: windows over fractions are narrow. No exponent: the standard's numbers have none in a URL. */
-const exact = (value: number): string => Number(value.toPrecision(6)).toLocaleString('en', { useGrouping: false, maximumSignificantDigits: 6 })
+const SIX_DIGITS = new Intl.NumberFormat('en', { useGrouping: false, maximumSignificantDigits: 6 })
+const exact = (value: number): string => SIX_DIGITS.format(Number(value.toPrecision(6)))
 
 /** Thousandths are finer than any voxel; no exponent and no negative zero. */
 const number = (value: number): string => String(Math.round(value * 1000) / 1000 || 0)

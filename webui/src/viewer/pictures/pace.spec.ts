@@ -94,6 +94,14 @@ describe('the pace', () => {
     expect(far.pace.limit).toBeGreaterThan(near.pace.limit)
   })
 
+  it('keeps enough under way on a near line for a page that takes longer than the line', () => {
+    const line = new Line(500_000, 20)
+    line.carry(20, 12_000)
+    line.turn(30)
+
+    expect(line.pace.limit).toBeGreaterThanOrEqual(8)
+  })
+
   it('learns how large the drafts of this series are', () => {
     const line = new Line(93_750, 100)
     line.carry(20, 12_000)

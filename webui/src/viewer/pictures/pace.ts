@@ -42,7 +42,8 @@ const SHARE = 0.8
 const HAND_MS = 600
 /** Slices that may wait besides those that the line's latency explains, before quality gives way. */
 const PATIENT_SLICES = 4
-const LIMITS = { fewest: 4, most: 12 } as const
+/** The fewest keep a near line busy while the page decodes and draws what has come: that takes longer than a near line's way. */
+const LIMITS = { fewest: 8, most: 12 } as const
 
 /** What the answers of the last while say of the line. */
 export interface Measured {
@@ -124,7 +125,7 @@ export class Pace {
     return FINENESSES[Math.max(0, level)]!
   }
 
-  /** So many drafts under way fill the line and its way back; more would only wait in it. */
+  /** So many drafts under way fill the line, its way back and the page; more would only wait. */
   get limit(): number {
     const bytes = this.#learned[FINENESSES.indexOf(this.fineness(0))]! + HEAD_BYTES
     const inFlight = Math.ceil((this.bytesPerS * this.latencyMs) / 1000 / bytes) + 2
