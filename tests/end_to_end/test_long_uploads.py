@@ -80,8 +80,8 @@ async def test_a_stow_of_gigabytes_over_http_3_is_kept_with_bounded_memory(
     appliance = all_in_one(tmp_path)
     appliance.settings["listen"]["processes"] = processes
     appliance.create_account()
-    appliance.start()
     try:
+        appliance.start()
         await _upload_and_look(appliance, count)
         assert appliance.stop() == 0
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from aioquic.buffer import encode_uint_var
@@ -17,6 +18,8 @@ from tests.http.test_listeners import over_h2, serving
 
 PRIORITY_UPDATE = 0xF0700
 WINDOW_BYTES = 16 << 10
+HEAD_BYTES = 1 << 10
+"""An answer of which more is there is more than its head."""
 
 
 @pytest.mark.parametrize(
@@ -45,16 +48,23 @@ def test_a_priority_is_read_and_what_is_unknown_is_ignored(value: bytes, priorit
 class NarrowClient:
     """A client over HTTP/3 that lets the server send so much and no more, until it opens its window."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, listener: QuicListener) -> None:
         self._client = client
+        self._listener = listener
         client._quic._write_connection_limits = lambda builder, space: None
 
     async def ask(self, priority: bytes = b"", path: str = "/large?1") -> int:
         """A picture is asked for; on return its answer waits for room."""
         headers = [(b"priority", priority)] if priority else []
         stream_id = self._client.open(path, headers=headers)
-        await asyncio.sleep(0.1)
+        await until(lambda: self._waiting_bytes(stream_id) > HEAD_BYTES)
         return stream_id
+
+    def _waiting_bytes(self, stream_id: int) -> int:
+        """Of an answer, at the server."""
+        (connection,) = self._listener.connections
+        stream = connection._quic._streams.get(stream_id)
+        return len(stream.sender._buffer) if stream else 0
 
     async def update(self, stream_id: int, priority: bytes) -> None:
         frame = encode_frame(PRIORITY_UPDATE, encode_uint_var(stream_id) + priority)
@@ -62,7 +72,8 @@ class NarrowClient:
         assert control_stream_id is not None
         self._client._quic.send_stream_data(control_stream_id, frame)
         self._client.transmit()
-        await asyncio.sleep(0.1)
+        (connection,) = self._listener.connections
+        await until(lambda: connection.http3._order.priority(stream_id) == read_priority(priority))
 
     async def order(self, *stream_ids: int) -> list[int]:
         """All answers are let in: the streams of what comes from now on, piece by piece."""
@@ -78,7 +89,13 @@ class NarrowClient:
 @pytest.fixture
 async def narrow(listener: QuicListener, certificate: CertificateFiles):
     async with connected(listener, certificate, max_data=WINDOW_BYTES) as client:
-        yield NarrowClient(client)
+        yield NarrowClient(client, listener)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():
+            await asyncio.sleep(0.005)
 
 
 def is_before(arrivals: list[int], first: int, second: int) -> bool:
