@@ -32,43 +32,13 @@ from tests.postgresql import running_postgresql
 CLINIC = InstitutionId(UUID(int=1))
 _PORTION = 10_000
 _SYLLABLES = (
-    "ba",
-    "če",
-    "di",
-    "đu",
-    "fra",
-    "go",
-    "hor",
-    "ić",
-    "ju",
-    "ko",
-    "lo",
-    "ma",
-    "no",
-    "pe",
-    "ra",
-    "ša",
-    "to",
-    "vu",
-    "za",
-    "ži",
-)
+    "ba", "če", "di", "đu", "fra", "go", "hor", "ić", "ju", "ko", "lo", "ma", "no", "pe", "ra", "ša", "to",
+    "vu", "za", "ži",
+)  # fmt: skip
 _GIVEN = (
-    "Ana",
-    "Marija",
-    "Ivan",
-    "Josip",
-    "Ivana",
-    "Marko",
-    "Petra",
-    "Luka",
-    "Željka",
-    "Đuro",
-    "Šime",
-    "Tomislav",
-    "Lucija",
-    "Mia",
-)
+    "Ana", "Marija", "Ivan", "Josip", "Ivana", "Marko", "Petra", "Luka", "Željka", "Đuro", "Šime", "Tomislav",
+    "Lucija", "Mia",
+)  # fmt: skip
 
 
 def people(count: int) -> Iterator[Patient]:
