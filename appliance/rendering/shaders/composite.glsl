@@ -17,6 +17,7 @@ uniform vec2 picture_texels;    // size of the picture
 
 const float OPAQUE = 0.98;
 const float NOWHERE = -1e30;
+const float LONGEST_RUN = 24.0;  // steps: a ray that ends in the first block has looked up the next ones in vain
 
 // Interleaved gradient noise (Jimenez 2014): an even pattern of offsets, 0…1.
 float offset_of_ray() {
@@ -52,26 +53,32 @@ vec4 with_sample(vec4 seen, float dense, float entry, vec3 position) {
 
 // Two loops within one, and none in an "if": rasterisers that go through both branches of an "if" leave a loop when no ray is
 // in it any more. So the dear part, light, is reckoned once for each two samples of which one shows, and not for each sample.
-// They ask at their ends whether to go on, for a loop that asks at its beginning goes once more through all of it in vain; and
-// each time a ray that is done keeps what it has by name, for the first pass is also that of a ray that has nothing to do in it.
+// Occupied blocks one after the other are gone through in one run, since rays beside one another wait for the last of them at
+// each end of a loop. Loops ask at their ends whether to go on, for a loop that asks at its beginning goes once more through all
+// of it in vain; and each time a ray that is done keeps what it has by name, for the first pass is also that of a ray that has
+// nothing to do in it.
 void main() {
     vec3 start = begun();
     start += offset_of_ray() * ahead;
     vec2 inside = steps_inside(start);
     vec4 seen = vec4(0.0);
     float i = ceil(inside.x);
-    float until = NOWHERE;  // last step of the occupied block that the ray is in: none yet, also for a ray beside the box
+    float until = NOWHERE;  // last step of the run of occupied blocks that the ray is in: none yet, also for a ray beside the box
     do {
+        // Not a ray beside the box: of one that runs along it "inside" is so large that a step more is the same number.
+        bool is_sought = i > until && i <= inside.y;
         do {
-            // Not a ray beside the box: of one that runs along it "inside" is so large that a step more is the same number.
-            bool is_on = i > until && i <= inside.y;
-            vec3 block = block_at(start + i * ahead);
+            bool is_begun = until >= i;
+            float at = is_begun ? floor(until) + 1.0 : i;
+            vec3 block = block_at(start + at * ahead);
             float blocks_away = textureLod(away, (block + 0.5) / block_texels, 0.0).r * 255.0;
             bool is_occupied = blocks_away < 0.5;
-            float last = min(inside.y, last_among_blocks(start, block, max(blocks_away, 1.0), i));
-            until = is_on && is_occupied ? last : until;
-            i = is_on && !is_occupied ? floor(last) + 1.0 : i;
-        } while (i > until && i <= inside.y);
+            float last = min(inside.y, last_among_blocks(start, block, max(blocks_away, 1.0), at));
+            until = is_sought && is_occupied ? last : until;
+            i = is_sought && !is_occupied && !is_begun ? floor(last) + 1.0 : i;
+            bool is_over = is_occupied ? until >= inside.y || until - i >= LONGEST_RUN : is_begun;
+            is_sought = is_sought && !is_over && i <= inside.y;
+        } while (is_sought);
         vec2 dense = vec2(0.0);  // of two neighbouring samples, the first of which that show
         vec2 entry = vec2(0.0);
         do {
