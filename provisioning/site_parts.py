@@ -19,11 +19,11 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from provisioning import box, firewall
+from provisioning import acme_parts, box, firewall
 from provisioning.installation import ROOT
 from provisioning.parts import Copy, Found, Part, digest, files_part, run, status
 from provisioning.progress import Refusal, say
-from provisioning.site import Certificate, Site
+from provisioning.site import Site, Supplied
 
 STATE = Path("/var/lib/appliance-provisioning")
 PICTURE = STATE / "first-picture.png"
@@ -58,14 +58,13 @@ Unattended-Upgrade::Automatic-Reboot "false";
 
 def parts(site: Site) -> list[Part]:
     """In the order in which they need each other."""
-    certificate = site.certificate
     return [
         Part("Site", lambda: _look_at_site(site)),
         Part("OpenZFS", _look_at_zfs, lambda: _done("modprobe", "zfs")),
         Part("Pool", lambda: _look_at_pool(site), lambda: _make_pool(site), waits_for_others=True),
         Part("Key", _look_at_key, _load_key, waits_for_others=True),
         Part("Data sets", _look_at_mounts, _mount, waits_for_others=True),
-        _certificate_part(certificate) if certificate else Part("Certificate", lambda: _look_at_own_authority(site)),
+        _certificate_part(site),
         files_part("Settings", lambda: _settings(site)),
         files_part("Firewall", lambda: _firewall(site), _load_firewall),
         Part("Firewall in force", _look_at_firewall, _load_firewall, waits_for_others=True),
@@ -92,6 +91,8 @@ def _look_at_site(site: Site) -> Found:
         complaints.append(f"node.dimse.port is not {_DIMSE}, on which the socket unit listens")
     if (site.certificate is None) != ("self_made" in site.settings.get("listen", {})):
         complaints.append("either `certificate` is named, or `settings` say listen.self_made")
+    if site.certificate is not None and site.certificate.acme is not None:
+        complaints += acme_parts.unfit(site.settings)
     complaints += _unfit_settings(site)
     if complaints:
         return Found(is_well=False, told="; ".join(complaints))
@@ -102,18 +103,23 @@ def _unfit_settings(site: Site) -> list[str]:
     """What the server itself has to say against its settings."""
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "appliance.yaml"
-        file.write_text(yaml.safe_dump(_with_supplied_certificate(site)))
+        file.write_text(yaml.safe_dump(_with_certificate_that_is_there(site, Path(scratch))))
         checked = subprocess.run(
             [str(_COMMANDS / "appliance"), "check-config", str(file)], capture_output=True, text=True, check=False
         )
         return [] if checked.returncode == 0 else [checked.stderr.strip().replace(f"{file}: ", "settings: ")]
 
 
-def _with_supplied_certificate(site: Site) -> dict[str, Any]:
+def _with_certificate_that_is_there(site: Site, scratch: Path) -> dict[str, Any]:
     """The settings with the certificate where it lies now: where it is going to be, nothing may be yet."""
     if site.certificate is None:
         return site.settings
-    files = {"file": str(site.certificate.chain), "key": str(site.certificate.key)}
+    supplied = site.certificate.supplied
+    if supplied is None:  # it is had later; whether its files can be used is looked at there
+        supplied = Supplied(chain=scratch / "chain", key=scratch / "key")
+        supplied.chain.touch()
+        supplied.key.touch()
+    files = {"file": str(supplied.chain), "key": str(supplied.key)}
     return site.settings | {"listen": site.settings.get("listen", {}) | {"certificate": files}}
 
 
@@ -193,7 +199,18 @@ def _mount() -> None:
 # The certificate
 
 
-def _certificate_part(certificate: Certificate) -> Part:
+def _certificate_part(site: Site) -> Part:
+    if site.certificate is None:
+        return Part("Certificate", lambda: _look_at_own_authority(site))
+    if site.certificate.acme is not None:
+        return acme_parts.part(
+            site.certificate.acme, sealed_to="host" if site.pool.unlock == "none" else site.pool.unlock
+        )
+    assert site.certificate.supplied is not None, "the site file was checked: it is one of the two"
+    return _supplied_part(site.certificate.supplied)
+
+
+def _supplied_part(certificate: Supplied) -> Part:
     def copies() -> list[Copy]:
         _refuse_unfit(certificate)
         return [
@@ -219,7 +236,7 @@ def _content(file: Path) -> bytes:
         raise Refusal(f"{file}: {error.strerror}", "name the files of the certificate in the site file") from error
 
 
-def _refuse_unfit(certificate: Certificate) -> None:
+def _refuse_unfit(certificate: Supplied) -> None:
     """Refusal for one that browsers would refuse, or that has another key."""
     mend = "have it made anew, or name the right files"
     try:
