@@ -11,7 +11,8 @@ import msgspec
 import yaml
 
 from certificates import files, renewal
-from provisioning.parts import Copy, Found, Part, run
+from provisioning import credentials
+from provisioning.parts import Copy, Found, Part
 from provisioning.progress import Refusal
 from provisioning.site import Acme
 
@@ -20,7 +21,6 @@ SETTINGS = Path("/etc/appliance/certificate.yaml")
 _SERVICE = "appliance-certificate.service"
 _ACCOUNT, _SECRET = "acme-account.key", "acme-tsig"
 """Credentials of the service."""
-_CREDENTIALS = Path("/etc/credstore.encrypted")
 _JOURNAL = f"journalctl -u {_SERVICE}"
 
 
@@ -41,8 +41,8 @@ def part(acme: Acme, *, sealed_to: str) -> Part:
     def look() -> Found:
         missing = [what for what, is_there in (
             (str(SETTINGS), settings.is_there),
-            (f"the credential {_ACCOUNT}", _unsealed(_ACCOUNT) is not None),
-            (f"the credential {_SECRET}, as {acme.secret_from} has it", _unsealed(_SECRET) == _secret(acme)),
+            (f"the credential {_ACCOUNT}", credentials.unsealed(_ACCOUNT) is not None),
+            (f"the credential {_SECRET}, as {acme.secret_from} has it", credentials.unsealed(_SECRET) == _secret(acme)),
         ) if not is_there]  # fmt: skip
         there = files.current(FOLDER)
         if there is None or acme.name.rstrip(".") not in there.names or there.ends < datetime.now(UTC):
@@ -55,10 +55,10 @@ def part(acme: Acme, *, sealed_to: str) -> Part:
 
     def mend() -> None:
         settings.put()
-        if _unsealed(_ACCOUNT) is None:
-            _seal(_ACCOUNT, renewal.new_account_key(), sealed_to)
-        if _unsealed(_SECRET) != _secret(acme):
-            _seal(_SECRET, _secret(acme), sealed_to)
+        if credentials.unsealed(_ACCOUNT) is None:
+            credentials.seal(_ACCOUNT, renewal.new_account_key(), sealed_to)
+        if credentials.unsealed(_SECRET) != _secret(acme):
+            credentials.seal(_SECRET, _secret(acme), sealed_to)
         _obtain()
 
     return Part("Certificate", look, mend)
@@ -75,31 +75,6 @@ def _secret(acme: Acme) -> bytes:
         return acme.secret_from.read_bytes()
     except OSError as error:
         raise Refusal(f"{acme.secret_from}: {error.strerror}", "name the file: certificate.acme.secret_from") from error
-
-
-def _unsealed(name: str) -> bytes | None:
-    """None where there is none, or one that was sealed to another machine or to its board before it was changed."""
-    file = _CREDENTIALS / name
-    if not file.is_file():
-        return None
-    command = ["systemd-creds", "decrypt", f"--name={name}", str(file), "-"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    return done.stdout if done.returncode == 0 else None
-
-
-def _seal(name: str, content: bytes, sealed_to: str) -> None:
-    """By PCR 7, the state of Secure Boot, as the key of the pool."""
-    pcrs = ["--tpm2-pcrs=7"] if "tpm2" in sealed_to else []
-    command = [
-        "systemd-creds",
-        "encrypt",
-        f"--with-key={sealed_to}",
-        *pcrs,
-        f"--name={name}",
-        "-",
-        str(_CREDENTIALS / name),
-    ]
-    run(*command, given=content.decode(), mend="is the TPM switched on? pool.unlock: host does without")
 
 
 def _obtain() -> None:

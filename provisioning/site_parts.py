@@ -19,11 +19,12 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from provisioning import acme_parts, box, firewall
+from provisioning import acme_parts, box, credentials, firewall
 from provisioning.installation import ROOT
 from provisioning.parts import Copy, Found, Part, digest, files_part, run, status
 from provisioning.progress import Refusal, say
 from provisioning.site import Site, Supplied
+from zfs import drill_reports
 
 STATE = Path("/var/lib/appliance-provisioning")
 PICTURE = STATE / "first-picture.png"
@@ -41,6 +42,7 @@ _TIMERS = tuple(
     f"appliance-{name}.timer"
     for name in ("snapshot", "pool-status", "scrub", "verify", "backup", "drill", "certificate")
 )
+_DRILL_KEY = "drill.key"
 _READY_TIMEOUT_S = 900
 """A box without a graphics card compiles its shaders first."""
 _JOURNAL = "journalctl -b -p warning"
@@ -64,6 +66,7 @@ def parts(site: Site) -> list[Part]:
         Part("Pool", lambda: _look_at_pool(site), lambda: _make_pool(site), waits_for_others=True),
         Part("Key", _look_at_key, _load_key, waits_for_others=True),
         Part("Data sets", _look_at_mounts, _mount, waits_for_others=True),
+        Part("Key of drills", _look_at_drill_key, lambda: _make_drill_key(site)),
         _certificate_part(site),
         files_part("Settings", lambda: _settings(site)),
         files_part("Firewall", lambda: _firewall(site), _load_firewall),
@@ -184,6 +187,23 @@ def _load_key() -> None:
         raise Refusal("the pool was not opened", "look at what was said above")
 
 
+def _sealed_to(site: Site) -> str:
+    """Of other credentials than the pool's key, which are needed also where somebody types that one."""
+    return "host" if site.pool.unlock == "none" else site.pool.unlock
+
+
+def _look_at_drill_key() -> Found:
+    key = credentials.unsealed(_DRILL_KEY)
+    if key is None:
+        return Found(is_well=False, told="there is none by which reports of practised restores are signed")
+    told = drill_reports.fingerprint(drill_reports.read_key(key).public_key())
+    return Found(is_well=True, told=f"reports of practised restores are signed by {told}")
+
+
+def _make_drill_key(site: Site) -> None:
+    credentials.seal(_DRILL_KEY, drill_reports.new_key(), _sealed_to(site))
+
+
 def _look_at_mounts() -> Found:
     wrong = [str(folder) for folder in _MOUNTS.values() if not folder.is_mount() or folder.owner() != "appliance"]
     if wrong:
@@ -203,9 +223,7 @@ def _certificate_part(site: Site) -> Part:
     if site.certificate is None:
         return Part("Certificate", lambda: _look_at_own_authority(site))
     if site.certificate.acme is not None:
-        return acme_parts.part(
-            site.certificate.acme, sealed_to="host" if site.pool.unlock == "none" else site.pool.unlock
-        )
+        return acme_parts.part(site.certificate.acme, sealed_to=_sealed_to(site))
     assert site.certificate.supplied is not None, "the site file was checked: it is one of the two"
     return _supplied_part(site.certificate.supplied)
 

@@ -6,7 +6,7 @@ import msgspec
 import yaml
 
 from certificates import settings
-from provisioning import acme_parts, site
+from provisioning import acme_parts, credentials, site
 from provisioning.installation import ROOT
 from provisioning.site import Acme
 
@@ -46,7 +46,7 @@ def test_a_server_that_would_read_another_certificate_is_told():
 def test_a_box_that_has_nothing_yet_says_all_that_is_missing(tmp_path, monkeypatch):
     secret = tmp_path / "tsig"
     secret.write_text("c2VjcmV0\n")
-    monkeypatch.setattr(acme_parts, "_CREDENTIALS", tmp_path / "credstore")
+    monkeypatch.setattr(credentials, "FOLDER", tmp_path / "credstore")
     monkeypatch.setattr(acme_parts, "FOLDER", tmp_path / "none")
     acme = msgspec.structs.replace(of_the_example(), secret_from=secret)
 
