@@ -15,7 +15,7 @@ from provisioning.environment import Environment
 from provisioning.installation import ROOT, or_complain
 from provisioning.progress import Step
 
-_SOURCES = ("appliance", "zfs")
+_SOURCES = ("appliance", "certificates", "zfs")
 _SYSTEMD = Path("/usr/lib/python3/dist-packages/systemd")
 
 

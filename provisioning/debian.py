@@ -80,6 +80,8 @@ TEST_PACKAGES = (
     Package("patroni", "three of those databases, of which the long tests kill the leader"),
     Package("etcd-server", "where Patroni keeps who leads"),
     Package("python3-etcd", "by which Patroni speaks with it"),
+    Package("pebble", "an authority that speaks ACME, for the tests of certificates"),
+    Package("knot", "a name server that takes signed changes, for the same"),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 
+from certificates.settings import Order
 from provisioning.progress import Refusal
 
 
@@ -28,11 +29,34 @@ class Pool(_Block, frozen=True):
     """64 hexadecimal digits; without it a key is made, and its sheet has to be typed back."""
 
 
-class Certificate(_Block, frozen=True):
-    """One that was supplied, PEM: the server's own certificate first, then those in between."""
+class Supplied(_Block, frozen=True):
+    """One that somebody brought, PEM: the server's own certificate first, then those in between."""
 
     chain: Path
     key: Path
+
+
+class Acme(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One that the box gets and renews by itself (RFC 8555), proven by a record in the DNS (RFC 2136)."""
+
+    secret_from: Path
+    """A file with the secret of ``dns.key``, base64; the box keeps it as a credential."""
+
+    @property
+    def order(self) -> Order:
+        """Without what only provisioning needs."""
+        return Order(**{name: getattr(self, name) for name in Order.__struct_fields__})
+
+
+class Certificate(_Block, frozen=True):
+    """Exactly one of them."""
+
+    supplied: Supplied | None = None
+    acme: Acme | None = None
+
+    def __post_init__(self) -> None:
+        if (self.supplied is None) == (self.acme is None):
+            raise ValueError("expected either `supplied` or `acme`")
 
 
 class Enrolment(_Block, frozen=True):

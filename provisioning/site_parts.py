@@ -19,11 +19,12 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from provisioning import box, firewall
+from provisioning import acme_parts, box, credentials, firewall
 from provisioning.installation import ROOT
 from provisioning.parts import Copy, Found, Part, digest, files_part, run, status
 from provisioning.progress import Refusal, say
-from provisioning.site import Certificate, Site
+from provisioning.site import Site, Supplied
+from zfs import drill_reports
 
 STATE = Path("/var/lib/appliance-provisioning")
 PICTURE = STATE / "first-picture.png"
@@ -41,6 +42,7 @@ _TIMERS = tuple(
     f"appliance-{name}.timer"
     for name in ("snapshot", "pool-status", "scrub", "verify", "backup", "drill", "certificate")
 )
+_DRILL_KEY = "drill.key"
 _READY_TIMEOUT_S = 900
 """A box without a graphics card compiles its shaders first."""
 _JOURNAL = "journalctl -b -p warning"
@@ -58,14 +60,14 @@ Unattended-Upgrade::Automatic-Reboot "false";
 
 def parts(site: Site) -> list[Part]:
     """In the order in which they need each other."""
-    certificate = site.certificate
     return [
         Part("Site", lambda: _look_at_site(site)),
         Part("OpenZFS", _look_at_zfs, lambda: _done("modprobe", "zfs")),
         Part("Pool", lambda: _look_at_pool(site), lambda: _make_pool(site), waits_for_others=True),
         Part("Key", _look_at_key, _load_key, waits_for_others=True),
         Part("Data sets", _look_at_mounts, _mount, waits_for_others=True),
-        _certificate_part(certificate) if certificate else Part("Certificate", lambda: _look_at_own_authority(site)),
+        Part("Key of drills", _look_at_drill_key, lambda: _make_drill_key(site)),
+        _certificate_part(site),
         files_part("Settings", lambda: _settings(site)),
         files_part("Firewall", lambda: _firewall(site), _load_firewall),
         Part("Firewall in force", _look_at_firewall, _load_firewall, waits_for_others=True),
@@ -92,6 +94,8 @@ def _look_at_site(site: Site) -> Found:
         complaints.append(f"node.dimse.port is not {_DIMSE}, on which the socket unit listens")
     if (site.certificate is None) != ("self_made" in site.settings.get("listen", {})):
         complaints.append("either `certificate` is named, or `settings` say listen.self_made")
+    if site.certificate is not None and site.certificate.acme is not None:
+        complaints += acme_parts.unfit(site.settings)
     complaints += _unfit_settings(site)
     if complaints:
         return Found(is_well=False, told="; ".join(complaints))
@@ -102,18 +106,23 @@ def _unfit_settings(site: Site) -> list[str]:
     """What the server itself has to say against its settings."""
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "appliance.yaml"
-        file.write_text(yaml.safe_dump(_with_supplied_certificate(site)))
+        file.write_text(yaml.safe_dump(_with_certificate_that_is_there(site, Path(scratch))))
         checked = subprocess.run(
             [str(_COMMANDS / "appliance"), "check-config", str(file)], capture_output=True, text=True, check=False
         )
         return [] if checked.returncode == 0 else [checked.stderr.strip().replace(f"{file}: ", "settings: ")]
 
 
-def _with_supplied_certificate(site: Site) -> dict[str, Any]:
+def _with_certificate_that_is_there(site: Site, scratch: Path) -> dict[str, Any]:
     """The settings with the certificate where it lies now: where it is going to be, nothing may be yet."""
     if site.certificate is None:
         return site.settings
-    files = {"file": str(site.certificate.chain), "key": str(site.certificate.key)}
+    supplied = site.certificate.supplied
+    if supplied is None:  # it is had later; whether its files can be used is looked at there
+        supplied = Supplied(chain=scratch / "chain", key=scratch / "key")
+        supplied.chain.touch()
+        supplied.key.touch()
+    files = {"file": str(supplied.chain), "key": str(supplied.key)}
     return site.settings | {"listen": site.settings.get("listen", {}) | {"certificate": files}}
 
 
@@ -178,6 +187,23 @@ def _load_key() -> None:
         raise Refusal("the pool was not opened", "look at what was said above")
 
 
+def _sealed_to(site: Site) -> str:
+    """Of other credentials than the pool's key, which are needed also where somebody types that one."""
+    return "host" if site.pool.unlock == "none" else site.pool.unlock
+
+
+def _look_at_drill_key() -> Found:
+    key = credentials.unsealed(_DRILL_KEY)
+    if key is None:
+        return Found(is_well=False, told="there is none by which reports of practised restores are signed")
+    told = drill_reports.fingerprint(drill_reports.read_key(key).public_key())
+    return Found(is_well=True, told=f"reports of practised restores are signed by {told}")
+
+
+def _make_drill_key(site: Site) -> None:
+    credentials.seal(_DRILL_KEY, drill_reports.new_key(), _sealed_to(site))
+
+
 def _look_at_mounts() -> Found:
     wrong = [str(folder) for folder in _MOUNTS.values() if not folder.is_mount() or folder.owner() != "appliance"]
     if wrong:
@@ -193,7 +219,16 @@ def _mount() -> None:
 # The certificate
 
 
-def _certificate_part(certificate: Certificate) -> Part:
+def _certificate_part(site: Site) -> Part:
+    if site.certificate is None:
+        return Part("Certificate", lambda: _look_at_own_authority(site))
+    if site.certificate.acme is not None:
+        return acme_parts.part(site.certificate.acme, sealed_to=_sealed_to(site))
+    assert site.certificate.supplied is not None, "the site file was checked: it is one of the two"
+    return _supplied_part(site.certificate.supplied)
+
+
+def _supplied_part(certificate: Supplied) -> Part:
     def copies() -> list[Copy]:
         _refuse_unfit(certificate)
         return [
@@ -219,7 +254,7 @@ def _content(file: Path) -> bytes:
         raise Refusal(f"{file}: {error.strerror}", "name the files of the certificate in the site file") from error
 
 
-def _refuse_unfit(certificate: Certificate) -> None:
+def _refuse_unfit(certificate: Supplied) -> None:
     """Refusal for one that browsers would refuse, or that has another key."""
     mend = "have it made anew, or name the right files"
     try:

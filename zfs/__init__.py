@@ -9,6 +9,8 @@
     replacement.py   another disk for one that fails
     replication.py   the newest snapshot to another pool or box
     manifests.py     what is in a snapshot, by hashes: a copy is believed when these agree
+    drill.py         the restore, practised
+    drill_reports.py what came of each drill, signed
     status.py        how the pool is, as JSON
     running.py       the one place that starts zfs(8) and zpool(8), here or on another box
 

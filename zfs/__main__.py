@@ -6,12 +6,26 @@ import argparse
 import getpass
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zfs import creation, disks, drill, keys, manifests, names, replacement, replication, scrubbing, snapshots, status
+from zfs import (
+    creation,
+    disks,
+    drill,
+    drill_reports,
+    keys,
+    manifests,
+    names,
+    replacement,
+    replication,
+    scrubbing,
+    snapshots,
+    status,
+)
 from zfs.layout import BOX, RECORDS, ROOT
 from zfs.names import Place
 from zfs.running import Refusal
@@ -22,6 +36,7 @@ _CHILDREN = ("database", "instances")
 _PLACES = {child: str(ds.mountpoint) for child in _CHILDREN for ds in BOX.data_sets if ds.name == f"{RECORDS}/{child}"}
 _UNSEEN = "APPLIANCE_DRILL_UNSEEN"
 """Set where the mounts of a drill are in a name space of its own."""
+_REPORTS = Path("/var/lib/appliance-pool/drills")
 _VERIFY = (
     *("runuser", "--user", "appliance", "--", "/opt/appliance/bin/appliance", "verify"),
     *("--config", "/etc/appliance/appliance.yaml", "--json"),
@@ -109,6 +124,17 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     practice.add_argument(
         "--write", type=Path, metavar="FILE", help="write what came of it as JSON, for others to read"
+    )
+
+    practice.add_argument("--key", type=Path, metavar="FILE", help="sign a report of it by this key (PEM, Ed25519)")
+    practice.add_argument("--reports", type=Path, default=_REPORTS, metavar="FOLDER", help="where the report is put")
+
+    reports = command(
+        "drill-reports", _verify_reports, "Whether reports of drills are as they were signed; status 1 if not"
+    )
+    reports.add_argument("path", nargs="?", type=Path, default=_REPORTS, metavar="PATH", help="one, or a folder of all")
+    reports.add_argument(
+        "--public", type=Path, metavar="FILE", help="the key, as it was filed; default: as it lies beside"
     )
 
     manifest = command("manifest", _manifest, "The files of a snapshot with their hashes, a line of JSON each")
@@ -286,11 +312,33 @@ def _drill(arguments: argparse.Namespace) -> int:
     if os.environ.get(_UNSEEN) is None:
         words = ["unshare", "--mount", "--propagation", "private", "--", sys.executable, "-m", "zfs", *sys.argv[1:]]
         os.execvpe(words[0], words, os.environ | {_UNSEEN: "yes"})  # noqa: S606 (no shell)
+    key = drill_reports.read_key(_read(arguments.key)) if arguments.key is not None else None
     found = drill.practise(arguments.origin, _PLACES, _VERIFY)
     print(found.as_json())
+    if key is not None:
+        print(drill_reports.write(found, socket.gethostname(), key, arguments.reports))
     if arguments.write is not None:
         status.write(found.as_json(), arguments.write)
     return 0 if found.is_well else _FAILED
+
+
+def _verify_reports(arguments: argparse.Namespace) -> int:
+    path: Path = arguments.path
+    folder = path if path.is_dir() else path.parent
+    key = drill_reports.read_public(arguments.public or drill_reports.public_file(folder))
+    for report in drill_reports.verify_all(path, key) if path.is_dir() else [drill_reports.verify(path, key)]:
+        print(drill_reports.in_words(report))
+    print(
+        f"signed by {drill_reports.fingerprint(key)}" + ("" if arguments.public else ": compare it with what was filed")
+    )
+    return 0
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Refusal(f"{file}: {error.strerror}", "run provisioning/provision again: it makes the key") from error
 
 
 def _manifest(arguments: argparse.Namespace) -> int:

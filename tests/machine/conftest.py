@@ -47,7 +47,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout") / "appliance"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
-         "appliance", "zfs", "systemd", "provisioning", "config", "requirements.lock", "pyproject.toml", "README.md", "LICENSE"],
+         "appliance", "certificates", "zfs", "systemd", "provisioning", "config",
+         "requirements.lock", "pyproject.toml", "README.md", "LICENSE"],
         cwd=_ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     for name in filter(None, listed.split("\0")):

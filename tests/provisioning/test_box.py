@@ -62,7 +62,7 @@ def test_a_box_gets_only_what_the_lock_vouches_for_and_nothing_that_only_develop
 
 
 def checkout(folder: Path) -> Path:
-    for name in ("appliance", "zfs"):
+    for name in ("appliance", "certificates", "zfs"):
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text("")
     (folder / "provisioning").mkdir()

@@ -55,7 +55,9 @@ def test_a_box_without_a_node_runs_the_other_server(tmp_path):
         ("{}", "missing required field `settings`"),
         ("{settings: {}, pol: {}}", "unknown field `pol`"),
         ("{settings: {}, pool: {unlock: never}}", r"Invalid enum value 'never' - at `\$.pool.unlock`"),
-        ("{settings: {}, certificate: {chain: here.pem, key: /k}}", "expected an absolute path"),
+        ("{settings: {}, certificate: {supplied: {chain: here.pem, key: /k}}}", "expected an absolute path"),
+        ("{settings: {}, certificate: {}}", "expected either `supplied` or `acme`"),
+        ("{settings: {}, certificate: {acme: {name: a.example.org}}}", "missing required field `directory`"),
         ("settings: [", "expected"),
     ],
 )

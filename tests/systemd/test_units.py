@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from appliance.__main__ import _parser
+from certificates.__main__ import parser as certificate_parser
 from zfs.__main__ import parser as zfs_parser
 from zfs.layout import BOX
 
@@ -30,7 +31,11 @@ EXPOSURE = {
     "appliance-drill.service": 2.9,  # the same, and what it restored is read by the server's account
 }
 """At most so exposed, of 10; all others 1.5."""
-_PROGRAMS = ("/opt/appliance/bin/appliance", "/opt/appliance/bin/appliance-zfs", "/usr/bin/certbot")
+_PROGRAMS = (
+    "/opt/appliance/bin/appliance",
+    "/opt/appliance/bin/appliance-zfs",
+    "/opt/appliance/bin/appliance-certificate",
+)
 _OF_ZFS = ("zfs-import.target",)
 """Units of Debian's zfsutils-linux that ours build upon."""
 
@@ -208,10 +213,11 @@ def test_each_command_is_one_that_the_programs_know(service: Path) -> None:
         program, *words = shlex.split(line.replace("${BACKUP_TO}", "spare/box").replace("%", "/percent/"))
         if program.endswith("/appliance-zfs"):
             zfs_parser().parse_args(words)
-        elif program.endswith("/appliance"):
-            _parser().parse_args(words)
+        elif program.endswith("/appliance-certificate"):
+            certificate_parser().parse_args(words)
         else:
-            assert program == "/usr/bin/certbot"
+            assert program.endswith("/appliance")
+            _parser().parse_args(words)
 
 
 @pytest.mark.parametrize("timer", [path for path in UNITS if path.suffix == ".timer"], ids=lambda path: path.name)
