@@ -157,6 +157,7 @@ def test_another_disk_takes_the_place_of_a_broken_one(box):
 
 
 def test_a_copy_on_another_pool_is_compared_file_by_file_and_the_next_builds_upon_it(box):
+    box.run(f"wipefs --quiet --all {DISKS[1]} && udevadm settle")
     box.run(f"zpool create -f -O canmount=off -O mountpoint=none {COPY_POOL} {DISKS[1]}")
     box.run(f"zfs create -o encryption=on -o keyformat=hex -o keylocation=file:///run/key {COPY_POOL}/copies")
 
