@@ -86,7 +86,7 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, for_pytest: list[str]) -> int:
-    enter_environment("provisioning.checks", sys.argv[1:], for_tests=True)
+    enter_environment("provisioning.checks", sys.argv[1:], for_tests=True, for_machines=arguments.long)
     if arguments.setup_only:
         say("Everything that the tests need is there")
         return 0

@@ -83,6 +83,17 @@ TEST_PACKAGES = (
     Package("pebble", "an authority that speaks ACME, for the tests of certificates"),
     Package("knot", "a name server that takes signed changes, for the same"),
 )
+MACHINE_PACKAGES = (
+    Package("qemu-system-x86", "the machine that a box is tried on"),
+    Package("qemu-utils", "qemu-img: what a test writes lies over the image, not in it"),
+    Package("mmdebstrap", "makes the root of that machine of Debian's packages"),
+    Package("debian-archive-keyring", "by which those packages are known to be Debian's"),
+    Package("e2fsprogs", "mke2fs: that root as a disk"),
+    Package("swtpm", "a TPM in software, to which its pool's key is sealed"),
+    Package("openssh-client", "commands in that machine"),
+    Package("zstd", "what is sent there, packed"),
+)
+"""Of the tests that boot a machine, which only `tests/run --long` runs."""
 
 
 def find_browser() -> str | None:

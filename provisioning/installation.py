@@ -43,10 +43,11 @@ class _Done:
         temporary.replace(self._file)
 
 
-def set_up(*, for_tests: bool = False) -> None:
+def set_up(*, for_tests: bool = False, for_machines: bool = False) -> None:
     """Brings everything up to date; Refusal, with the mend, at the first step that fails."""
     with _alone():
-        debian.provide(debian.PACKAGES + (debian.TEST_PACKAGES if for_tests else ()), _LOG)
+        of_tests = debian.TEST_PACKAGES if for_tests else ()
+        debian.provide(debian.PACKAGES + of_tests + (debian.MACHINE_PACKAGES if for_machines else ()), _LOG)
         done = _Done(_CACHE / "setup.json")
         environment = Environment(ROOT, _CACHE, _LOG)
         done.ensure("environment", environment.key(), environment.works(), environment.fill)
@@ -70,11 +71,13 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def enter_environment(module: str, arguments: list[str], *, for_tests: bool = False) -> None:
+def enter_environment(
+    module: str, arguments: list[str], *, for_tests: bool = False, for_machines: bool = False
+) -> None:
     """Sets up and goes on as ``module`` inside the virtual environment; returns where we are in it already."""
     if Path(sys.prefix) == ROOT / ".venv":
         return
-    set_up(for_tests=for_tests)
+    set_up(for_tests=for_tests, for_machines=for_machines)
     python = ROOT / ".venv" / "bin" / "python"
     os.execv(python, [str(python), "-m", module, *arguments])  # noqa: S606 (no shell is wanted)
 
@@ -95,8 +98,9 @@ def main() -> int:
     """The command ``provisioning/setup``."""
     parser = argparse.ArgumentParser(prog="provisioning/setup", description="Brings this checkout up to date.")
     parser.add_argument("--for-tests", action="store_true", help="also what only the tests need of the system")
+    parser.add_argument("--for-machines", action="store_true", help="also what the tests need that boot a machine")
     arguments = parser.parse_args()
-    return or_complain(lambda: set_up(for_tests=arguments.for_tests))
+    return or_complain(lambda: set_up(for_tests=arguments.for_tests, for_machines=arguments.for_machines))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from provisioning import box, debian
 from provisioning.box_environment import BoxEnvironment
+from provisioning.box_page import BoxPage
 from provisioning.installation import ROOT
 from provisioning.parts import Copy, Found, Part, files_part, run
 
@@ -37,13 +38,14 @@ _ACCOUNTS = ("sysusers.d", "tmpfiles.d", "sysctl.d")
 
 def parts() -> list[Part]:
     """In the order in which they need each other."""
-    environment = BoxEnvironment()
+    environment, page = BoxEnvironment(), BoxPage()
     return [
         Part("Machine", look_at_machine),
         Part("Archive", _look_at_archive, _add_archive),
         Part("Packages of Debian", _look_at_packages, _install_packages),
         Part("Packages of Python", lambda: _look_at_python(environment), lambda: _install_python(environment)),
         Part("Appliance", lambda: _look_at_appliance(environment), environment.install_appliance),
+        Part("Page", page.look, page.install),
         files_part("Accounts and folders", lambda: _copies(_ACCOUNTS), _make_accounts),
         files_part("Units", lambda: _copies(("system-preset", "system")), _take_units),
     ]

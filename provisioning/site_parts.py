@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from provisioning import acme_parts, box, credentials, firewall
+from provisioning.box_page import BoxPage
 from provisioning.installation import ROOT
 from provisioning.parts import Copy, Found, Part, digest, files_part, run, status
 from provisioning.progress import Refusal, say
@@ -96,10 +97,19 @@ def _look_at_site(site: Site) -> Found:
         complaints.append("either `certificate` is named, or `settings` say listen.self_made")
     if site.certificate is not None and site.certificate.acme is not None:
         complaints += acme_parts.unfit(site.settings)
+    if _needs_page(site) and BoxPage().first_file is None:
+        complaints.append(
+            "it has the role `web`, and no page is installed: build it where there is a network (provisioning/setup),"
+            f" and put webui/dist into {ROOT}"
+        )
     complaints += _unfit_settings(site)
     if complaints:
         return Found(is_well=False, told="; ".join(complaints))
     return Found(is_well=True, told=f"{site.server} with the roles {', '.join(site.settings['roles'])}")
+
+
+def _needs_page(site: Site) -> bool:
+    return "web" in site.settings["roles"] and "directory" not in site.settings.get("web", {})
 
 
 def _unfit_settings(site: Site) -> list[str]:
@@ -362,8 +372,8 @@ def _look_at_server(site: Site) -> Found:
         if status("systemctl", "is-enabled", "--quiet", unit) == 0:
             return Found(is_well=False, told=f"{unit} starts by itself and should not")
     began = _began(site)
-    for file in (box.SETTINGS, box.ENVIRONMENT / "installed.json", _CHAIN):
-        if file.is_file() and file.stat().st_mtime > began:
+    for file in (box.SETTINGS, box.ENVIRONMENT / "installed.json", _CHAIN, BoxPage().first_file):
+        if file and file.is_file() and file.stat().st_mtime > began:
             return Found(is_well=False, told=f"{site.server} runs since before {file} was changed")
     answer = _readiness()
     return Found(answer == "", told=answer or f"{site.server} runs and is ready")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from zfs.disks import Disk
+from zfs.disks import Disk, clearing
 from zfs.layout import KEEPER, OURS, DataSet, Layout, Property
 from zfs.running import HERE, Machine, Refusal
 
@@ -76,7 +76,7 @@ def plan(layout: Layout, seen: Seen, disks: Sequence[Disk] = ()) -> list[Step]:
             complaints += _fixed("data set", data_set.name, data_set.properties, seen.data_sets[data_set.name])
     if complaints:
         raise Refusal("\n".join(complaints), "copy to a pool that is made anew (docs/box.md)")
-    steps = [] if seen.has_pool else [_create_pool(layout, disks)]
+    steps = [] if seen.has_pool else [*_clear(disks), _create_pool(layout, disks)]
     if seen.has_pool:
         steps += [
             Step(("zpool", "set", f"{p.name}={p.value}", layout.pool), p.reason)
@@ -96,6 +96,10 @@ def plan(layout: Layout, seen: Seen, disks: Sequence[Disk] = ()) -> list[Step]:
                 )
             )
     return steps
+
+
+def _clear(disks: Sequence[Disk]) -> list[Step]:
+    return [Step(command, "what these disks hold may be erased") for command in clearing(disks)]
 
 
 def _create_pool(layout: Layout, disks: Sequence[Disk]) -> Step:

@@ -152,3 +152,13 @@ def chosen(disks: Sequence[Disk], wanted: Sequence[str], erase: Sequence[str]) -
     if complaints:
         raise Refusal("\n".join(complaints), "choose others, or say --erase PATH for what nobody wants back")
     return [by_path[path] for path in paths]
+
+
+def clearing(disks: Sequence[Disk]) -> list[tuple[str, ...]]:
+    """The commands after which those that may be erased are blank to whoever looks for partitions.
+
+    Old partitions keep their names until udev has seen the new ones; zpool takes the old name for the new one, and fails when
+    it goes. wipefs refuses what is mounted or part of a pool in use.
+    """
+    used = [disk.path for disk in disks if disk.left_over]
+    return [("wipefs", "--quiet", "--all", *used), ("udevadm", "settle")] if used else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zfs import status
-from zfs.disks import Disk
+from zfs.disks import Disk, clearing
 from zfs.layout import Layout
 from zfs.running import HERE, Machine, Refusal
 from zfs.status import DiskState, Status
@@ -39,7 +39,10 @@ def _is_same(disk: DiskState, new: Disk) -> bool:
 
 def replace(layout: Layout, old: str, new: Disk, machine: Machine = HERE) -> Status:
     """How the pool is after ``new`` was filled."""
-    machine.run(*plan(status.look(layout, machine), old, new))
+    command = plan(status.look(layout, machine), old, new)
+    for before in clearing([new]):
+        machine.run(*before)
+    machine.run(*command)
     after = status.look(layout, machine)
     if not any(_is_same(disk, new) and disk.state == "ONLINE" for disk in after.disks):
         raise Refusal(

@@ -82,7 +82,8 @@ def _avif(pixels: NDArray[np.uint8], quality: int | None) -> bytes:
     if quality is None:
         return bytes(imagecodecs.avif_encode(pixels, level=100, speed=_AVIF_SPEED, numthreads=1))
     # Grey of one channel is taken without loss whatever the level: it is made of three, of which the encoder keeps one.
-    form, three = ("400", np.stack([pixels] * 3, -1)) if pixels.ndim == 2 else ("420", pixels)
+    formats = imagecodecs.AVIF.PIXEL_FORMAT
+    form, three = (formats.YUV400, np.stack([pixels] * 3, -1)) if pixels.ndim == 2 else (formats.YUV420, pixels)
     return bytes(imagecodecs.avif_encode(three, level=quality, speed=_AVIF_SPEED, pixelformat=form, numthreads=1))
 
 

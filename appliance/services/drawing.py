@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.domain.errors import Conflict, NotDrawable, Unavailable
+from appliance.domain.errors import ApplianceError, Conflict, NotDrawable, Unavailable
 from appliance.domain.grayscale import pixel_value
 from appliance.domain.identifiers import InstanceUid
 from appliance.domain.image import StoredImage, StoredSeries, Window
@@ -176,12 +176,15 @@ class Drawing:
         ]
 
     async def start(self) -> None:
-        """The processes run, and each has said what it draws with. Raises Unavailable where there is no OpenGL."""
+        """The processes run, and each has said what it draws with.
+
+        Raises Unavailable where there is no OpenGL, and NotDrawable where a library fails in a way that nobody foresaw.
+        """
         for process in self._processes:
             await process.child.start()
         try:
             await asyncio.gather(*(self._look_at(process) for process in self._processes))
-        except Unavailable:
+        except ApplianceError:
             await self.stop()
             raise
         state = self.state()
@@ -425,7 +428,7 @@ class Drawing:
                 self._count_deaths(process)
                 try:
                     await self._look_at(process)
-                except Unavailable:
+                except ApplianceError:
                     process.state = None  # it is being started again, which ``children`` logs
 
     def _count_deaths(self, process: _Process) -> None:

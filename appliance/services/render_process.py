@@ -174,7 +174,7 @@ class RenderProcess:
             request.answer(b"")
         else:
             # The context may still be opening: not on this thread.
-            self._encoders.submit(lambda: request.answer(msgspec.msgpack.encode(self._state())))
+            self._encoders.submit(_answered, request, lambda: request.answer(msgspec.msgpack.encode(self._state())))
 
     def _forget_lost(self) -> None:
         self._volumes.forget_lost()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +44,7 @@ def make_guest(
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What of this checkout goes onto a box: what git tracks or would, without the page's packages."""
+    """What of this checkout goes onto a box: what git tracks or would, and the page as it was built."""
     folder = tmp_path_factory.mktemp("checkout") / "appliance"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
@@ -56,6 +57,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((_ROOT / name).read_bytes())
         target.chmod((_ROOT / name).stat().st_mode)
+    shutil.copytree(_ROOT / "webui" / "dist", folder / "webui" / "dist")
     return folder
 
 

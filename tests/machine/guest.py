@@ -84,6 +84,11 @@ class Guest:
         """All that it printed on its serial line, in every start."""
         return self._folder / "console.log"
 
+    @property
+    def system_disk(self) -> Path:
+        """All that was ever written to its root; what the image has is in another file."""
+        return self._overlay
+
     def start(self) -> None:
         """Its power is switched on; returns when it answers by ssh. Raises GuestFailed."""
         self._start_tpm()

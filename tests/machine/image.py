@@ -3,8 +3,8 @@
 Debian has OpenZFS as source only, so its modules are built for Debian's kernel in a builder root (minutes) and become a small
 package, on which the root of the box depends as on any other. What is made lies in the folder that APPLIANCE_TEST_MACHINE names
 (default: ~/.cache/appliance-machine), each stage by a key of what goes into it; what came before stays beside it. To have newer
-packages of the archive, remove the folder. Needs root, apt, mmdebstrap, mke2fs and QEMU; loads nothing into the kernel of the
-machine that it runs on.
+packages of the archive, remove the folder. Needs root and ``debian.MACHINE_PACKAGES``; loads nothing into the kernel of this
+machine.
 """
 
 from __future__ import annotations
@@ -21,21 +21,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioning import box
+from provisioning import box, debian
 
 _ROOT = Path(__file__).resolve().parents[2]
 _VARIABLE = "APPLIANCE_TEST_MACHINE"
-_TOOLS = {
-    "mmdebstrap": "mmdebstrap",
-    "mke2fs": "e2fsprogs",
-    "qemu-system-x86_64": "qemu-system-x86",
-    "qemu-img": "qemu-utils",
-    "ssh": "openssh-client",
-    "swtpm": "swtpm",
-    "zstd": "zstd",
-}
-"""Program and its Debian package."""
-
 SUITE = "trixie"
 _SOURCES = (
     f"deb http://deb.debian.org/debian {SUITE} main contrib",
@@ -81,9 +70,8 @@ class Image:
 
 def ensure() -> Image:
     """The image, made if it is not there yet; how long each stage took is printed. Raises CannotBuild."""
-    missing = {package for program, package in _TOOLS.items() if shutil.which(program) is None}
-    if missing:
-        raise CannotBuild(f"as root: apt-get install {' '.join(sorted(missing))}")
+    if missing := debian.find_missing(debian.MACHINE_PACKAGES):
+        raise CannotBuild(f"as root: apt-get install {' '.join(package.name for package in missing)}")
     folder = Path(os.environ.get(_VARIABLE, Path.home() / ".cache" / "appliance-machine"))
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import secrets
 import shutil
@@ -20,7 +21,7 @@ import yaml
 
 from provisioning.phantom import Phantom, Size, write_files
 from tests.machine.conftest import CHECKOUT
-from tests.machine.guest import Guest
+from tests.machine.guest import Guest, holds
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
@@ -40,7 +41,7 @@ def site() -> dict:  # type: ignore[type-arg]
             "key_from": "/etc/appliance-site/key",
         },
         "settings": {
-            "roles": ["toplevel", "institution", "node"],
+            "roles": ["web", "toplevel", "institution", "node"],
             "listen": {
                 "address": "::",
                 "port": 443,
@@ -146,6 +147,12 @@ def path_of(file: Path) -> str:
     return f"/dicom-web/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
 
 
+def await_length(done: list[Path], least: int, worker: threading.Thread) -> None:
+    while len(done) < least:
+        assert worker.is_alive()
+        time.sleep(0.1)
+
+
 def changed(said: str) -> str:
     return re.sub(r"\(\d+ s\)", "", said.strip().splitlines()[-1])
 
@@ -190,6 +197,12 @@ def test_what_somebody_changed_by_hand_is_found_and_put_back(box):
     assert "by hand" not in box.run("cat /etc/nftables.conf").out
 
 
+def test_the_page_of_the_checkout_comes_from_the_box(box, client, checkout):
+    page = client.get("/", headers={"Accept-Encoding": "identity"})
+
+    assert page.content == (checkout / "webui" / "dist" / "index.html").read_bytes()
+
+
 def test_stored_slices_are_drawn_and_come_back_as_they_were(client, slices):
     for file in slices[:4]:
         assert store(client, file).status_code == 200
@@ -218,6 +231,35 @@ def test_each_timers_service_ends_well_as_its_account(box, client, name):
     box.run(f"systemctl start appliance-{name}.service")
 
     assert box.run(f"systemctl show -p Result --value appliance-{name}.service").out == "success\n"
+
+
+def test_the_restore_is_practised_without_a_fault_while_instances_come_in(box, client, tmp_path):
+    sent: list[Path] = []
+    is_over = threading.Event()
+
+    def send() -> None:
+        for file in write_files(Phantom(Size(400, 128, 128, 3.0, 5.0), seed=3), tmp_path):
+            if is_over.is_set():
+                return
+            if store(client, file).status_code == 200:
+                sent.append(file)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        await_length(sent, 3, sender)
+        box.run("systemctl start appliance-snapshot.service")
+        before = len(sent)
+        box.run("systemctl start appliance-drill.service")
+        await_length(sent, before + 1, sender)
+    finally:
+        is_over.set()
+        sender.join()
+
+    found = json.loads(box.pull("/var/lib/appliance-pool/drill.json"))
+    assert (found["faults"], found["is_well"]) == (0, True)
+    assert found["instances"] >= 3
+    assert box.run("zfs list -H -o name").out.count("drill") == 0
 
 
 def test_nobody_is_refused_while_the_server_is_started_again(box, client):
@@ -262,9 +304,7 @@ def test_what_was_acknowledged_is_there_bit_for_bit_after_the_power_was_cut(box,
 
         sender = threading.Thread(target=send)
         sender.start()
-        while len(acknowledged) < 5:
-            assert sender.is_alive()
-            time.sleep(0.1)
+        await_length(acknowledged, 5, sender)
         box.cut_power()
         sender.join()
     box.start()
@@ -275,3 +315,22 @@ def test_what_was_acknowledged_is_there_bit_for_bit_after_the_power_was_cut(box,
         for file in acknowledged:
             assert file.read_bytes() in opened.get(path_of(file), headers=_ORIGINAL).content
     assert box.run("systemctl start appliance-verify.service", check=False).status == 0
+
+
+def test_no_disk_of_a_box_that_is_off_holds_a_patients_name(box, client, slices, tmp_path):
+    name, control = f"Sought^{secrets.token_hex(8)}", f"CONTROL {secrets.token_hex(8)}"
+    ds = pydicom.dcmread(slices[0])
+    ds.PatientName, ds.SOPInstanceUID = name, pydicom.uid.generate_uid()
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.save_as(tmp_path / "sought.dcm")
+    assert store(client, tmp_path / "sought.dcm").status_code == 200
+    assert (
+        client.get(f"{path_of(tmp_path / 'sought.dcm')}/rendered", headers={"Accept": "image/png"}).status_code == 200
+    )
+    box.run("zfs create -o mountpoint=/mnt/plain -o compression=off tank/plain")
+    box.run("tee /mnt/plain/control > /root/control && sync && zpool sync tank", given=control.encode())
+    box.power_off()
+
+    assert any(holds(disk, control.encode()) for disk in box.disks)
+    assert holds(box.system_disk, control.encode())
+    assert not any(holds(disk, name.encode()) for disk in (*box.disks, box.system_disk))

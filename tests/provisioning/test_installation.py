@@ -80,7 +80,7 @@ def test_a_program_that_is_not_there_is_a_refusal(tmp_path):
 
 
 def test_every_system_package_has_a_reason():
-    packages = debian.PACKAGES + debian.TEST_PACKAGES
+    packages = debian.PACKAGES + debian.TEST_PACKAGES + debian.MACHINE_PACKAGES
 
     assert all(package.reason for package in packages)
     assert len({package.name for package in packages}) == len(packages)

@@ -112,7 +112,7 @@ def test_a_backup_that_is_not_equal_is_a_danger_however_young() -> None:
 
 
 def test_a_restore_that_was_practised_without_a_fault_is_well_and_one_with_is_a_danger() -> None:
-    done = practice.Drill("safe/copies", "appliance-1", NOW - 2 * HOUR, NOW - HOUR, 5208, 10**9, 0)
+    done = practice.Drill("safe/copies", "appliance-1", NOW - 2 * HOUR, NOW - HOUR, 5208, 10**9, 0, 0)
 
     well = doctor.drill(done.as_json(), NOW, is_box=True)
     assert well.verdict == Verdict.WELL

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from appliance.domain.cameras import whole_view
-from appliance.domain.errors import ApplianceError, Unavailable
+from appliance.domain.errors import ApplianceError, NotDrawable, Unavailable
 from appliance.domain.geometry import arranged
 from appliance.domain.identifiers import InstanceUid, SeriesUid
 from appliance.domain.image import FrameDescription, ImageDescription, PixelFormat, StoredImage, StoredSeries, Window
@@ -20,10 +20,11 @@ from appliance.domain.views import Encoding, PlaneView, SliceView, Viewport
 from appliance.rendering.context import ContextInfo
 from appliance.rendering.renderer import Renderer
 from appliance.rendering.slices import planned
+from appliance.services import render_process
 from appliance.services.children import Message, Request, decode_refusal
 from appliance.services.drawing import DrawingSettings, _render_settings
 from appliance.services.gl_thread import CONTEXT_LOST, GlThread
-from appliance.services.render_messages import Ask, DrawPlane, KnowSeries
+from appliance.services.render_messages import Ask, DrawPlane, KnowSeries, TellState
 from appliance.services.render_process import RenderProcess
 from appliance.storage.instances import StoreSettings, open_store
 from appliance.storage.parsing import parse
@@ -154,6 +155,19 @@ def test_a_render_process_draws_a_volume_again_after_its_context_was_lost(dicom_
     assert pixels(before).std() > 10
     assert np.array_equal(pixels(after), pixels(before))
     assert process._state().contexts_lost == 1
+
+
+def test_a_render_process_that_cannot_tell_what_it_makes_refuses_and_lets_nobody_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> tuple[str, ...]:
+        raise KeyError("400")
+
+    monkeypatch.setattr(render_process, "media_types", fail)
+    process = RenderProcess(_render_settings(DrawingSettings(StoreSettings(tmp_path / "store", floor_bytes=0))))
+
+    with pytest.raises(NotDrawable):
+        answered(process, TellState())
 
 
 def answered(process: RenderProcess, ask: Ask) -> bytes:

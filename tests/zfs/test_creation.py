@@ -167,7 +167,9 @@ def test_zpool_is_overruled_only_for_disks_that_may_be_erased() -> None:
     used = Disk("/dev/disk/by-id/c", 4 * TB, left_over=("ext4 on /dev/sdc",))
 
     assert "-f" not in plan(BOX, Seen(), TWO)[0].command
-    assert "-f" in plan(BOX, Seen(), [*TWO, used])[0].command
+    first, second, third, *_ = (step.command for step in plan(BOX, Seen(), [*TWO, used]))
+    assert (first, second) == (("wipefs", "--quiet", "--all", used.path), ("udevadm", "settle"))
+    assert third[:3] == ("zpool", "create", "-f")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zfs.disks import Disk, chosen, is_blank, names_by_id, read
+from zfs.disks import Disk, chosen, clearing, is_blank, names_by_id, read
 from zfs.running import Refusal
 
 GB = 10**9
@@ -143,6 +143,11 @@ def test_a_disk_in_use_is_never_taken_whoever_says_so() -> None:
 def test_a_disk_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(Refusal, match=r"no such disk[^$]*ata-BLANK"):
         chosen(ALL, ["/dev/sdq"], [])
+
+
+def test_only_what_may_be_erased_is_cleared_and_its_old_names_are_waited_for() -> None:
+    assert clearing([BLANK]) == []
+    assert clearing([BLANK, OLD]) == [("wipefs", "--quiet", "--all", OLD.path), ("udevadm", "settle")]
 
 
 @given(wanted=st.sets(st.sampled_from(ALL)), erase=st.sets(st.sampled_from(ALL)))

@@ -81,12 +81,27 @@ def test_without_copies_the_newest_snapshot_of_the_pool_is_restored(commands: Co
     assert drill.practise(Place(RECORDS), PLACES, WELL).snapshot == TWO
 
 
+def fault(kind: str, key: str | None) -> dict[str, object]:
+    return {"kind": kind, "file": "3f/x.dcm", "reason": "…", "instance_uid": None, "key": key, "is_conflict": False}
+
+
 def test_faults_are_counted_and_are_not_well(commands: Commands) -> None:
     commands.answer({**NO_SCRATCH, **ROOM, **COPIES})
+    faults = [fault("missing", "ab"), fault("damaged", "cd"), fault("orphaned", None)]
 
-    found = drill.practise(Place("safe/copies"), PLACES, check(instances=3, bytes_read=0, faults=[{}, {}]))
+    found = drill.practise(Place("safe/copies"), PLACES, check(instances=3, bytes_read=0, faults=faults))
 
-    assert (found.faults, found.is_well) == (2, False)
+    assert (found.faults, found.is_well) == (3, False)
+
+
+def test_an_instance_that_came_in_while_the_snapshot_was_taken_is_told_and_is_no_fault(commands: Commands) -> None:
+    commands.answer({**NO_SCRATCH, **ROOM, **COPIES})
+
+    found = drill.practise(
+        Place("safe/copies"), PLACES, check(instances=3, bytes_read=0, faults=[fault("orphaned", "ab")])
+    )
+
+    assert (found.unindexed, found.faults, found.is_well) == (1, 0, True)
 
 
 def test_a_check_that_says_nothing_is_an_error_and_no_success(commands: Commands) -> None:
