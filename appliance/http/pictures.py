@@ -24,6 +24,7 @@ from appliance.http.documents import FILM_NOT_PLAYED, RenderedDocuments
 from appliance.http.frame_lists import frame_numbers
 from appliance.http.parts import Pieces, one_piece, part, streamed
 from appliance.http.picture_answers import Caching, PictureAnswers, etag_of, window_header
+from appliance.http.ranges import seekable
 from appliance.services.ahead import made_ahead
 from appliance.services.archive import Archive
 from appliance.services.catalogue import Catalogue, StoredFrame
@@ -156,9 +157,10 @@ class Pictures:
         if kinds := picture_requests.annotation_kinds(request.args):
             view = replace(view, annotation=annotation(said, kinds, 1, 1))  # the number of the frame changes
         film = FilmView(replace(view, frame_index=0), indexes, frame_durations_ms(said, indexes))
-        return await self._answers.picture(
+        drawn = await self._answers.picture(
             etag_of(images[0].key, film), lambda: self._drawing.film(images, film, viewer=viewer), about=window_header
         )
+        return await seekable(drawn)
 
     async def _annotated(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from quart import Response, request
 
 from appliance.http import problems
-from appliance.http.parts import PRIVATE, Pieces
+from appliance.http.parts import PRIVATE, Pieces, one_piece
 
 _CLOSED_RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
 _LAST_BYTES = re.compile(r"bytes=-(\d{1,15})")
@@ -39,6 +39,16 @@ def ranged(
         return Response(body, 416, headers=headers, content_type=problems.CONTENT_TYPE)
     headers |= {"Content-Length": str(end - start), "Content-Range": f"bytes {start}-{end - 1}/{size_bytes}"}
     return Response(pieces(start, end), 206, headers=headers, content_type=content_type)
+
+
+async def seekable(answer: Response) -> Response:
+    """The same answer, or the range of it that was asked for: a browser seeks only in films that have ranges."""
+    if answer.status_code != 200 or "ETag" not in answer.headers:
+        return answer
+    body = await answer.get_data(as_text=False)
+    about = {name: value for name, value in answer.headers.items() if name not in ("Content-Type", "Content-Length")}
+    etag, content_type = answer.headers["ETag"], answer.headers["Content-Type"]
+    return ranged(lambda start, end: one_piece(body[start:end]), len(body), etag, content_type, about)
 
 
 def _span(asked: str, size_bytes: int) -> tuple[int, int] | None:

@@ -116,6 +116,8 @@ def _in_mp4(container: Any, stream: Any) -> bytes:  # PyAV's types are incomplet
     if any(packet.pts is None or packet.dts is None for packet in packets):
         # Its pictures come in another order than they are shown in.
         raise NotDrawable("A video without a container does not say when its pictures are shown", key="film-not-played")
+    # The first picture is shown at 0: in a transport stream its time is that of the sender's clock.
+    first_pts = min((packet.pts for packet in packets), default=0)
     data = io.BytesIO()
     # Room for the index is left in front, so that a film begins before all of it is there.
     room_bytes = _INDEX_BYTES + _INDEX_BYTES_PER_PICTURE * len(packets)
@@ -123,6 +125,7 @@ def _in_mp4(container: Any, stream: Any) -> bytes:  # PyAV's types are incomplet
         track = film.add_stream_from_template(stream)
         for packet in packets:
             packet.stream = track
+            packet.pts, packet.dts = packet.pts - first_pts, packet.dts - first_pts
             film.mux(packet)
     return data.getvalue()
 

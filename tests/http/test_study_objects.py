@@ -234,7 +234,9 @@ async def test_a_stored_video_is_played_as_it_is_stored(doors: PictureDoors) -> 
     assert film.content.find(b"moov") < film.content.find(b"mdat")
     assert (part.status_code, part.content) == (206, film.content[:100])
     with av.open(io.BytesIO(film.content)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        shown = list(container.decode(video=0))
+    assert [frame.time for frame in shown] == pytest.approx([number / 25 for number in range(COUNT)])
+    frames = [frame.to_ndarray(format="rgb24") for frame in shown]
     assert (len(frames), frames[0].shape) == (COUNT, (ROWS, COLUMNS, 3))
     assert abs(int(frames[17][5, 100, 0]) - int(picture(17)[5, 100, 0])) < 8
     (listed,) = (await doors.get("/api/studies/1.2.3/objects")).json()["objects"]
@@ -249,7 +251,12 @@ async def test_a_video_that_no_browser_plays_is_drawn_as_a_film(doors: PictureDo
     smaller = await doors.get(
         "/dicom-web/studies/1.2.3/series/1.2.3.1/instances/1.2.3.4/rendered", accept="video/mp4", viewport="64,48"
     )
+    path = "/dicom-web/studies/1.2.3/series/1.2.3.1/instances/1.2.3.5/rendered?accept=video/mp4"
+    part = await doors.client.get(path, headers={"Range": "bytes=100-", "If-Range": film.headers["ETag"]})
 
+    # Without ranges a browser does not seek in a film.
+    assert film.headers["Accept-Ranges"] == "bytes"
+    assert (part.status_code, part.content) == (206, film.content[100:])
     for answer, size in ((film, (ROWS, COLUMNS)), (smaller, (48, 64))):
         assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
         with av.open(io.BytesIO(answer.content)) as container:
