@@ -19,7 +19,7 @@ from zfs.running import Refusal
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 FOUND = Drill(
     "safe/copies", "appliance-20260301T000000Z", datetime(2026, 3, 1, 2, tzinfo=UTC), datetime(2026, 3, 1, 3, tzinfo=UTC),
-    instances=3, bytes_read=1_500_000_000, faults=0,
+    instances=3, bytes_read=1_500_000_000, faults=0, unindexed=0,
 )  # fmt: skip
 
 
