@@ -12,6 +12,7 @@ from provisioning.box_environment import BoxEnvironment
 from provisioning.box_page import BoxPage
 from provisioning.installation import ROOT
 from provisioning.parts import Copy, Found, Part, files_part, run
+from provisioning.progress import Refusal
 
 _SYSTEMD = ROOT / "systemd"
 _MEMORY_KIB = 1_700_000
@@ -33,6 +34,8 @@ _ARCHIVE = Copy(
     b"Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
     Path("/etc/apt/sources.list.d/appliance.sources"),
 )
+_PROGRAMS = Path("/usr/local/bin")
+_COMMANDS = ("appliance", "appliance-zfs")
 _ACCOUNTS = ("sysusers.d", "tmpfiles.d", "sysctl.d")
 
 
@@ -45,6 +48,7 @@ def parts() -> list[Part]:
         Part("Packages of Debian", _look_at_packages, _install_packages),
         Part("Packages of Python", lambda: _look_at_python(environment), lambda: _install_python(environment)),
         Part("Appliance", lambda: _look_at_appliance(environment), environment.install_appliance),
+        Part("Commands", look_at_commands, link_commands),
         Part("Page", page.look, page.install),
         files_part("Accounts and folders", lambda: _copies(_ACCOUNTS), _make_accounts),
         files_part("Units", lambda: _copies(("system-preset", "system")), _take_units),
@@ -108,6 +112,30 @@ def _look_at_appliance(environment: BoxEnvironment) -> Found:
     if environment.has_appliance:
         return Found(is_well=True, told=f"{box.ENVIRONMENT} has the one of {ROOT}")
     return Found(is_well=False, told=f"{box.ENVIRONMENT} has not the one of {ROOT}")
+
+
+def look_at_commands(folder: Path = _PROGRAMS) -> Found:
+    """Whether a technician's shell, and another box that copies hither by ssh, find them."""
+    missing = [name for name in _COMMANDS if not _is_linked(folder / name)]
+    if missing:
+        return Found(is_well=False, told=f"not in {folder}, or another's: {', '.join(missing)}")
+    return Found(is_well=True, told=f"{', '.join(_COMMANDS)} are in {folder}")
+
+
+def link_commands(folder: Path = _PROGRAMS) -> None:
+    """Refusal where another program has the name."""
+    for name in _COMMANDS:
+        link = folder / name
+        if _is_linked(link):
+            continue
+        if link.exists() and not link.is_symlink():
+            raise Refusal(f"{link} is another program", "remove it, or move it away")
+        link.unlink(missing_ok=True)
+        link.symlink_to(box.ENVIRONMENT / "bin" / name)
+
+
+def _is_linked(link: Path) -> bool:
+    return link.is_symlink() and link.readlink() == box.ENVIRONMENT / "bin" / link.name
 
 
 def _copies(folders: Sequence[str]) -> list[Copy]:

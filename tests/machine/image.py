@@ -70,18 +70,39 @@ class Image:
 
 def ensure() -> Image:
     """The image, made if it is not there yet; how long each stage took is printed. Raises CannotBuild."""
+    with _folder() as folder:
+        made = _stages(folder).disk()
+        version = (made / "zfs-version").read_text().strip()
+        return Image(made / "vmlinuz", made / "initrd.img", made / "disk.img", version)
+
+
+def ensure_root() -> Path:
+    """The folder that the image's disk is made of: for what can be tried without booting it. Raises CannotBuild."""
+    with _folder() as folder:
+        return _stages(folder).root() / "root"
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Where the stages are kept; whoever else makes some waits."""
     if missing := debian.find_missing(debian.MACHINE_PACKAGES):
         raise CannotBuild(f"as root: apt-get install {' '.join(package.name for package in missing)}")
     folder = Path(os.environ.get(_VARIABLE, Path.home() / ".cache" / "appliance-machine"))
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        made = _build(folder)
-        version = (made / "zfs-version").read_text().strip()
-        return Image(made / "vmlinuz", made / "initrd.img", made / "disk.img", version)
+        yield folder
 
 
-def _build(folder: Path) -> Path:
+@dataclass(frozen=True)
+class _Stages:
+    """The last ones, made when they are asked for."""
+
+    root: Callable[[], Path]
+    disk: Callable[[], Path]
+
+
+def _stages(folder: Path) -> _Stages:
     """Each stage by the key of what goes into it, so that another lock of Python packages builds no module anew."""
     builder = _made(folder, "builder", (_RECIPE, SUITE, _SOURCES, _BUILDER), _build_modules)
     environment = _made(
@@ -90,12 +111,17 @@ def _build(folder: Path) -> Path:
     )  # fmt: skip
     packages = (_KERNEL, *_BARE, *(package.name for package in box.PACKAGES))
     base = _made(folder, "base", (_RECIPE, SUITE, _SOURCES, packages), lambda work: _bootstrap(work / "root", packages))
-    return _made(
-        folder,
-        "disk",
-        (_RECIPE, builder.name, environment.name, base.name, _ROOT_MIB),
-        lambda work: _build_disk(work, builder, environment, base),
-    )
+    ingredients = (_RECIPE, builder.name, environment.name, base.name)
+
+    def root() -> Path:
+        return _made(folder, "root", ingredients, lambda work: _build_root(work / "root", builder, environment, base))
+
+    def disk() -> Path:
+        return _made(
+            folder, "disk", (*ingredients, _ROOT_MIB), lambda work: _build_disk(work, builder, root() / "root")
+        )
+
+    return _Stages(root, disk)
 
 
 def _made(folder: Path, name: str, ingredients: object, make: Callable[[Path], None]) -> Path:
@@ -195,8 +221,7 @@ def _registries_in(root: Path) -> Iterator[None]:
         (root / "etc" / "pip.conf").unlink(missing_ok=True)
 
 
-def _build_disk(work: Path, builder: Path, environment: Path, base: Path) -> None:
-    root = work / "root"
+def _build_root(root: Path, builder: Path, environment: Path, base: Path) -> None:
     _run("cp", "-a", str(base / "root"), str(root))
     shutil.copy(builder / _MODULES, root / "tmp")
     _chroot(root, "dpkg", "--install", f"/tmp/{_MODULES}")
@@ -211,11 +236,13 @@ def _build_disk(work: Path, builder: Path, environment: Path, base: Path) -> Non
         (root / "etc" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "etc" / name).write_text(text)
     _chroot(root, "systemctl", "enable", "systemd-networkd", "systemd-resolved", "ssh")
+    shutil.rmtree(root / "var" / "cache" / "apt" / "archives", ignore_errors=True)
+
+
+def _build_disk(work: Path, builder: Path, root: Path) -> None:
     shutil.copy(next((root / "boot").glob("vmlinuz-*")), work / "vmlinuz")
     shutil.copy(next((root / "boot").glob("initrd.img-*")), work / "initrd.img")
-    shutil.rmtree(root / "var" / "cache" / "apt" / "archives", ignore_errors=True)
     _run("mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", str(root), str(work / "disk.img"), f"{_ROOT_MIB}M")
-    shutil.rmtree(root)
     shutil.copy(builder / "zfs-version", work)
 
 
