@@ -9,6 +9,8 @@ from provisioning.debian import PACKAGES as DRAWING_PACKAGES
 from provisioning.debian import Package
 
 ENVIRONMENT = Path("/opt/appliance")
+VERSIONS = Path("/opt/appliance-versions")
+"""Of which the environment is one, by a link."""
 CACHE = Path("/var/cache/appliance-provisioning")
 LOG = Path("/var/log/appliance-provisioning.log")
 SETTINGS = Path("/etc/appliance/appliance.yaml")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -15,7 +17,7 @@ from provisioning.environment import Environment
 from provisioning.installation import ROOT, or_complain
 from provisioning.progress import Step
 
-_SOURCES = ("appliance", "certificates", "zfs")
+_SOURCES = ("appliance", "certificates", "updates", "zfs")
 _SYSTEMD = Path("/usr/lib/python3/dist-packages/systemd")
 
 
@@ -26,7 +28,7 @@ class BoxEnvironment:
         self, root: Path = ROOT, folder: Path = box.ENVIRONMENT, cache: Path = box.CACHE, log: Path = box.LOG
     ) -> None:
         self._root = root
-        self._folder = folder
+        self._folder = folder = folder.resolve() if folder.is_symlink() else folder
         self._cache = cache
         self._log = log
         only = frozenset((root / "provisioning" / "box-packages").read_text().split())
@@ -50,6 +52,7 @@ class BoxEnvironment:
     def install_packages(self) -> None:
         """Refusal where a package cannot be had or built."""
         self._cache.mkdir(parents=True, exist_ok=True)
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
         self._environment.fill_with_packages()
         self._remember("packages", self._packages_key())
 
@@ -108,13 +111,33 @@ class BoxEnvironment:
         fresh.replace(self._memory)
 
 
+def prepare_link(link: Path = box.ENVIRONMENT, versions: Path = box.VERSIONS, root: Path = ROOT) -> None:
+    """Where nothing is yet, the first of the versions that are to come (updates/versions.py), with the link that leads to it.
+
+    An environment that lies there without a link, as in an image of before, is left as it is.
+    """
+    if link.is_symlink() or link.exists():
+        return
+    first = versions / "0"
+    first.mkdir(parents=True, exist_ok=True)
+    source = first / "source"
+    source.unlink(missing_ok=True)
+    source.symlink_to(root)
+    link.symlink_to(os.path.relpath(first / "environment", link.parent))
+
+
 def main() -> int:
-    """Installs the packages where they are not: for whoever makes an image."""
+    """Installs the packages where they are not: for whoever makes an image. ``--into`` also the appliance, for an update."""
+    parser = argparse.ArgumentParser(prog="box_environment", description=__doc__)
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="an environment that nothing uses yet")
+    into: Path | None = parser.parse_args().into
 
     def install() -> None:
-        environment = BoxEnvironment()
+        environment = BoxEnvironment(folder=into or box.ENVIRONMENT)
         if not environment.has_packages:
             environment.install_packages()
+        if into is not None:
+            environment.install_appliance()
 
     return or_complain(install)
 

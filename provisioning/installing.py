@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from provisioning import box, debian
-from provisioning.box_environment import BoxEnvironment
+from provisioning.box_environment import BoxEnvironment, prepare_link
 from provisioning.box_page import BoxPage
 from provisioning.installation import ROOT
 from provisioning.parts import Copy, Found, Part, files_part, run
@@ -35,19 +35,19 @@ _ARCHIVE = Copy(
     Path("/etc/apt/sources.list.d/appliance.sources"),
 )
 _PROGRAMS = Path("/usr/local/bin")
-_COMMANDS = ("appliance", "appliance-zfs")
+_COMMANDS = ("appliance", "appliance-zfs", "appliance-certificate", "appliance-update")
 _ACCOUNTS = ("sysusers.d", "tmpfiles.d", "sysctl.d")
 
 
 def parts() -> list[Part]:
     """In the order in which they need each other."""
-    environment, page = BoxEnvironment(), BoxPage()
+    page = BoxPage()
     return [
         Part("Machine", look_at_machine),
         Part("Archive", _look_at_archive, _add_archive),
         Part("Packages of Debian", _look_at_packages, _install_packages),
-        Part("Packages of Python", lambda: _look_at_python(environment), lambda: _install_python(environment)),
-        Part("Appliance", lambda: _look_at_appliance(environment), environment.install_appliance),
+        Part("Packages of Python", lambda: _look_at_python(BoxEnvironment()), _install_python),
+        Part("Appliance", lambda: _look_at_appliance(BoxEnvironment()), lambda: BoxEnvironment().install_appliance()),
         Part("Commands", look_at_commands, link_commands),
         Part("Page", page.look, page.install),
         files_part("Accounts and folders", lambda: _copies(_ACCOUNTS), _make_accounts),
@@ -103,9 +103,10 @@ def _look_at_python(environment: BoxEnvironment) -> Found:
     return Found(is_well=False, told=f"{box.ENVIRONMENT} has not those of the lock")
 
 
-def _install_python(environment: BoxEnvironment) -> None:
+def _install_python() -> None:
     debian.provide(box.BUILD_PACKAGES, box.LOG)
-    environment.install_packages()
+    prepare_link()
+    BoxEnvironment().install_packages()
 
 
 def _look_at_appliance(environment: BoxEnvironment) -> Found:

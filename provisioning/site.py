@@ -59,6 +59,13 @@ class Certificate(_Block, frozen=True):
             raise ValueError("expected either `supplied` or `acme`")
 
 
+class Updates(_Block, frozen=True):
+    """Whose versions this box takes."""
+
+    key: Path
+    """The public key, Ed25519, PEM: a file of another version has to be signed by it."""
+
+
 class Enrolment(_Block, frozen=True):
     """How the box becomes known to the one above it."""
 
@@ -78,6 +85,8 @@ class Site(_Block, frozen=True):
     backup_to: str | None = None
     """POOL/NAME or ACCOUNT@BOX:POOL/NAME."""
     enrolment: Enrolment | None = None
+    updates: Updates | None = None
+    """Without it the box takes none (`appliance-update`)."""
     ssh_from: tuple[str, ...] = ("0.0.0.0/0", "::/0")
     """Networks from which the box is administered."""
 

@@ -145,6 +145,8 @@ def _settings(site: Site) -> list[Copy]:
     found = [Copy(_settings_text(site), box.SETTINGS, 0o640, "appliance")]
     if site.backup_to is not None:
         found.append(Copy(f"BACKUP_TO={site.backup_to}\n".encode(), Path("/etc/appliance/backup.conf"), 0o640))
+    if site.updates is not None:
+        found.append(Copy(_content(site.updates.key, "updates.key"), Path("/etc/appliance/updates.pem")))
     return found
 
 
@@ -242,34 +244,33 @@ def _supplied_part(certificate: Supplied) -> Part:
     def copies() -> list[Copy]:
         _refuse_unfit(certificate)
         return [
-            Copy(_content(certificate.chain), _CHAIN, 0o644),
-            Copy(_content(certificate.key), _KEY, 0o640, "appliance"),
+            Copy(_content(certificate.chain, "certificate.supplied.chain"), _CHAIN, 0o644),
+            Copy(_content(certificate.key, "certificate.supplied.key"), _KEY, 0o640, "appliance"),
         ]
 
     files = files_part("Certificate", copies)
 
     def look() -> Found:
         found = files.look()
-        return Found(
-            found.is_well, f"{_described(x509.load_pem_x509_certificate(_content(certificate.chain)))}; {found.told}"
-        )
+        shown = x509.load_pem_x509_certificate(_content(certificate.chain, "certificate.supplied.chain"))
+        return Found(found.is_well, f"{_described(shown)}; {found.told}")
 
     return Part("Certificate", look, files.mend)
 
 
-def _content(file: Path) -> bytes:
+def _content(file: Path, named_by: str) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise Refusal(f"{file}: {error.strerror}", "name the files of the certificate in the site file") from error
+        raise Refusal(f"{file}: {error.strerror}", f"the site file names it: {named_by}") from error
 
 
 def _refuse_unfit(certificate: Supplied) -> None:
     """Refusal for one that browsers would refuse, or that has another key."""
     mend = "have it made anew, or name the right files"
     try:
-        first = x509.load_pem_x509_certificates(_content(certificate.chain))[0]
-        key = load_pem_private_key(_content(certificate.key), password=None)
+        first = x509.load_pem_x509_certificates(_content(certificate.chain, "certificate.supplied.chain"))[0]
+        key = load_pem_private_key(_content(certificate.key, "certificate.supplied.key"), password=None)
     except (ValueError, TypeError) as error:
         raise Refusal(f"{certificate.chain} or {certificate.key} is no certificate or key in PEM", mend) from error
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -345,7 +346,7 @@ def _enrol(site: Site) -> None:
     )
     run(
         *_as_server("appliance", "enrol", "--config", str(box.SETTINGS), "--toplevel", parent, "--token", "-"),
-        given=_content(site.enrolment.token_from).decode(), mend="docs/enrolment.md",
+        given=_content(site.enrolment.token_from, "enrolment.token_from").decode(), mend="docs/enrolment.md",
     )  # fmt: skip
 
 

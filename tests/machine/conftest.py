@@ -48,7 +48,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout") / "appliance"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
-         "appliance", "certificates", "zfs", "systemd", "provisioning", "config",
+         "appliance", "certificates", "updates", "zfs", "systemd", "provisioning", "config",
          "requirements.lock", "pyproject.toml", "README.md", "LICENSE"],
         cwd=_ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip

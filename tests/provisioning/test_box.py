@@ -10,9 +10,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from provisioning.box_environment import BoxEnvironment
+from provisioning.box_environment import BoxEnvironment, prepare_link
 from provisioning.environment import read_lock
 from provisioning.installation import ROOT
+from updates.versions import Versions
 
 _NAMES = frozenset((ROOT / "provisioning" / "box-packages").read_text().split())
 _LEFT_OUT = {"triangle"}
@@ -62,7 +63,7 @@ def test_a_box_gets_only_what_the_lock_vouches_for_and_nothing_that_only_develop
 
 
 def checkout(folder: Path) -> Path:
-    for name in ("appliance", "certificates", "zfs"):
+    for name in ("appliance", "certificates", "updates", "zfs"):
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text("")
     (folder / "provisioning").mkdir()
@@ -97,3 +98,25 @@ def test_a_folder_that_holds_nothing_has_neither_packages_nor_appliance(tmp_path
 
     assert not box.has_packages
     assert not box.has_appliance
+
+
+def test_the_first_environment_of_a_box_is_a_version_beside_which_others_can_be_put(tmp_path):
+    link = tmp_path / "opt" / "appliance"
+
+    prepare_link(link, tmp_path / "opt" / "appliance-versions", checkout(tmp_path / "checkout"))
+
+    first = Versions(tmp_path / "opt" / "appliance-versions", link).current
+    assert first.number == 0
+    assert (first.source / "pyproject.toml").is_file()
+    assert BoxEnvironment(tmp_path / "checkout", link, tmp_path / "cache", tmp_path / "log").python == (
+        first.environment / "bin" / "python"
+    )
+
+
+def test_an_environment_that_lies_there_without_a_link_is_left_as_it_is(tmp_path):
+    (tmp_path / "appliance").mkdir()
+
+    prepare_link(tmp_path / "appliance", tmp_path / "versions", tmp_path)
+
+    assert not (tmp_path / "appliance").is_symlink()
+    assert not (tmp_path / "versions").exists()
