@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from playwright.async_api import expect
+from playwright.async_api import Request, Route, expect
 
 from provisioning.phantom import read_mark
 from tests.end_to_end.browser import open_browser, trust
@@ -91,6 +92,35 @@ async def test_the_page_of_one_box_shows_the_pictures_of_another(boxes: Boxes, t
         thumbnail = physician.find("series-card").first.locator("img")
         assert await thumbnail.evaluate("image => image.complete && image.naturalWidth") > 0
         assert physician.faults == []
+
+
+async def test_the_first_picture_of_another_box_does_not_wait_for_the_page(boxes: Boxes, tmp_path: Path) -> None:
+    trust(tmp_path, boxes.clinic.authority)
+    hosts = {CENTRAL: "127.0.0.1", CLINIC: "127.0.0.1"}
+    async with open_browser(tmp_path, authority=boxes.central.authority, hosts=hosts) as context:
+        physician = await Physician.at(context, boxes.central)
+        await physician.log_in()
+        await physician.open_study("phantom")
+        page = await context.new_page()
+        is_asked = asyncio.Event()
+        entrances: list[str] = []
+
+        def note(request: Request) -> None:
+            if request.method == "POST" and request.url.endswith("/api/access"):
+                entrances.append(request.url)
+            if "/rendered?" in request.url:
+                is_asked.set()
+
+        async def after_the_picture(route: Route) -> None:
+            await is_asked.wait()
+            await route.continue_()
+
+        page.on("request", note)
+        await page.route("**/assets/*.js", after_the_picture)
+        await page.goto(physician.page.url)
+
+        await Physician(page, boxes.central).settle()
+        assert entrances == [f"https://{CLINIC}:{boxes.clinic.port}/api/access"]
 
 
 async def test_a_clinic_that_is_dark_is_said_and_blocks_nothing(boxes: Boxes, tmp_path: Path) -> None:

@@ -93,6 +93,11 @@ export class Entrances {
     return nothing(outcome)
   }
 
+  /** Somebody else did, with a cookie that is good until then, ms since the epoch. */
+  hasEntered(baseUrl: string, until: number): void {
+    if (!this.#entries.has(baseUrl)) this.#entries.set(baseUrl, { expiresAt: until, entering: null })
+  }
+
   /** Enters wherever we have been, with the token of now: pictures in <img> cannot do it for themselves. */
   async enterAgain(): Promise<void> {
     const bases = [...this.#entries.keys()]

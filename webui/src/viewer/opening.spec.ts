@@ -31,6 +31,19 @@ describe('a study that is opened', () => {
     expect(asked).toEqual([])
   })
 
+  it('leaves a node entered that the document has entered for it', async () => {
+    const [base, url] = ['https://elsewhere.example', 'https://elsewhere.example/api/studies/1.2?series=first']
+    const directory = { institutions: [{ name: 'Clinic', nodes: [{ id: 'one', base_url: base }] }] } as unknown as Directory
+    const answer = answers({ study: 'asked by the document' })
+    globalThis.opening = Promise.resolve({ url, answer, entered: { base, until: Date.now() + 600_000 } })
+    const { asked, entrances: through } = entrances()
+    await openStudy(ROUTE, directory, through).answer
+
+    await through.get(base, '/picture')
+
+    expect(asked).toEqual([`${base}/picture`])
+  })
+
   it('is asked for where the document could not', async () => {
     globalThis.opening = Promise.resolve(null)
     const { asked, entrances: through } = entrances()

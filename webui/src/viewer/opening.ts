@@ -29,12 +29,13 @@ async function takeOrAsk(entrances: Entrances, nodeUrl: string, route: ViewerRou
   const { opening } = globalThis
   delete globalThis.opening
   const asked = await opening
+  if (asked?.entered) entrances.hasEntered(asked.entered.base, asked.entered.until)
   if (asked?.url !== nodeUrl + pathOf(route)) return askForStudy(entrances, nodeUrl, route)
   const outcome = await askJson<OpenedStudy>('', {}, () => Promise.resolve(asked.answer))
   return outcome.ok ? outcome : askForStudy(entrances, nodeUrl, route)
 }
 
 declare global {
-  /** null where nothing could be asked for. */
-  var opening: Promise<{ url: string; answer: Response } | null> | undefined
+  /** null where nothing could be asked for. `entered` says which node was entered for it, and until when (ms since the epoch). */
+  var opening: Promise<{ url: string; answer: Response; entered?: { base: string; until: number } | false } | null> | undefined
 }
