@@ -40,6 +40,8 @@ _NIGHTLY = timedelta(hours=36)
 """A night, and the morning after one that the box spent switched off."""
 _CERTIFICATE_SOON = timedelta(days=21)
 """A month before its end it is renewed, by itself or by ACME: what is nearer has been tried in vain for a week."""
+_CERTIFICATE_LAST_PART = 1 / 4
+"""Of its life: one of weeks is renewed when a third is left, and what is nearer to its end has been tried in vain for days."""
 _ROOM_PART = 0.1
 """Free of the whole; less is a matter of weeks in a clinic that is growing."""
 _MEMORY_PART = 0.05
@@ -275,7 +277,8 @@ def certificate(chain: bytes | None, now: datetime, *, is_own_authority: bool) -
     text = f"{left.days} days left"
     if is_own_authority:
         text += "; of this box's own authority: browsers have to be told to trust it, and use HTTP/2 instead of HTTP/3"
-    return Finding(subject, Verdict.WELL if left > _CERTIFICATE_SOON else Verdict.ATTENTION, text, figures)
+    soon = min(_CERTIFICATE_SOON, _CERTIFICATE_LAST_PART * (first.not_valid_after_utc - first.not_valid_before_utc))
+    return Finding(subject, Verdict.WELL if left > soon else Verdict.ATTENTION, text, figures)
 
 
 def keys(found: Sequence[tuple[Path, int | None]]) -> Finding:

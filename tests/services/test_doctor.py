@@ -10,6 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import generate_latest
 
 from appliance.http import certificates
@@ -145,6 +148,27 @@ def test_a_certificate_near_its_end_wants_attention_and_one_out_of_its_time_is_a
     found = doctor.certificate(own.certificate.read_bytes(), NOW + timedelta(days=days), is_own_authority=False)
 
     assert found.verdict == verdict, found.text
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(16, Verdict.WELL), (14, Verdict.WELL), (11, Verdict.ATTENTION)])
+def test_a_certificate_of_45_days_is_well_until_its_renewal_has_failed_for_days(left: int, verdict: Verdict) -> None:
+    """It is renewed when a third of its life is left: 15 days."""
+    authority = certificates.make_authority(NOW)
+    issued = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(authority.certificate.subject)
+        .public_key(authority.key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=45))
+        .sign(authority.key, hashes.SHA256())
+    )
+    chain = issued.public_bytes(Encoding.PEM)
+
+    found = doctor.certificate(chain, NOW + timedelta(days=45 - left), is_own_authority=False)
+
+    assert found.verdict == verdict
 
 
 def test_what_is_no_certificate_lets_nobody_in() -> None:
