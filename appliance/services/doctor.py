@@ -6,6 +6,7 @@ only root may, and nobody is named. Each finding is a function of what was read;
     pool         /run/appliance-pool/status.json, which ``appliance-zfs status --write`` writes every minute
     backup       /var/lib/appliance-pool/backup.json, of ``appliance-zfs replicate --write``
     drill        /var/lib/appliance-pool/drill.json, of ``appliance-zfs drill --write``
+    version      /opt/appliance-versions/trial.json, which ``appliance-update`` writes while one is tried
     certificate  the file that browsers are shown
     keys         the files of keys that the settings name: there, and nobody else's to read
     renderer     the running server's own figures, as are
@@ -105,6 +106,8 @@ class Subjects:
     pool_status: Path = Path("/run/appliance-pool/status.json")
     records: Path = Path("/var/lib/appliance-pool")
     """Where the last backup and the last drill are written down."""
+    versions: Path = Path("/opt/appliance-versions")
+    """Of this appliance, on a box."""
     zfs_module: Path = Path("/sys/module/zfs")
     memory: Path = Path("/proc/meminfo")
 
@@ -142,6 +145,7 @@ def examine(subjects: Subjects, metrics: str | None, now: datetime, tracking: Ca
         pool(_read(subjects.pool_status), now, is_box=is_box),
         backup(_read(subjects.records / "backup.json"), now, is_box=is_box),
         drill(_read(subjects.records / "drill.json"), now, is_box=is_box),
+        version(_read(subjects.versions / "trial.json"), is_box=subjects.versions.is_dir()),
         certificate(_bytes(subjects.certificate), now, is_own_authority=subjects.is_own_authority),
         keys([(path, _mode(path)) for path in subjects.keys]),
         *served(metrics, subjects),
@@ -249,6 +253,23 @@ def drill(told: str | None, now: datetime, *, is_box: bool) -> Finding:
         )
     text = f"{found['snapshot']} restored from {found['came_from']}, {_moment(ended)}: {found['instances']} instances, no fault"
     return Finding(subject, _by_age(now - ended), text, figures)
+
+
+def version(trial: str | None, *, is_box: bool) -> Finding:
+    """Of what ``appliance-update`` wrote down: a version that is tried, or was when the power failed."""
+    subject = "version"
+    if not is_box:
+        return Finding(subject, Verdict.NONE, "no other version is put on this machine by appliance-update")
+    if trial is None:
+        return Finding(subject, Verdict.WELL, "none is being tried")
+    found = _parsed(trial)
+    if found is None:
+        return Finding(
+            subject, Verdict.ATTENTION, "one is being tried, and nobody can read which: appliance-update settle"
+        )
+    figures = {name: found[name] for name in ("number", "before")}
+    text = f"version {found['number']} is being tried; if nobody is doing that now: appliance-update settle"
+    return Finding(subject, Verdict.ATTENTION, text, figures)
 
 
 def _by_age(age: timedelta) -> Verdict:

@@ -19,6 +19,7 @@ from appliance.http import certificates
 from appliance.services import doctor
 from appliance.services.doctor import Examination, Finding, Folder, Subjects, Verdict
 from appliance.services.metrics import Metrics
+from updates.versions import Trial, Versions
 from zfs import drill as practice
 from zfs import replication, status
 from zfs.layout import BOX
@@ -122,6 +123,19 @@ def test_a_restore_that_was_practised_without_a_fault_is_well_and_one_with_is_a_
     assert "5208 instances, no fault" in well.text
     assert doctor.drill(replace(done, faults=1).as_json(), NOW, is_box=True).verdict == Verdict.DANGER
     assert doctor.drill(None, NOW, is_box=True).verdict == Verdict.ATTENTION
+
+
+def test_a_version_that_was_being_tried_when_the_power_failed_wants_attention(tmp_path: Path) -> None:
+    versions = Versions(tmp_path)
+    versions.begin(Trial(7, 6, "", ""))
+
+    found = doctor.version((tmp_path / "trial.json").read_text(), is_box=True)
+
+    assert (found.verdict, found.figures) == (Verdict.ATTENTION, {"number": 7, "before": 6})
+    assert "appliance-update settle" in found.text
+    assert doctor.version("cut", is_box=True).verdict == Verdict.ATTENTION
+    assert doctor.version(None, is_box=True).verdict == Verdict.WELL
+    assert doctor.version(None, is_box=False).verdict == Verdict.NONE
 
 
 @pytest.fixture(scope="module")
