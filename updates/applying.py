@@ -77,12 +77,18 @@ def apply(file: Path, key: Ed25519PublicKey, versions: Versions, machine: Machin
         versions.use(version)
         machine.take_on(version)
         machine.start()
-    except Refusal as refusal:
-        say(f"version {version.number} is taken back: {refusal}")
-        _back(trial, versions, machine)
+    except (Refusal, OSError) as error:
+        say(f"version {version.number} is taken back: {error}")
+        try:
+            _back(trial, versions, machine)
+        except (Refusal, OSError) as second:
+            raise Refusal(
+                f"version {trial.number} was not fit: {error}; and version {trial.before} does not answer either: {second}",
+                "journalctl -b -p warning; then appliance-update settle",
+            ) from second
         raise Refusal(
-            f"version {version.number} was not fit: {refusal}; version {before.number} is used again, and answers"
-        ) from refusal
+            f"version {version.number} was not fit: {error}; version {before.number} is used again, and answers"
+        ) from error
     _accept(trial, versions, machine)
     say(f"version {version.number} is used and answers; version {before.number} stays beside it")
     return version.number

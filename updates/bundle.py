@@ -87,6 +87,8 @@ def unpack(file: Path, key: Ed25519PublicKey, into: Path) -> Manifest:
                 entry = manifest.files.get(path)
                 if entry is None or path not in missing or not member.isfile() or not member.name.startswith(_FILES):
                     raise Refusal(f"{file}: {member.name!r} is not in the list that was signed")
+                if member.size != entry.size:
+                    raise Refusal(f"{file}: {path} is not as it was signed")
                 missing.remove(path)
                 _write(tar.extractfile(member), into / path, entry, f"{file}: {path}")
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
@@ -162,12 +164,11 @@ def _is_inside(path: str) -> bool:
 def _write(stream: IO[bytes] | None, target: Path, entry: Entry, named: str) -> None:
     assert stream is not None, "it is a file"
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest, size = hashlib.sha256(), 0
+    digest = hashlib.sha256()
     with target.open("xb") as out:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
-            size += len(chunk)
             out.write(chunk)
-    if (digest.hexdigest(), size) != (entry.sha256, entry.size):
+    if digest.hexdigest() != entry.sha256:
         raise Refusal(f"{named} is not as it was signed")
     target.chmod(0o755 if entry.executable else 0o644)

@@ -6,6 +6,7 @@ only root may, and nobody is named. Each finding is a function of what was read;
     pool         /run/appliance-pool/status.json, which ``appliance-zfs status --write`` writes every minute
     backup       /var/lib/appliance-pool/backup.json, of ``appliance-zfs replicate --write``
     drill        /var/lib/appliance-pool/drill.json, of ``appliance-zfs drill --write``
+    version      /opt/appliance-versions/trial.json, which ``appliance-update`` writes while one is tried
     certificate  the file that browsers are shown
     keys         the files of keys that the settings name: there, and nobody else's to read
     renderer     the running server's own figures, as are
@@ -40,6 +41,8 @@ _NIGHTLY = timedelta(hours=36)
 """A night, and the morning after one that the box spent switched off."""
 _CERTIFICATE_SOON = timedelta(days=21)
 """A month before its end it is renewed, by itself or by ACME: what is nearer has been tried in vain for a week."""
+_CERTIFICATE_LAST_PART = 1 / 4
+"""Of its life: one of weeks is renewed when a third is left, and what is nearer to its end has been tried in vain for days."""
 _ROOM_PART = 0.1
 """Free of the whole; less is a matter of weeks in a clinic that is growing."""
 _MEMORY_PART = 0.05
@@ -103,6 +106,8 @@ class Subjects:
     pool_status: Path = Path("/run/appliance-pool/status.json")
     records: Path = Path("/var/lib/appliance-pool")
     """Where the last backup and the last drill are written down."""
+    versions: Path = Path("/opt/appliance-versions")
+    """Of this appliance, on a box."""
     zfs_module: Path = Path("/sys/module/zfs")
     memory: Path = Path("/proc/meminfo")
 
@@ -140,6 +145,7 @@ def examine(subjects: Subjects, metrics: str | None, now: datetime, tracking: Ca
         pool(_read(subjects.pool_status), now, is_box=is_box),
         backup(_read(subjects.records / "backup.json"), now, is_box=is_box),
         drill(_read(subjects.records / "drill.json"), now, is_box=is_box),
+        version(_read(subjects.versions / "trial.json"), is_box=subjects.versions.is_dir()),
         certificate(_bytes(subjects.certificate), now, is_own_authority=subjects.is_own_authority),
         keys([(path, _mode(path)) for path in subjects.keys]),
         *served(metrics, subjects),
@@ -249,6 +255,23 @@ def drill(told: str | None, now: datetime, *, is_box: bool) -> Finding:
     return Finding(subject, _by_age(now - ended), text, figures)
 
 
+def version(trial: str | None, *, is_box: bool) -> Finding:
+    """Of what ``appliance-update`` wrote down: a version that is tried, or was when the power failed."""
+    subject = "version"
+    if not is_box:
+        return Finding(subject, Verdict.NONE, "no other version is put on this machine by appliance-update")
+    if trial is None:
+        return Finding(subject, Verdict.WELL, "none is being tried")
+    found = _parsed(trial)
+    if found is None:
+        return Finding(
+            subject, Verdict.ATTENTION, "one is being tried, and nobody can read which: appliance-update settle"
+        )
+    figures = {name: found[name] for name in ("number", "before")}
+    text = f"version {found['number']} is being tried; if nobody is doing that now: appliance-update settle"
+    return Finding(subject, Verdict.ATTENTION, text, figures)
+
+
 def _by_age(age: timedelta) -> Verdict:
     return Verdict.WELL if age < _NIGHTLY else Verdict.ATTENTION
 
@@ -275,7 +298,8 @@ def certificate(chain: bytes | None, now: datetime, *, is_own_authority: bool) -
     text = f"{left.days} days left"
     if is_own_authority:
         text += "; of this box's own authority: browsers have to be told to trust it, and use HTTP/2 instead of HTTP/3"
-    return Finding(subject, Verdict.WELL if left > _CERTIFICATE_SOON else Verdict.ATTENTION, text, figures)
+    soon = min(_CERTIFICATE_SOON, _CERTIFICATE_LAST_PART * (first.not_valid_after_utc - first.not_valid_before_utc))
+    return Finding(subject, Verdict.WELL if left > soon else Verdict.ATTENTION, text, figures)
 
 
 def keys(found: Sequence[tuple[Path, int | None]]) -> Finding:

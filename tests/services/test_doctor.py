@@ -10,12 +10,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import generate_latest
 
 from appliance.http import certificates
 from appliance.services import doctor
 from appliance.services.doctor import Examination, Finding, Folder, Subjects, Verdict
 from appliance.services.metrics import Metrics
+from updates.versions import Trial, Versions
 from zfs import drill as practice
 from zfs import replication, status
 from zfs.layout import BOX
@@ -121,6 +125,19 @@ def test_a_restore_that_was_practised_without_a_fault_is_well_and_one_with_is_a_
     assert doctor.drill(None, NOW, is_box=True).verdict == Verdict.ATTENTION
 
 
+def test_a_version_that_was_being_tried_when_the_power_failed_wants_attention(tmp_path: Path) -> None:
+    versions = Versions(tmp_path)
+    versions.begin(Trial(7, 6, "", ""))
+
+    found = doctor.version((tmp_path / "trial.json").read_text(), is_box=True)
+
+    assert (found.verdict, found.figures) == (Verdict.ATTENTION, {"number": 7, "before": 6})
+    assert "appliance-update settle" in found.text
+    assert doctor.version("cut", is_box=True).verdict == Verdict.ATTENTION
+    assert doctor.version(None, is_box=True).verdict == Verdict.WELL
+    assert doctor.version(None, is_box=False).verdict == Verdict.NONE
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> certificates.CertificateFiles:
     return certificates.ensure_self_made(tmp_path_factory.mktemp("certificates"), ["localhost"], now=NOW)
@@ -145,6 +162,27 @@ def test_a_certificate_near_its_end_wants_attention_and_one_out_of_its_time_is_a
     found = doctor.certificate(own.certificate.read_bytes(), NOW + timedelta(days=days), is_own_authority=False)
 
     assert found.verdict == verdict, found.text
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(16, Verdict.WELL), (14, Verdict.WELL), (11, Verdict.ATTENTION)])
+def test_a_certificate_of_45_days_is_well_until_its_renewal_has_failed_for_days(left: int, verdict: Verdict) -> None:
+    """It is renewed when a third of its life is left: 15 days."""
+    authority = certificates.make_authority(NOW)
+    issued = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(authority.certificate.subject)
+        .public_key(authority.key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=45))
+        .sign(authority.key, hashes.SHA256())
+    )
+    chain = issued.public_bytes(Encoding.PEM)
+
+    found = doctor.certificate(chain, NOW + timedelta(days=45 - left), is_own_authority=False)
+
+    assert found.verdict == verdict
 
 
 def test_what_is_no_certificate_lets_nobody_in() -> None:

@@ -111,6 +111,32 @@ def test_a_version_that_never_answers_is_taken_back(place: Place) -> None:
     assert place.is_as_before()
 
 
+def test_where_the_former_version_does_not_answer_either_both_are_said_and_it_can_be_tried_again(place: Place) -> None:
+    former = place.box.versions.version(1).source
+    (former / "ends").write_text("a disk is full")
+
+    with pytest.raises(
+        Refusal, match="version 2 was not fit: it ended by itself; and version 1 does not answer either: "
+    ):
+        place.apply(bundled(place.source("two", name="two", ends="no"), 2))
+    assert place.box.versions.trial is not None
+
+    (former / "ends").unlink()
+    applying.settle(place.box.versions, place.box, place.box.said.append)
+    assert place.is_as_before()
+
+
+def test_a_disk_on_which_the_data_cannot_be_kept_brings_the_former_version_back(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "box" / "kept").write_text("no folder")
+
+    with pytest.raises(
+        Refusal, match=r"version 2 was not fit: .*Not a directory.*; version 1 is used again, and answers"
+    ):
+        place.apply(bundled(place.source("two", name="two"), 2))
+
+    assert place.is_as_before()
+
+
 def test_tables_that_a_version_changed_before_it_failed_are_put_back_with_their_rows(place: Place) -> None:
     with pytest.raises(Refusal, match="version 1 is used again"):
         place.apply(bundled(place.source("two", name="two", migrates="yes", ends="no"), 2))

@@ -80,6 +80,13 @@ def test_another_number_in_the_list_breaks_its_signature(file: Path) -> None:
         unpacked(changed(file, later))
 
 
+def test_a_file_that_is_larger_than_it_was_signed_is_not_written_at_all(file: Path) -> None:
+    with pytest.raises(Refusal, match=r"appliance/__init__\.py is not as it was signed"):
+        unpacked(changed(file, lambda members: members.update({"source/appliance/__init__.py": bytes(10_000_000)})))
+
+    assert not (file.with_name("unpacked") / "appliance").exists()
+
+
 @pytest.mark.parametrize("content", [b"VERSION = 8\n", b"VERSION = 7\n\n", b""])
 def test_a_file_that_is_not_as_it_was_signed_is_found(file: Path, content: bytes) -> None:
     with pytest.raises(Refusal, match=r"appliance/__init__\.py is not as it was signed"):

@@ -684,6 +684,7 @@ export const administration = {
       pool: 'Pool',
       backup: 'Backup',
       drill: 'Restore, practised',
+      version: 'Another version',
       certificate: 'Certificate',
       keys: 'Keys',
       server: 'Server',

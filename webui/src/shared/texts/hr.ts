@@ -704,6 +704,7 @@ export const administration: typeof AdministrationInEnglish = {
       pool: 'Diskovi (pool)',
       backup: 'Sigurnosna kopija',
       drill: 'Probno vraćanje',
+      version: 'Druga verzija',
       certificate: 'Certifikat',
       keys: 'Ključevi',
       server: 'Poslužitelj',
