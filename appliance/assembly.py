@@ -28,6 +28,7 @@ from appliance.http.access import Access
 from appliance.http.accounts import other_accounts, own_account
 from appliance.http.application import Root, Streamed, resources
 from appliance.http.asgi import Application
+from appliance.http.asked_frames import AskedFrames
 from appliance.http.audit import audit_chains, audit_trail
 from appliance.http.authorisation import refuse_unlisted
 from appliance.http.certificates import CertificateFiles
@@ -853,13 +854,14 @@ def _looking(
 ) -> list[Blueprint]:
     """The doors of a node by which nothing is changed."""
     answers = PictureAnswers(bench.access, auditing, held_back, drawing, bench.metrics)
+    frames = AskedFrames(catalogue, answers)
     return [
         studies(catalogue, bench.access, auditing, held_back),
         renderer(drawing.state, bench.access),
         Pictures(catalogue, archive, drawing, answers, base_url=settings.base_url).blueprint(),
         VolumePictures(VolumeSelection(catalogue, archive), drawing, answers).blueprint(),
-        Viewing(catalogue, archive, drawing, answers).blueprint(),
-        Scales(catalogue, archive, drawing, answers).blueprint(),
+        Viewing(frames, catalogue, archive, drawing, answers).blueprint(),
+        Scales(frames, archive, drawing).blueprint(),
         study_objects(catalogue, archive, answers),
         Queries(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),
         Retrieval(archive, bench.access, auditing, held_back, settings.base_url).blueprint(),

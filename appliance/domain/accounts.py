@@ -140,6 +140,12 @@ class Account:
             return right is Right.VIEW
         return any(right in RIGHTS[role] for role in self.roles)
 
+    @property
+    def rights_everywhere(self) -> frozenset[Right]:
+        """What ``require`` lets pass wherever it is; further rights that it ``has`` are those of its own institution."""
+        held = frozenset(right for right in Right if self.has(right))
+        return held if Role.SUPERUSER in self.roles else held - AT_HOME_ONLY
+
     def require(self, right: Right, at: InstitutionId | None = None) -> None:
         """Returns if this account has ``right``, for some rights only at its own institution; NotAllowed otherwise."""
         if not self.has(right):

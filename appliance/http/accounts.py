@@ -15,7 +15,7 @@ from appliance.domain.staff import AccountEntry, Particulars
 from appliance.http.access import Access
 from appliance.http.bodies import json_body, json_response, uuid_in_path
 from appliance.http.lists import ListQuery
-from appliance.http.sessions import account_json, whence
+from appliance.http.sessions import account_json, own_account_json, whence
 from appliance.services.accounts import Accounts
 from appliance.services.audit import Auditing
 from appliance.services.staff import SORTS, PersonWanted, Staff
@@ -72,7 +72,7 @@ def own_account(accounts: Accounts, access: Access) -> Blueprint:
 
     @blueprint.get("/api/account")
     async def mine() -> Response:
-        return json_response(account_json(access.writer()))
+        return json_response(own_account_json(access.writer()))
 
     @blueprint.get("/api/account/contact")
     async def contact() -> Response:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from appliance.domain.accounts import Role
+from appliance.domain.accounts import Right, Role
 from appliance.domain.audit import Action, ActorKind, Outcome
 from appliance.domain.changes import RecordType
 from appliance.domain.enrolment import EnrolledChild
@@ -42,6 +42,18 @@ class Account(msgspec.Struct, frozen=True):
     institution_id: UUID | None
 
 
+class Rights(msgspec.Struct, frozen=True):
+    everywhere: list[Right]
+    at_home: list[Right]
+    """Only at the account's own institution."""
+
+
+class OwnAccount(Account, frozen=True):
+    """As the one sees it whose it is."""
+
+    rights: Rights
+
+
 class AccountEntry(Account, frozen=True):
     """As administrators see it."""
 
@@ -61,7 +73,7 @@ class AccountEntries(msgspec.Struct, frozen=True):
 class Grant(msgspec.Struct, frozen=True):
     access_token: str
     expires_in_s: int
-    account: Account
+    account: OwnAccount
     directory: Directory | None = None
 
 

@@ -169,7 +169,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("DELETE", "/api/session"): Door("Logging out"),
     ("POST", "/api/access"): Door("The token as a cookie, for GET"),
     ("DELETE", "/api/access"): Door("That cookie is gone"),
-    ("GET", "/api/account"): Door("Who asks", answers.Account),
+    ("GET", "/api/account"): Door("Who asks", answers.OwnAccount),
     ("GET", "/api/account/contact"): Door("How they are reached", Contact),
     ("PUT", "/api/account/contact"): Door("They are reached so", None, ContactToSet),
     ("PUT", "/api/account/password"): Door("Another password, and all other sessions are over", None, PasswordToSet),

@@ -5,23 +5,20 @@ from __future__ import annotations
 import msgspec
 from quart import Blueprint, Response, request
 
-from appliance.domain.errors import BadRequest, NotFound
-from appliance.domain.image import StoredImage
+from appliance.domain.attributes import Attributes
+from appliance.domain.errors import BadRequest
 from appliance.domain.measuring import MOST_POINTS, REGIONS, Point, Quantity, Scale, check_points, scales_of
 from appliance.domain.measuring import measured as measured_from
 from appliance.domain.regions import Region, RegionValues
 from appliance.domain.uptake import SUV_UNIT, suv_factor
-from appliance.http import addresses
+from appliance.http.asked_frames import FRAME, AskedFrame, AskedFrames
 from appliance.http.bodies import json_response
-from appliance.http.picture_answers import PictureAnswers
-from appliance.http.query_values import finite, integer
+from appliance.http.query_values import finite
 from appliance.services.archive import Archive
-from appliance.services.catalogue import Catalogue
 from appliance.services.drawing import Drawing
 
-_FRAME = "/api/studies/<study>/series/<series>/instances/<instance>/frames/<frame>"
-SCALES = f"{_FRAME}/scales"
-REGION = f"{_FRAME}/region"
+SCALES = f"{FRAME}/scales"
+REGION = f"{FRAME}/region"
 
 
 class FrameScales(msgspec.Struct, frozen=True):
@@ -59,11 +56,10 @@ class RegionAnswer(msgspec.Struct, frozen=True):
 class Scales:
     """The resources; what they need is handed over once."""
 
-    def __init__(self, catalogue: Catalogue, archive: Archive, drawing: Drawing, answers: PictureAnswers) -> None:
-        self._catalogue = catalogue
+    def __init__(self, frames: AskedFrames, archive: Archive, drawing: Drawing) -> None:
+        self._frames = frames
         self._archive = archive
         self._drawing = drawing
-        self._answers = answers
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("scales", __name__)
@@ -72,21 +68,17 @@ class Scales:
         return blueprint
 
     async def scales(self, study: str, series: str, instance: str, frame: str) -> Response:
-        await self._answers.viewer(study, series, instance)
-        uids = addresses.uids_of_instance(study, series, instance)
-        image, index = await self._frame(study, series, instance, frame)
-        said = (await self._archive.attributes(uids[0], {uids[2]}))[uids[2]]
-        return json_response(FrameScales(scales_of(image.description, index, said)))
+        asked = await self._frames.opened(study, series, instance, frame)
+        return json_response(FrameScales(scales_of(asked.image.description, asked.index, await self._said(asked))))
 
     async def region(self, study: str, series: str, instance: str, frame: str) -> Response:
-        viewer = await self._answers.viewer(study, series, instance)
-        uids = addresses.uids_of_instance(study, series, instance)
-        image, index = await self._frame(study, series, instance, frame)
+        asked = await self._frames.opened(study, series, instance, frame)
         region = _region()
-        said = (await self._archive.attributes(uids[0], {uids[2]}))[uids[2]]
-        values = await self._drawing.region(image, index, region, viewer=viewer)
+        said = await self._said(asked)
+        values = await self._drawing.region(asked.image, asked.index, region, viewer=asked.viewer)
         uptake = _uptake(values, suv_factor(said))
-        scales = scales_of(image.description, index, said)
+        described = asked.image.description
+        scales = scales_of(described, asked.index, said)
         return json_response(
             RegionAnswer(
                 values.count,
@@ -95,19 +87,15 @@ class Scales:
                 values.standard_deviation,
                 values.minimum,
                 values.maximum,
-                image.description.value_unit,
+                described.value_unit,
                 uptake,
                 measured_from(region.kind, region.points, scales),
             )
         )
 
-    async def _frame(self, study: str, series: str, instance: str, frame: str) -> tuple[StoredImage, int]:
-        """The image, and which of its frames, from 0. Raises NotFound."""
-        image = await self._catalogue.stored_image(*addresses.uids_of_instance(study, series, instance))
-        index = integer(frame, "frame") - 1
-        if not 0 <= index < len(image.description.frames):
-            raise NotFound("The image has no such frame", key="no-such-frame")
-        return image, index
+    async def _said(self, asked: AskedFrame) -> Attributes:
+        """What the file of the frame says."""
+        return (await self._archive.attributes(asked.study_uid, {asked.instance_uid}))[asked.instance_uid]
 
 
 def _uptake(values: RegionValues, factor: float | None) -> Uptake | None:

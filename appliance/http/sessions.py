@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 from quart import Blueprint, Response, request
 
-from appliance.domain.accounts import Account
+from appliance.domain.accounts import Account, Right
 from appliance.domain.errors import ApplianceError, NotAuthenticated, TooManyAttempts
 from appliance.http.access import Access
 from appliance.http.bodies import json_body, json_response
@@ -95,7 +95,7 @@ def sessions(accounts: Accounts, known: Directories, access: Access, metrics: Me
         account, token = session.account, session.access_token
         wants_directory = request.args.get("with") == "directory"
         directory = Directory(await known.directory(account)) if wants_directory else None
-        response = json_response(GrantAnswer(token.text, token.expires_in_s, account_json(account), directory))
+        response = json_response(GrantAnswer(token.text, token.expires_in_s, own_account_json(account), directory))
         _set_cookie(response, session.refresh_secret, max_age_s=int(accounts.session_lifetime.total_seconds()))
         access.give_cookie(response, token)
         if session.device_secret is not None:
@@ -119,6 +119,13 @@ def _refresh_secret() -> str:
     if not secret:
         raise NotAuthenticated("The session has ended", key="session-ended")
     return secret
+
+
+def own_account_json(account: Account) -> dict[str, object]:
+    """The same for whoever it is: with what they may do, so that a page need not offer the rest."""
+    everywhere = account.rights_everywhere
+    at_home = (right for right in Right if account.has(right) and right not in everywhere)
+    return {**account_json(account), "rights": {"everywhere": sorted(everywhere), "at_home": sorted(at_home)}}
 
 
 def account_json(account: Account) -> dict[str, object]:

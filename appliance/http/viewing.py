@@ -6,10 +6,10 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from appliance.domain.cine import USUAL_MS, frame_durations_ms
-from appliance.domain.errors import BadRequest, NotDrawable, NotFound
+from appliance.domain.errors import BadRequest, NotDrawable
 from appliance.domain.identifiers import InstanceUid, StudyUid
-from appliance.domain.image import StoredImage
 from appliance.http import addresses
+from appliance.http.asked_frames import FRAME, AskedFrames
 from appliance.http.bodies import compressed_json_response
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.query_values import integer
@@ -18,8 +18,8 @@ from appliance.services.catalogue import Catalogue, SliceDetail
 from appliance.services.drawing import Drawing
 
 _SERIES = "/api/studies/<study>/series/<series>"
-VALUE = f"{_SERIES}/instances/<instance>/frames/<frame>/value"
-WINDOW = f"{_SERIES}/instances/<instance>/frames/<frame>/window"
+VALUE = f"{FRAME}/value"
+WINDOW = f"{FRAME}/window"
 FRAME_TIMES = f"{_SERIES}/frame-times"
 
 
@@ -48,7 +48,10 @@ class FrameTimes(msgspec.Struct, frozen=True):
 class Viewing:
     """The resources; what they need is handed over once."""
 
-    def __init__(self, catalogue: Catalogue, archive: Archive, drawing: Drawing, answers: PictureAnswers) -> None:
+    def __init__(
+        self, frames: AskedFrames, catalogue: Catalogue, archive: Archive, drawing: Drawing, answers: PictureAnswers
+    ) -> None:
+        self._frames = frames
         self._catalogue = catalogue
         self._archive = archive
         self._drawing = drawing
@@ -62,35 +65,25 @@ class Viewing:
         return blueprint
 
     async def value(self, study: str, series: str, instance: str, frame: str) -> Response:
-        viewer = await self._answers.viewer(study, series, instance)
-        image, index = await self._frame(study, series, instance, frame)
-        described = image.description
+        asked = await self._frames.opened(study, series, instance, frame)
+        described = asked.image.description
         row = _place("row", described.pixel_format.rows)
         column = _place("column", described.pixel_format.columns)
-        pixel = await self._drawing.pixel(image, index, row, column, viewer=viewer)
+        pixel = await self._drawing.pixel(asked.image, asked.index, row, column, viewer=asked.viewer)
         return await compressed_json_response(
             PixelAnswer(pixel.samples, pixel.value, described.value_unit, pixel.is_padding)
         )
 
     async def window(self, study: str, series: str, instance: str, frame: str) -> Response:
-        viewer = await self._answers.viewer(study, series, instance)
-        image, index = await self._frame(study, series, instance, frame)
-        described = image.description
+        asked = await self._frames.opened(study, series, instance, frame)
+        described = asked.image.description
         if described.is_colour:
             raise NotDrawable("Colours have no window", key="no-window-of-colours")
         rows, columns = _part(described.pixel_format.rows, described.pixel_format.columns)
-        window = await self._drawing.window(image, index, rows, columns, viewer=viewer)
+        window = await self._drawing.window(asked.image, asked.index, rows, columns, viewer=asked.viewer)
         return await compressed_json_response(
             WindowAnswer(window.center, window.width, window.function, described.value_unit)
         )
-
-    async def _frame(self, study: str, series: str, instance: str, frame: str) -> tuple[StoredImage, int]:
-        """The image and the index of its frame, counted from 0."""
-        image = await self._catalogue.stored_image(*addresses.uids_of_instance(study, series, instance))
-        index = integer(frame, "frame") - 1
-        if not 0 <= index < len(image.description.frames):
-            raise NotFound("The image has no such frame", key="no-such-frame")
-        return image, index
 
     async def frame_times(self, study: str, series: str) -> Response:
         await self._answers.viewer(study, series)

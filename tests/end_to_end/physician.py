@@ -72,7 +72,7 @@ class Physician:
 
     async def settle(self) -> None:
         """The picture that is wanted is shown, in full quality."""
-        await self.find("viewer-canvas").wait_for()
+        await self.find("viewer-canvas").first.wait_for()
         await self.page.wait_for_function(_SETTLED)
 
     async def drag(self, dx: int, dy: int, *, steps: int = 8) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pydicom
@@ -41,6 +42,20 @@ async def ana(physician: Physician, study: str) -> Physician:
     await physician.log_in()
     await physician.open_study(study)
     return physician
+
+
+@pytest.fixture(scope="module")
+def hybrid(appliance: RunningAppliance, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Patient ID of a study of positron emission, fine, and computed tomography, coarse."""
+    made = tmp_path_factory.mktemp("hybrid")
+    write_thin_table(made, "hybrid", (SLICE_MM, COARSE_MM))
+    for file in made.iterdir():
+        ds = pydicom.dcmread(file)
+        if ds.SeriesDescription == f"{SLICE_MM:g} mm":
+            ds.Modality = "PT"
+            ds.save_as(file)
+    appliance.take_in(made)
+    return "hybrid"
 
 
 async def open_outgoing(ana: Physician) -> None:
@@ -164,3 +179,38 @@ async def test_a_study_hangs_by_the_rules(ana: Physician) -> None:
     )
     assert await ana.find("pane-0").get_by_test_id("slice-label").inner_text() != ""
     assert SLICES > 1
+
+
+async def test_a_study_hangs_by_itself_until_somebody_chose_a_layout(physician: Physician, hybrid: str) -> None:
+    await physician.log_in()
+    await physician.open_study(hybrid)
+    cells = physician.find("panes").locator(".cell")
+    await expect(cells).to_have_count(2)
+    await expect(physician.find("pane-0")).to_contain_text(f"{COARSE_MM:g} mm")
+    await expect(physician.find("pane-1")).to_contain_text(f"{SLICE_MM:g} mm")
+
+    # It is remembered for the modality of the first that is shown when a study is opened.
+    await physician.find("pane-1").locator("canvas").click()
+    await physician.find("layout-select").select_option(label="1×1")
+    await physician.page.reload()
+    await physician.settle()
+    await physician.find("layout-select").wait_for()
+    await expect(cells).to_have_count(1)
+
+
+async def test_who_works_elsewhere_is_told_what_is_not_theirs_to_do(
+    physician: Physician, appliance: RunningAppliance, study: str
+) -> None:
+    appliance.create_account("ivo", "physician", institution=str(uuid4()))
+    await physician.log_in(username="ivo")
+    await physician.open_study(study)
+
+    await expect(physician.find("tool-mark")).to_be_disabled()
+    assert "institution" in str(await physician.find("tool-mark").get_attribute("title"))
+    await physician.page.keyboard.press("N")
+    await expect(physician.find("tool-mark")).to_have_attribute("aria-pressed", "false")
+    await open_outgoing(physician)
+    await expect(physician.find("no-sharing")).to_contain_text("institution")
+    await expect(physician.find("share-form")).to_have_count(0)
+    await expect(physician.find("export-anonymised")).to_be_disabled()
+    await expect(physician.find("export-begin")).to_be_enabled()

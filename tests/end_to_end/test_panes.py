@@ -527,6 +527,16 @@ async def test_two_fingers_enlarge_and_one_goes_through_the_slices(ana: Physicia
     assert percent_of(await ana.find("pane-0").inner_text()) == after
 
 
+async def test_no_tool_is_out_of_sight(ana: Physician) -> None:
+    last = ana.find("mark-remove")
+    await ana.find("tool-mark").click()
+    for width, height in ((1440, 900), (1280, 720)):
+        await ana.page.set_viewport_size({"width": width, "height": height})
+        await expect(last).to_be_in_viewport(ratio=1)
+        await expect(ana.find("tool-window")).to_be_in_viewport(ratio=1)
+        assert await last.evaluate("it => { const r = it.closest('.rail'); return r.scrollHeight <= r.clientHeight }")
+
+
 @pytest.mark.long
 async def test_on_a_phone_the_picture_has_most_of_the_room(ana: Physician) -> None:
     await ana.page.set_viewport_size({"width": 390, "height": 844})

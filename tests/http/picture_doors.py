@@ -20,6 +20,7 @@ from appliance.domain.identifiers import AccountId, InstitutionId
 from appliance.domain.measurements import Measurement
 from appliance.http.access import Access
 from appliance.http.application import Root, resources
+from appliance.http.asked_frames import AskedFrames
 from appliance.http.measurement_files import measurement_files
 from appliance.http.picture_answers import PictureAnswers
 from appliance.http.pictures import Pictures
@@ -90,8 +91,9 @@ async def picture_doors(folder: Path, **limits: int) -> AsyncIterator[PictureDoo
         answers = PictureAnswers(access, auditing, held_back(parts), drawing, Metrics())
         pictures = Pictures(parts.catalogue, archive, drawing, answers, base_url=BASE)
         volumes = VolumePictures(VolumeSelection(parts.catalogue, archive), drawing, answers)
-        viewing = Viewing(parts.catalogue, archive, drawing, answers)
-        scales = Scales(parts.catalogue, archive, drawing, answers)
+        frames = AskedFrames(parts.catalogue, answers)
+        viewing = Viewing(frames, parts.catalogue, archive, drawing, answers)
+        scales = Scales(frames, archive, drawing)
         measured: dict[str, Sequence[Measurement]] = {}
 
         async def told(wanted: MeasurementsWanted) -> MeasurementsTold:

@@ -48,6 +48,8 @@ async def test_logging_in_gives_a_token_and_an_http_only_cookie(client: httpx.As
     session = answer.json()
     assert session["account"]["username"] == "ana"
     assert session["account"]["roles"] == ["physician"]
+    assert "view" in session["account"]["rights"]["everywhere"]
+    assert {"measure", "report"} <= set(session["account"]["rights"]["at_home"])
     assert session["expires_in_s"] == 600
     cookie = answer.headers.get_list("set-cookie")[0]
     assert all(part in cookie for part in ("HttpOnly", "Secure", "SameSite=Strict", "Path=/api/session"))

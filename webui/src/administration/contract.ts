@@ -2,7 +2,7 @@
 
 import type { Account, Role } from '../api'
 
-export interface AccountEntry extends Account {
+export interface AccountEntry extends Omit<Account, 'rights'> {
   email: string
   phone: string
   address: string

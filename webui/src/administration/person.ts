@@ -2,7 +2,7 @@ import type { Account } from '../api'
 import type { AccountEntry, PersonToKeep } from './contract'
 
 /** What the form of an account begins with: what is kept, or somebody new at the institution of whoever makes them. */
-export function personOf(entry: AccountEntry | null, by: Account): PersonToKeep {
+export function personOf(entry: AccountEntry | null, by: Pick<Account, 'institution_id'>): PersonToKeep {
   if (!entry) {
     const institution_id = by.institution_id
     return { given_name: '', family_name: '', roles: ['physician'], institution_id, email: '', phone: '', address: '', is_doctor: false }

@@ -16,6 +16,7 @@ const somebody = (...roles: Account['roles']): Account => ({
   given_name: '',
   family_name: '',
   roles,
+  rights: { everywhere: [], at_home: [] },
   institution_id: '2',
 })
 

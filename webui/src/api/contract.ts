@@ -2,6 +2,9 @@
 
 export type Role = 'physician' | 'administrator' | 'superuser'
 
+/** As the servers call them; those that the page asks for. */
+export type Right = 'measure' | 'report' | 'assign' | 'share studies' | 'make anonymised copies' | 'define record types'
+
 export interface Account {
   id: string
   username: string
@@ -9,6 +12,8 @@ export interface Account {
   family_name: string
   roles: Role[]
   institution_id: string | null
+  /** What they may do wherever it is, and what only at their own institution. */
+  rights: { everywhere: string[]; at_home: string[] }
 }
 
 export interface SessionGrant {

@@ -1,11 +1,10 @@
-import type { Account, Directory, Entrances, InstitutionEntry, WaitingList } from '../api'
+import { whyNot, type Account, type Directory, type Entrances, type InstitutionEntry, type WaitingList } from '../api'
 
 const EVERY_MS = 30_000
 
-/** The institution whose inbox is this person's to empty; null of who is no physician of one. */
+/** The institution whose inbox is this person's to empty; null of whoever has none. */
 export function inboxHome(account: Account, { institutions }: Directory): InstitutionEntry | null {
-  if (!account.roles.includes('physician')) return null
-  return institutions.find(({ id }) => id === account.institution_id) ?? null
+  return institutions.find(({ id }) => id === account.institution_id && !whyNot(account, 'assign', id)) ?? null
 }
 
 /** How many studies wait; small, since the shell shows it on every page. */

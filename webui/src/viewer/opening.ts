@@ -6,6 +6,7 @@ export type ViewerRoute = Extract<Route, { at: 'viewer' }>
 export interface Opening {
   /** null where the directory does not know the node. */
   readonly nodeUrl: string | null
+  readonly institutionId: string | null
   readonly institutionName: string
   readonly institutionUrl: string
   /** The study with the series that the address names, or the first; asked for before the viewer's own part has come. */
@@ -16,7 +17,7 @@ export function openStudy(route: ViewerRoute, directory: Directory, entrances: E
   const institution = directory.institutions.find(({ nodes }) => nodes.some(({ id }) => id === route.nodeId))
   const nodeUrl = institution?.nodes.find(({ id }) => id === route.nodeId)?.base_url ?? null
   const answer = nodeUrl === null ? null : takeOrAsk(entrances, nodeUrl, route)
-  return { nodeUrl, institutionName: institution?.name ?? '', institutionUrl: institution?.base_url ?? '', answer }
+  return { nodeUrl, institutionId: institution?.id ?? null, institutionName: institution?.name ?? '', institutionUrl: institution?.base_url ?? '', answer }
 }
 
 export const askForStudy = (entrances: Entrances, nodeUrl: string, route: ViewerRoute): Promise<Outcome<OpenedStudy>> =>

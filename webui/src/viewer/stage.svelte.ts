@@ -28,6 +28,8 @@ export class Stage {
   space: Space = $state.raw(WHOLE_SPACE)
   /** UID of the series that is laid over planes and projections. */
   fused: string | null = $state(null)
+  /** Whether whoever looks may draw in this study. */
+  mayMark = $state(false)
   /** Whether the choices of `space` are laid out. */
   isSpaceOpen = $state(false)
   turn: Turn = $state.raw(FROM_THE_FRONT)
@@ -37,6 +39,8 @@ export class Stage {
   shownWindow: WindowSetting | null = $state.raw(null)
   /** Of the slice or plane that is on the screen; null while there is none. */
   shownIndex: number | null = $state(null)
+  /** Where the stack was opened. */
+  readonly #begin: number
   #postures: Partial<Record<Mode, Posture>> = $state.raw({})
   #indices: Record<'stack' | Axis, number> = $state({ stack: 0, axial: 0, coronal: 0, sagittal: 0 })
   #windows: Record<'slices' | 'mip', WindowSetting | null> = $state.raw({ slices: null, mip: null })
@@ -64,8 +68,15 @@ export class Stage {
     // A volume opens in its middle, where there is something to see; a single exposure or a cine loop at its first frame.
     const begin = subject.series.volume.ok ? Math.floor(count / 2) : 0
     const named = subject.series.slices.findIndex((slice) => slice.instance_uid === image?.instanceUid && slice.frame === image.frame)
-    this.#indices.stack = named < 0 ? begin : named
+    this.#begin = named < 0 ? begin : named
+    this.#indices.stack = this.#begin
     if (subject.series.volume.ok) for (const axis of AXES) this.#indices[axis] = Math.floor(this.#count(axis) / 2)
+  }
+
+  /** Whether it is seen as it was opened: no hand has been at it. */
+  get isUntouched(): boolean {
+    const chosen = [this.#framings, this.#postures].some((one) => Object.keys(one).length) || this.expectedWindow !== null
+    return this.mode === 'stack' && this.#indices.stack === this.#begin && !this.invert && !chosen
   }
 
   /** How the picture is hung; what is turned as a volume is not hung besides. */
@@ -162,7 +173,8 @@ export class Stage {
   #canUse(tool: Tool): boolean {
     if (tool === 'turn') return this.isTurnable
     if (tool === 'cross') return !this.isTurnable
-    if (tool === 'probe' || tool === 'mark') return this.mode === 'stack'
+    if (tool === 'probe') return this.mode === 'stack'
+    if (tool === 'mark') return this.mode === 'stack' && this.mayMark
     return tool !== 'window' || this.isWindowed
   }
 

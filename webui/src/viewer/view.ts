@@ -72,7 +72,7 @@ export interface Subject {
   readonly series: Series
   readonly grid: Grid
   /** Of a study that was brought beside the one that was opened. */
-  readonly origin?: { readonly study: StudyAtNode; readonly institution: string }
+  readonly origin?: { readonly study: StudyAtNode; readonly institution: string; readonly institutionId: string }
 }
 
 export const subjectOf = (nodeUrl: string, studyUid: string, series: Series): Subject => ({

@@ -273,6 +273,8 @@ export const viewing = {
 
 /** Of the page from which files are sent. */
 export const marking = {
+  /** Why somebody cannot draw here. */
+  mayNot: { 'missing-right': 'Your account may not do this.', 'other-institution': 'Only physicians of the institution that holds the study may do this.' },
   measure: 'Measure and mark',
   kinds: {
     length: 'Length',
@@ -1012,6 +1014,7 @@ export const outgoing = {
     'too-many-exports': 'Two exports of yours are under way. Wait for them, or stop one.',
     'nothing-to-anonymise': 'Nothing of it can be anonymised: names may be written into its pictures, or it has none.',
     'missing-right': 'Your account may not do this.',
+    'other-institution': 'Only physicians of the institution that holds the study may do this.',
     'no-institution': 'Your account belongs to no institution, so it has no study to share.',
     'no-such-link': 'There is no such link. Ask for a new one.',
     'wrong-pin': 'The PIN is wrong.',

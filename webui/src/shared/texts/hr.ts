@@ -290,6 +290,8 @@ export const viewing: typeof ViewingInEnglish = {
 
 /** Stranica s koje se šalju datoteke. */
 export const marking: typeof MarkingInEnglish = {
+  /** Why somebody cannot draw here. */
+  mayNot: { 'missing-right': 'Vaš račun to ne smije.', 'other-institution': 'Ovo smiju samo liječnici ustanove koja drži studiju.' },
   measure: 'Mjerenje i označavanje',
   kinds: {
     length: 'Duljina',
@@ -1029,6 +1031,7 @@ export const outgoing: typeof OutgoingInEnglish = {
     'too-many-exports': 'Dva Vaša izvoza su u tijeku. Pričekajte ih ili jedan zaustavite.',
     'nothing-to-anonymise': 'Ništa se ne može anonimizirati: imena mogu biti upisana u slike ili slika nema.',
     'missing-right': 'Vaš račun to ne smije.',
+    'other-institution': 'Ovo smiju samo liječnici ustanove koja drži studiju.',
     'no-institution': 'Vaš račun ne pripada nijednoj ustanovi pa nema što dijeliti.',
     'no-such-link': 'Takve poveznice nema. Zatražite novu.',
     'wrong-pin': 'PIN je pogrešan.',

@@ -36,6 +36,12 @@ describe('hanging rules', () => {
     expect(hung(study('MR BRAIN', ...held))).toEqual(['ax FLAIR', 'ax T2', 'ax T1', 'localizer'])
   })
 
+  it('say whether every place found what it names', () => {
+    expect(planOf(study('Chest', series('DX', 'LAT'), series('DX', 'PA')))?.isByName).toBe(true)
+    expect(planOf(study('Chest', series('DX', 'LAT'), series('DX', 'oblique')))?.isByName).toBe(false)
+    expect(planOf(study('', series('CT', 'one'), series('CT', 'two')))?.isByName).toBe(false)
+  })
+
   it('leave alone what is one series, and what has no picture', () => {
     expect(planOf(study('Chest', series('DX', 'PA')))).toBeNull()
     expect(planOf(study('Chest', series('DX', 'PA'), series('DX', 'LAT', false)))).toBeNull()

@@ -6,6 +6,8 @@ import { RULES, type HangingRule, type PlaceRule } from './rules'
 
 export interface Plan {
   readonly rule: string
+  /** Whether every place found the series that it names, so that none hangs there by chance. */
+  readonly isByName: boolean
   readonly layout: { readonly rows: number; readonly columns: number }
   /** null: the place stays empty. */
   readonly places: readonly ({ readonly series: SeriesSummary; readonly mode: Mode } | null)[]
@@ -26,7 +28,7 @@ export function planOf(study: StudyAtNode, rules: readonly HangingRule[] = RULES
     const series = named[index] ?? (rule.fill ? (left.shift() ?? null) : null)
     return series && { series, mode: place.mode ?? ('stack' as const) }
   })
-  return hung.filter(Boolean).length > 1 ? { rule: rule.name, layout: rule.layout, places: hung } : null
+  return hung.filter(Boolean).length > 1 ? { rule: rule.name, isByName: rule.places.every(isNamed) && named.every(Boolean), layout: rule.layout, places: hung } : null
 }
 
 function fits(rule: HangingRule, study: StudyAtNode, drawable: readonly SeriesSummary[]): boolean {

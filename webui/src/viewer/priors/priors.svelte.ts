@@ -60,7 +60,7 @@ export class Priors {
     const path = `/api/studies/${prior.item.study_uid}/series/${seriesUid}`
     const outcome = await this.#entrances.getJson<Series>(prior.nodeUrl, path, signal)
     if (!outcome.ok) return outcome
-    const origin = { study: opened.study, institution: prior.institution.name }
+    const origin = { study: opened.study, institution: prior.institution.name, institutionId: prior.institution.id }
     return succeeded(new Stage({ ...subjectOf(prior.nodeUrl, prior.item.study_uid, outcome.value), origin }))
   }
 
