@@ -179,6 +179,19 @@ async def test_a_picture_is_not_sent_again_to_who_has_it(doors: PictureDoors, di
     assert (again.status_code, again.content) == (304, b"")
 
 
+async def test_a_picture_says_how_long_the_server_had_it_whoever_it_waited_for(
+    doors: PictureDoors, dicom_dir: Path
+) -> None:
+    path = await doors.take_in(dicom_dir / CT)
+
+    answer = await doors.get(f"{path}/rendered?viewport=96,96", "image/png")
+
+    told = (stage.split(";dur=") for stage in answer.headers["server-timing"].split(", "))
+    stages = {name: float(cost_ms) for name, cost_ms in told}
+    assert {"draw", "encode", "total"} <= stages.keys()
+    assert stages["total"] >= stages["draw"] + stages["encode"]
+
+
 async def test_a_picture_is_kept_for_good_only_under_the_rules_by_which_it_is_drawn(
     doors: PictureDoors, dicom_dir: Path
 ) -> None:

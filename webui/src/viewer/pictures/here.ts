@@ -22,7 +22,7 @@ export function drawHere({ frame }: ProvenFrame, { window, invert }: View, reque
   const { rows, columns } = frame
   const bitmap = bitmapOf(pixelsOf(frame, greyTable(frame, window, invert)), rows, columns)
   return (
-    bitmap && { request, bitmap, sizeBytes: rows * columns * 4, bodyBytes: 0, isFromLine: false, completeness: 1, reduced: null, window }
+    bitmap && { request, bitmap, sizeBytes: rows * columns * 4, bodyBytes: 0, isFromLine: false, serverMs: 0, completeness: 1, reduced: null, window }
   )
 }
 

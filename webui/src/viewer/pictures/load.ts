@@ -13,6 +13,8 @@ export interface Picture {
   readonly bodyBytes: number
   /** Not from the browser's cache, which says nothing of the line. */
   readonly isFromLine: boolean
+  /** Of the time that it took, the server's. */
+  readonly serverMs: number
   /** Part of the volume that is in it, 0 to 1. */
   readonly completeness: number
   /** So many voxels along slice, row and column are one in it; null where each is itself. */
@@ -109,6 +111,7 @@ async function decoded(response: Response, request: PictureRequest): Promise<Pic
     sizeBytes: bitmap.width * bitmap.height * BYTES_PER_PIXEL,
     bodyBytes: body.size,
     isFromLine,
+    serverMs: serverMsIn(response.headers),
     completeness: completenessIn(response.headers),
     reduced: reducedIn(response.headers),
     window: windowIn(response.headers),
@@ -134,6 +137,9 @@ async function bitmapOf(body: Blob, type: string): Promise<ImageBitmap> {
   }
   throw new TypeError('there is no canvas for the picture')
 }
+
+/** `Server-Timing: …, total;dur=`; 0 where it is not said. */
+const serverMsIn = (headers: Headers): number => Number(/\btotal;dur=([\d.]+)/.exec(headers.get('Server-Timing') ?? '')?.[1] ?? 0)
 
 const FUNCTIONS: WindowFunction[] = ['linear', 'linear-exact', 'sigmoid']
 

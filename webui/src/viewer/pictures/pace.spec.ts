@@ -102,6 +102,15 @@ describe('the pace', () => {
     expect(line.pace.limit).toBeGreaterThanOrEqual(8)
   })
 
+  it('does not take the time of a server that draws for long for that of the line', () => {
+    const line = new Line(500_000, 20)
+    const mark = line.pace.sent()
+    line.nowMs += 6_060
+    line.pace.delivered(mark, 19_650, null, 6_000)
+
+    expect(line.pace.measured).toEqual({ latencyMs: 60, bytesPerS: expect.closeTo(333_333, 0) })
+  })
+
   it('learns how large the drafts of this series are', () => {
     const line = new Line(93_750, 100)
     line.carry(20, 12_000)

@@ -80,12 +80,15 @@ export class Pace {
     return { atMs: this.#now(), deliveredBytes: this.#deliveredBytes }
   }
 
-  /** Its answer has come whole; `bytes` of body. */
-  delivered(mark: Mark, bytes: number, fineness: Fineness | null = null): void {
+  /** Its answer has come whole; `bytes` of body, `serverMs` of its time were the server's, who worked or waited. */
+  delivered(mark: Mark, bytes: number, fineness: Fineness | null = null, serverMs = 0): void {
     const atMs = this.#now()
     this.#deliveredBytes += bytes + HEAD_BYTES
-    const tookMs = Math.max(1, atMs - mark.atMs)
-    const sample = { atMs, tookMs, bytesPerS: ((this.#deliveredBytes - mark.deliveredBytes) / tookMs) * 1000 }
+    const allMs = Math.max(1, atMs - mark.atMs)
+    const tookMs = Math.max(1, allMs - serverMs)
+    // Others came while the server worked on this one; where none did, the line was at leave for so long. It carries more than either.
+    const bytesPerMs = Math.max((this.#deliveredBytes - mark.deliveredBytes) / allMs, (bytes + HEAD_BYTES) / tookMs)
+    const sample = { atMs, tookMs, bytesPerS: bytesPerMs * 1000 }
     this.#samples = [...this.#samples.filter((one) => atMs - one.atMs < REMEMBERED_MS), sample]
     const level = fineness ? FINENESSES.indexOf(fineness) : -1
     if (level >= 0) this.#learned[level] = 0.7 * this.#learned[level]! + 0.3 * bytes

@@ -80,7 +80,7 @@ class Scenery {
 
   picture(request: PictureRequest, completeness: number): Picture {
     const bitmap = { width: 64, height: 64, close: () => this.closed.push(nameOf(request)) } as unknown as ImageBitmap
-    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, isFromLine: true, completeness, reduced: null, window: null }
+    return { request, bitmap, sizeBytes: 64 * 64 * 4, bodyBytes: 2000, isFromLine: true, serverMs: 0, completeness, reduced: null, window: null }
   }
 
   shown(): string | null {

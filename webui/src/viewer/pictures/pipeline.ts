@@ -342,7 +342,7 @@ export class PicturePipeline {
     const mark = this.#pace.sent()
     const outcome = await this.#means.load(request, purpose, controller.signal)
     if (!outcome.ok) return outcome.failure
-    if (outcome.value.isFromLine) this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness)
+    if (outcome.value.isFromLine) this.#pace.delivered(mark, outcome.value.bodyBytes, request.fineness, outcome.value.serverMs)
     if (isWanted()) this.#arrive(target, request, outcome.value)
     else outcome.value.bitmap.close()
     return null
