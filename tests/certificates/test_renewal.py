@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import shutil
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from appliance.http import certificates as served
 from certificates import files, renewal
+from certificates.name_server import Zone
 from certificates.renewal import Credentials, renew
 from certificates.settings import Key, NameServer, Order, Refusal
 from tests.certificates import servers
@@ -188,6 +190,17 @@ def test_a_name_server_that_does_not_answer_is_refused_by_its_address(order, cre
 
     with pytest.raises(Refusal, match=rf"the name server 127\.0\.0\.1, port {away.port}, does not answer"):
         renew(msgspec.structs.replace(order, dns=away), credentials, tmp_path, now())
+
+
+def test_a_record_that_cannot_be_removed_is_told_and_costs_no_certificate(order, tmp_path, caplog):
+    with contextlib.ExitStack() as ends:
+        server = ends.enter_context(servers.running_name_server(tmp_path))
+        zone = Zone(msgspec.structs.replace(order.dns, port=server.port), servers.SECRET)
+        with zone.shown(order.record, "a-proof"):
+            assert server.values(order.record) == {"a-proof"}
+            ends.close()
+
+    assert f"the record {order.record} stays in the zone: the name server 127.0.0.1" in caplog.text
 
 
 def test_what_is_no_directory_is_refused(order, credentials, tmp_path):
