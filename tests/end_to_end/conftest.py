@@ -23,7 +23,7 @@ MARKED = Phantom(Size(slices=60, rows=256, columns=256, pixel_spacing_mm=1.56, s
 
 @pytest.fixture(scope="session")
 def photographs() -> Path:
-    """Where screenshots go; the README's are copies of them."""
+    """Where screenshots go."""
     return _ROOT / "build" / "screenshots"
 
 

@@ -5,8 +5,10 @@ Serious and critical findings fail: https://github.com/dequelabs/axe-core/blob/d
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -165,8 +167,14 @@ async def test_what_administrators_see_has_no_barriers(ana: Physician) -> None:
 
 
 async def barriers(page: Page) -> list[str]:
-    """Each serious finding: the rule, and where."""
+    """Each serious finding: the rule, and where. How the page fares in all is printed (``-s``)."""
     response = (await Axe().run(page)).response
+    lesser = sum(violation["impact"] not in _FAILING for violation in response["violations"])
+    place = urlsplit(page.url).path.partition("/studies/")[0]
+    print(
+        f"axe: {len(response['passes'])} rules kept, {len(response['violations']) - lesser} serious, {lesser} lesser,"
+        f" {len(response['incomplete'])} for a person to judge: {re.sub('/[0-9a-f-]{36}', '', place) or '/'}"
+    )
     return [
         f"{violation['id']}: {', '.join(str(node['target']) for node in violation['nodes'])}"
         for violation in response["violations"]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import curl_cffi
+import numpy as np
 import pytest
+import pyvips
 from curl_cffi import CurlHttpVersion
+from numpy.typing import NDArray
 
 from provisioning.debian import find_firefox
 from tests.end_to_end.firefox import open_firefox
 from tests.end_to_end.running import HOST, PASSWORD, USERNAME, RunningAppliance
 from tests.end_to_end.strangers import token_of
+from tests.end_to_end.test_story import expected_grey
 
 CURLS_VERSIONS = {CurlHttpVersion.V3ONLY: 30, CurlHttpVersion.V2TLS: 3, CurlHttpVersion.V1_1: 2}
 """What to ask of curl, and what it calls what it got (CURLINFO_HTTP_VERSION)."""
@@ -113,6 +118,7 @@ def test_niquests_gets_a_picture(
 
 
 _PROTOCOLS = """return performance.getEntriesByType('resource').map(e => e.nextHopProtocol)"""
+_PIXELS = "return document.querySelector('[data-testid=viewer-canvas]').toDataURL('image/png').split(',')[1]"
 _SHADES = """
   const canvas = document.querySelector('[data-testid=viewer-canvas]')
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d')
@@ -123,7 +129,9 @@ _SHADES = """
 @pytest.mark.skipif(
     find_firefox() is None, reason="no Firefox: Ubuntu has it only as a snap, which trusts no test's certificate"
 )
-def test_firefox_shows_a_slice_over_http_3(filled: RunningAppliance, tmp_path: Path) -> None:
+def test_firefox_shows_a_slice_over_http_3(
+    filled: RunningAppliance, phantom_values: NDArray[np.uint16], tmp_path: Path
+) -> None:
     with open_firefox(tmp_path, authority=filled.authority, host=HOST) as page:
         page.go(filled.origin)
         page.go(filled.origin)  # the first answer said where HTTP/3 is
@@ -134,10 +142,29 @@ def test_firefox_shows_a_slice_over_http_3(filled: RunningAppliance, tmp_path: P
         page.until("return document.querySelectorAll('[data-testid=patient-row]').length === 1")
         page.click("patient-row")
         page.click("study-row")
-        page.until("return document.querySelector('[data-testid=viewer-canvas]')?.dataset.settled === 'true'")
+        page.until("return document.querySelector('[data-testid=viewer-canvas]')?.dataset.proven === 'true'")
+        page.click("actual-size")
+        page.until("return document.querySelector('[data-testid=pane-0]').innerText.includes('Zoom 100 %')")
+        page.until("return document.querySelector('[data-testid=viewer-canvas]').dataset.settled === 'true'")
 
-        assert page.evaluate(_SHADES) > 20
+        assert "All bits, proven" in page.evaluate("return document.querySelector('[data-testid=pane-0]').innerText")
+        number = int(page.evaluate("return document.querySelector('[data-testid=slice-label]').innerText").split()[1])
+        shown = decoded(page.evaluate(_PIXELS))
+        right = expected_grey(phantom_values[number - 1], 40, 400).astype(int)
+        top, left = ((pane - side) // 2 for pane, side in zip(shown.shape, right.shape, strict=True))
+        # Whole pixels of the screen: where an odd one is left over, the picture lies before or after it.
+        places = [
+            shown[top + y : top + y + len(right), left + x : left + x + len(right)] for y in (0, 1) for x in (0, 1)
+        ]
+        assert min(np.abs(one - right).max() for one in places) <= 1
         assert "h3" in page.evaluate(_PROTOCOLS)
+
+
+def decoded(png: str) -> NDArray[np.int64]:
+    """Grey of a picture that is grey: (row, column)."""
+    colours = np.asarray(pyvips.Image.new_from_buffer(base64.b64decode(png), "").numpy())[:, :, :3].astype(int)
+    assert np.ptp(colours, axis=2).max() == 0
+    return colours[:, :, 0]
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from provisioning.phantom import RECORDS, Phantom, Size, read_mark, write_files
+from provisioning.phantom import RECORDS, Phantom, read_mark, write_files
 from tests.end_to_end.physician import Physician, fitted
 from tests.end_to_end.running import PASSWORD, USERNAME, RunningAppliance
 
@@ -92,57 +92,6 @@ async def test_the_whole_body_pet_opens_scrolls_windows_and_turns(
     assert await turned(physician, "mip") > 1
     await physician.photograph(photographs / "pet-mip.png")
     assert await turned(physician, "volume") > 1
-
-
-_SETTLED_AT = """place => {
-  const canvas = document.querySelector(`[data-testid=pane-${place}] canvas`)
-  return canvas?.dataset.settled === 'true'
-}"""
-
-
-async def test_the_screenshots_of_the_documentation(
-    physician: Physician, appliance: RunningAppliance, tmp_path: Path, photographs: Path
-) -> None:
-    for _ in write_files(Phantom(Size(110, 400, 400, 1.0, 3.4), seed=3), tmp_path):
-        pass
-    appliance.take_in(tmp_path)
-    await physician.log_in()
-    await physician.open_study("phantom", having="110 objects")
-
-    taken = [photographs / name for name in ("slice.png", "coronal.png", "volume.png")]
-    await physician.photograph(taken[0])
-    await physician.show("coronal")
-    await physician.photograph(taken[1])
-    await physician.show("volume")
-    await physician.drag(60, 20)
-    await physician.photograph(taken[2])
-
-    assert min(file.stat().st_size for file in taken) > 30_000
-
-
-@pytest.mark.long
-async def test_oblique_planes_and_a_phone_are_photographed(
-    physician: Physician, appliance: RunningAppliance, tmp_path: Path, photographs: Path
-) -> None:
-    for _ in write_files(Phantom(Size(110, 400, 400, 1.0, 3.4), seed=3), tmp_path):
-        pass
-    appliance.take_in(tmp_path)
-    await physician.log_in()
-    await physician.open_study("phantom", having="110 objects")
-    await physician.find("show-planes").click()
-    await physician.find("tool-cross").click()
-    turn = physician.find("pane-0").get_by_test_id("turn-coronal").last
-    for _ in range(20):
-        await turn.press("ArrowUp")
-    for place in range(4):
-        await physician.page.wait_for_function(_SETTLED_AT, arg=place)
-    await physician.photograph(photographs / "planes.png")
-    await physician.find("layout-select").select_option(label="1×1")
-    await physician.page.set_viewport_size({"width": 390, "height": 844})
-    await physician.settle()
-    await physician.photograph(photographs / "phone.png")
-
-    assert min((photographs / name).stat().st_size for name in ("planes.png", "phone.png")) > 30_000
 
 
 @pytest.mark.long
