@@ -11,13 +11,13 @@ from typing import Literal
 
 from appliance.domain.identifiers import InstanceUid, SeriesUid
 
-DESCRIPTION_VERSION = 4
+DESCRIPTION_VERSION = 5
 """Of what an ``ImageDescription`` says of a file; raised whenever that becomes more, or something else.
 
 Instances that an older program described are described again from their bytes (``services.reconciliation``). The first version
 knew no overlays, shutters, profiles, videos or presentation LUTs, and refused images that this one draws; the second knew no
 VOI LUTs of single frames and no bitmap shutters, and refused 8 bit pixels in big endian words; the third did not
-say how a projection lies, nor of which side it is.
+say how a projection lies, nor of which side it is; the fourth did not say how much lossy steps had taken.
 """
 
 PixelKind = Literal["integer", "float", "double"]
@@ -167,6 +167,16 @@ class FrameDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class LossyStep:
+    """A lossy compression that the pixels went through, perhaps long before they came here."""
+
+    method: str
+    """A defined term, ISO_10918_1 (JPEG) and the like (PS3.3 C.7.6.1.1.5.1); empty where the file does not say."""
+    ratio: float | None
+    """Bytes before over bytes after; None where the file does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageDescription:
     """An image instance, ready to be drawn."""
 
@@ -197,6 +207,8 @@ class ImageDescription:
     """Where rows go to the right and columns down, in letters: A, PL, FR (Patient Orientation, PS3.3 C.7.6.1.1.1)."""
     laterality: str = ""
     """R, L, U (unpaired) or B (both) where the image, or else its series, says so (PS3.3 C.7.3.1, C.8.11.7)."""
+    lossy_steps: tuple[LossyStep, ...] = ()
+    """As far as the file tells them, in the order in which they were made (PS3.3 C.7.6.1.1.5)."""
     displayed_area: DisplayedArea | None = None
     """This and what follows are of a presentation state (``domain.presentations``), and never of a file."""
     quarter_turns: int = 0

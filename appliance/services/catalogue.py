@@ -11,7 +11,7 @@ from appliance.domain.audit import Action, Actor, Event, dicom_subject
 from appliance.domain.errors import NotDrawable, TooLarge
 from appliance.domain.geometry import Arrangement, SliceRef, arranged, slice_count
 from appliance.domain.identifiers import InstanceUid, SeriesUid, StudyUid
-from appliance.domain.image import ImageDescription, StoredImage, StoredSeries, Window
+from appliance.domain.image import ImageDescription, LossyStep, StoredImage, StoredSeries, Window
 from appliance.domain.presets import window_presets
 from appliance.domain.voi import Voi, VoiChoice, choices_of
 from appliance.rendering.transfer_functions import suitable_presets
@@ -100,6 +100,8 @@ class SliceDetail:
     """Height of a pixel over its width, as shown."""
     window: tuple[float, float] | None
     is_lossy: bool
+    lossy: tuple[LossyStep, ...]
+    """By which steps, as far as the file tells."""
     voi: int | None
     """Place of its choices among those of the series; None where there is nothing to choose."""
     patient_orientation: tuple[str, str] | None
@@ -453,6 +455,7 @@ def _slice_detail(stored: StoredSeries, ref: SliceRef, lists: dict[tuple[VoiDeta
         image.pixel_aspect_ratio,
         (window.center, window.width) if window else None,
         image.is_lossy,
+        image.lossy_steps,
         lists.setdefault(choices, len(lists)) if choices else None,
         image.patient_orientation,
         image.laterality,

@@ -6,13 +6,14 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Literal
 
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from appliance.domain.errors import NotDrawable
-from appliance.domain.image import FramePlane, LookUpTable, Overlay, PixelFormat, PixelKind, Shutter, Window
+from appliance.domain.image import FramePlane, LookUpTable, LossyStep, Overlay, PixelFormat, PixelKind, Shutter, Window
 from appliance.storage.attributes import (
     UNREADABLE,
     bytes_of,
@@ -149,6 +150,15 @@ def laterality(ds: Dataset) -> str:
     """Which side: of the image (C.8.11.7, C.8.4.8), else of its series (C.7.3.1); empty where neither says."""
     said = (text_of(ds, keyword).upper() for keyword in ("ImageLaterality", "Laterality"))
     return next((side for side in said if side in _SIDES), "")
+
+
+def lossy_steps(ds: Dataset) -> tuple[LossyStep, ...]:
+    """What was lost in coding: each step has a value of Method and one of Ratio (C.7.6.1.1.5). A ratio below 1 says nothing."""
+    methods, ratios = texts_of(ds, "LossyImageCompressionMethod"), numbers_of(ds, "LossyImageCompressionRatio")
+    told = [
+        (method, ratio if ratio is not None and ratio >= 1 else None) for method, ratio in zip_longest(methods, ratios)
+    ]
+    return tuple(LossyStep(method or "", ratio) for method, ratio in told if method or ratio is not None)
 
 
 def value_unit(ds: Dataset, modality: str) -> str:

@@ -355,6 +355,7 @@ def image_of(header: Header, instance_uid: InstanceUid, sop_class_uid: str) -> I
         _profile_place(header, pixels) if form.samples_per_pixel == 3 or is_palette else None,
         image_module.patient_orientation(ds),
         image_module.laterality(ds),
+        image_module.lossy_steps(ds),
     )
 
 

@@ -527,6 +527,14 @@ async def test_two_fingers_enlarge_and_one_goes_through_the_slices(ana: Physicia
     assert percent_of(await ana.find("pane-0").inner_text()) == after
 
 
+async def test_the_bar_beside_the_number_tells_which_slices_are_here_with_all_bits(ana: Physician) -> None:
+    bar = ana.find("loaded-bar")
+    await expect(bar).to_have_attribute("data-all-bits", "1")
+
+    await ana.page.keyboard.press("ArrowDown")
+    await expect(bar).to_have_attribute("data-all-bits", "2")
+
+
 async def test_no_tool_is_out_of_sight(ana: Physician) -> None:
     last = ana.find("mark-remove")
     await ana.find("tool-mark").click()

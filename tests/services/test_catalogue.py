@@ -119,7 +119,7 @@ SERIES_MEMBERS = """
     frame_of_reference_uid rows columns is_colour presets voi volume_presets value_unit slices volume rules
 """
 SLICE_MEMBERS = (
-    "instance_uid frame number rows columns position orientation pixel_spacing pixel_aspect_ratio window is_lossy voi "
+    "instance_uid frame number rows columns position orientation pixel_spacing pixel_aspect_ratio window is_lossy lossy voi "
     "patient_orientation laterality"
 )
 

@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from appliance.domain.errors import NotDicom, TooLarge
+from appliance.domain.image import LossyStep
 from appliance.domain.voi import luts_of
 from appliance.storage.decoding import decode_frame
 from appliance.storage.instances import SpoolReference, open_spooled
@@ -369,6 +370,29 @@ def test_a_projection_says_in_letters_how_it_lies_and_of_which_side_it_is(dicom_
     image = parsed((dicom_dir / file).read_bytes()).image
 
     assert (image.patient_orientation, image.laterality) == (orientation, side)
+
+
+@pytest.mark.parametrize(
+    ("file", "steps"),
+    [
+        ("06-secondary-capture/PM5644-960x540_JPEG-Baseline_YBR422.dcm", (LossyStep("ISO_10918_1", 20.414),)),
+        ("06-secondary-capture/photo-cookies.dcm", (LossyStep("ISO_10918_1", None),)),
+        ("10-transfer-syntaxes/nema-us1/US1_J2KI.dcm", (LossyStep("", 16),)),
+        # A ratio of 0.08, in which nothing was compressed, says nothing.
+        ("11-pixel-encodings/SC_rgb_small_odd_jpeg.dcm", (LossyStep("ISO_10918_1", None),)),
+        ("04-xray/MG-GH133.dcm", ()),
+    ],
+)
+def test_what_was_lost_in_coding_is_told_as_far_as_the_file_tells(dicom_dir, file, steps):
+    assert parsed((dicom_dir / file).read_bytes()).image.lossy_steps == steps
+
+
+def test_each_lossy_step_is_told_in_its_order():
+    ds = ct_slice(1)
+    ds.LossyImageCompression, ds.LossyImageCompressionRatio = "01", [4, 10]
+    ds.LossyImageCompressionMethod = ["ISO_10918_1", "ISO_15444_1"]
+
+    assert parsed(encoded(ds)).image.lossy_steps == (LossyStep("ISO_10918_1", 4), LossyStep("ISO_15444_1", 10))
 
 
 def test_what_says_no_direction_for_people_is_none():

@@ -303,6 +303,8 @@ export interface SliceEntry {
   pixel_aspect_ratio?: number
   /** The stored pixels went through a lossy encoding. */
   is_lossy?: boolean
+  /** The steps of it that the file tells: by which method, and how many bytes became one. */
+  lossy?: { method: string; ratio: number | null }[]
   /** Where rows go to the right and columns down, in letters, as the file says it; of a projection all that is known. */
   patient_orientation?: [string, string] | null
   /** R, L, U (unpaired), B (both); empty where the file does not say. */

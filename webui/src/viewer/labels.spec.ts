@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { Series } from '../api'
-import { placeOf, positionOf, slabOf, wholenessOf, windowOf } from './labels'
+import type { Series, SliceEntry } from '../api'
+import { lossOf, placeOf, positionOf, slabOf, wholenessOf, windowOf } from './labels'
 import type { Picture } from './pictures/load'
 import { subjectOf, type View } from './view'
 
@@ -40,4 +40,11 @@ it('writes a window with its unit, in as many decimals as it has', () => {
   expect(windowOf({ center: -600, width: 1500 }, 'HU')).toBe('C −600\u2002W 1500 HU')
   expect(windowOf({ center: 2.66, width: 5.16 }, '')).toBe('C 2.66\u2002W 5.16')
   expect(windowOf(null, 'HU')).toBe('Window from the file')
+})
+it('tells what was lost in coding as far as the file does', () => {
+  const slice = (...lossy: NonNullable<SliceEntry['lossy']>) => ({ lossy }) as unknown as SliceEntry
+
+  expect(lossOf(slice({ method: 'ISO_10918_1', ratio: 20.414 }))).toBe('JPEG 20.4 : 1')
+  expect(lossOf(slice({ method: '', ratio: 16 }, { method: 'OF_OUR_OWN', ratio: null }))).toBe('16 : 1, OF_OUR_OWN')
+  expect(lossOf(slice())).toBe('')
 })

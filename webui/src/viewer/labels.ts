@@ -1,6 +1,6 @@
 /** What is written on a picture, from the view that it is of. */
 
-import type { SeriesSummary } from '../api'
+import type { SeriesSummary, SliceEntry } from '../api'
 import { writtenNumber } from '../shared/amounts'
 import { texts } from '../shared/texts'
 import { scaleOf } from './geometry/framing'
@@ -68,3 +68,19 @@ export function wholenessOf({ scene }: View, { completeness, reduced, request }:
 
 export const nameOfSeries = ({ description, number, modality }: SeriesSummary): string =>
   description || `${modality} ${texts.viewer.seriesNumber(number)}`.trim()
+
+/** Defined terms of PS3.3 C.7.6.1.1.5.1 that people know by another name. */
+const METHODS: Record<string, string> = {
+  ISO_10918_1: 'JPEG',
+  ISO_14495_1: 'JPEG-LS',
+  ISO_15444_1: 'JPEG 2000',
+  ISO_15444_15: 'HTJ2K',
+  ISO_18181_1: 'JPEG XL',
+  ISO_13818_2: 'MPEG-2',
+  ISO_14496_10: 'H.264',
+  ISO_23008_2: 'H.265',
+}
+
+/** By which method, and how many bytes became one, as far as the file tells: `JPEG 20.4 : 1`. */
+export const lossOf = ({ lossy = [] }: SliceEntry): string =>
+  lossy.map(({ method, ratio }) => [METHODS[method] ?? method, ratio && `${writtenNumber(ratio, 1)} : 1`].filter(Boolean).join(' ')).join(', ')

@@ -203,6 +203,8 @@ export const page = {
 
 /** Parts of the viewer that come after the first picture. */
 export const viewing = {
+  /** Of the slices of a stack, for those who do not see the bar. */
+  loaded: (preview: number, exact: number, allBits: number, count: number) => `Of ${count} here: ${preview} as preview, ${exact} exact for this window, ${allBits} with all bits`,
   /** Of window presets, where they are not as the server calls them. */
   presets: {} as Record<string, string>,
   crosshairLines: 'Lines of the other planes',

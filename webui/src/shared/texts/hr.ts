@@ -209,6 +209,7 @@ export const page: typeof PageInEnglish = {
 
 /** Dijelovi preglednika koji dolaze nakon prve slike. */
 export const viewing: typeof ViewingInEnglish = {
+  loaded: (preview, exact, allBits, count) => `Od ${count} ovdje: ${preview} kao pretpregled, ${exact} točno za ovaj prozor, ${allBits} sa svim bitovima`,
   presets: {
     'Soft tissue': 'Meka tkiva',
     Lung: 'Pluća',

@@ -504,3 +504,25 @@ describe('a volume that is still being loaded', () => {
     expect(scenery.closed).toEqual(['draft plane', 'final plane'])
   })
 })
+
+describe('what is here of a stack', () => {
+  it('is told slice by slice as it comes, and only for the window in which it came', async () => {
+    scenery.pipeline.want(frame(0), SUBJECT, [frame(1)])
+    expect(scenery.pipeline.hereOf(0)).toBeNull()
+
+    await scenery.answer('draft 0')
+    expect(scenery.pipeline.hereOf(0)).toBe('preview')
+
+    await scenery.answer('final 0')
+    expect([scenery.pipeline.hereOf(0), scenery.pipeline.hereOf(1)]).toEqual(['exact', null])
+
+    await scenery.answerValues()
+    expect(scenery.pipeline.hereOf(0)).toBe('all-bits')
+
+    await scenery.answer('draft 1')
+    expect(scenery.pipeline.hereOf(1)).toBe('preview')
+
+    scenery.pipeline.want({ ...frame(0), window: { center: 40, width: 400 } }, SUBJECT, [])
+    expect([scenery.pipeline.hereOf(0), scenery.pipeline.hereOf(1)]).toEqual(['all-bits', null])
+  })
+})

@@ -17,7 +17,7 @@ import type { Fineness, Pace } from './pace'
 import { isOnTheWay, passedBetween } from './passage'
 import { NOTHING_WANTED, ROOM, step, type RequestEvent, type Wish } from './requests'
 import { subsequentDelayMs } from './retry'
-import type { Subject, View } from '../view'
+import type { Scene, Subject, View } from '../view'
 
 /** What the screen shows: always a picture together with the view that it is of. */
 export interface Shown {
@@ -91,6 +91,21 @@ const CACHE_BYTES = 56 * 1024 * 1024
 /** Stored values, for windows that are drawn here. */
 const VALUES_BYTES = 16 * 1024 * 1024
 
+/** `exact` is a final picture for the window of now; with `all-bits` it is exact for any. */
+export type Here = 'preview' | 'exact' | 'all-bits'
+
+interface Keys {
+  readonly final: string
+  readonly draft: string
+  readonly values: string | null
+}
+
+function keysAt(scene: Extract<Scene, { index: number }>, index: number, { view, subject }: Target): Keys {
+  const other: View = { ...view, scene: { ...scene, index } }
+  const [final, draft] = [pictureRequest(other, subject, 'final'), pictureRequest(other, subject, 'draft')]
+  return { final: final.key, draft: draft.key, values: valuesRequest(other, subject)?.key ?? null }
+}
+
 export class PicturePipeline {
   readonly #means: Means
   readonly #onChange: (state: PipelineState) => void
@@ -104,6 +119,7 @@ export class PicturePipeline {
   readonly #sent = new Map<string, Sent>()
   readonly #failures = new Map<string, Failed>()
   readonly #pace: Pace
+  readonly #keysOf = new Map<number, Keys>()
   #requests = NOTHING_WANTED
   #target: Target | null = null
   /** What the hand passed and the screen has not shown yet; the last is the target. */
@@ -192,6 +208,23 @@ export class PicturePipeline {
 
   #bestOf({ final, draft, early }: Passed): Picture | undefined {
     return this.#cache.get(final.key) ?? this.#cache.get(draft.key) ?? early ?? undefined
+  }
+
+  /** Of what is here of another slice or plane, the best, seen as the one in hand is seen; null where nothing is. */
+  hereOf(index: number): Here | null {
+    const target = this.#target
+    if (!target || !('index' in target.view.scene)) return null
+    // The keys of a stack are the same for as long as it is seen in the same way, and making them anew costs.
+    const { scene } = target.view
+    if (this.#keysOf.get(scene.index)?.final !== target.final.key) {
+      this.#keysOf.clear()
+      this.#keysOf.set(scene.index, { final: target.final.key, draft: target.draft.key, values: target.values?.key ?? null })
+    }
+    const keys = this.#keysOf.get(index) ?? keysAt(scene, index, target)
+    this.#keysOf.set(index, keys)
+    if (keys.values && this.#values.has(keys.values)) return 'all-bits'
+    if (this.#cache.has(keys.final)) return 'exact'
+    return this.#cache.has(keys.draft) ? 'preview' : null
   }
 
   /** Asks again for what failed. */
