@@ -150,8 +150,11 @@ async def proven(ana: Physician) -> None:
 
 
 async def open_chest(ana: Physician) -> None:
+    """The CT alone, which hangs beside its PET by itself."""
     await ana.open_study("DEMO-1", having="CT of the chest")
+    await expect(ana.find("viewer-canvas")).to_have_count(2, timeout=60_000)
     await ana.find("series-card").filter(has_text=SERIES).click()
+    await ana.find("layout-select").select_option(label="1×1")
     await expect(ana.find("pane-0")).to_contain_text(SERIES)
     await proven(ana)
 
