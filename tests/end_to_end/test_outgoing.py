@@ -190,7 +190,7 @@ async def test_a_study_hangs_by_itself_until_somebody_chose_a_layout(physician: 
     await expect(physician.find("pane-1")).to_contain_text(f"{SLICE_MM:g} mm")
 
     # It is remembered for the modality of the first that is shown when a study is opened.
-    await physician.find("pane-1").locator("canvas").click()
+    await physician.find("pane-1").get_by_test_id("viewer-canvas").click()
     await physician.find("layout-select").select_option(label="1×1")
     await physician.page.reload()
     await physician.settle()

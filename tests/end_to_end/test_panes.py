@@ -93,7 +93,7 @@ async def test_a_dragged_series_scrolls_with_the_other_by_position_and_is_crosse
     await ana.find("layout-select").select_option(label="1×2")
     await ana.find("series-card").nth(1).drag_to(ana.find("pane-1"))
     await settled(ana, 1)
-    await ana.find("pane-0").locator("canvas").click()
+    await ana.find("pane-0").get_by_test_id("viewer-canvas").click()
     await ana.page.keyboard.press("Home")
     for _ in range(5):
         await ana.page.keyboard.press("ArrowDown")
@@ -109,10 +109,10 @@ async def test_a_dragged_series_scrolls_with_the_other_by_position_and_is_crosse
     await expect(in_pane(ana, 0, "slice-label")).to_contain_text("12 /")
     assert await number_in(ana, 1) == coarse
 
-    await ana.find("pane-1").locator("canvas").click()
+    await ana.find("pane-1").get_by_test_id("viewer-canvas").click()
     await ana.page.keyboard.press("C")
     await settled(ana, 1)
-    await ana.find("pane-0").locator("canvas").click()
+    await ana.find("pane-0").get_by_test_id("viewer-canvas").click()
     line = in_pane(ana, 1, "reference-line")
     await expect(line).to_be_attached()
     heights = [float(await line.get_attribute(name)) for name in ("y1", "y2")]
@@ -129,7 +129,7 @@ async def test_the_crosshair_leads_all_planes_to_one_place_of_the_patient(ana: P
     for place in range(4):
         await settled(ana, place)
     await ana.find("tool-cross").click()
-    axial = ana.find("pane-0").locator("canvas")
+    axial = ana.find("pane-0").get_by_test_id("viewer-canvas")
     size = (await grey_in(ana, 0)).shape
     scale = min(size) / (SIDE * PIXEL_MM)
     # On the table, 10 mm to the patient's right of the middle.
@@ -396,7 +396,7 @@ async def test_a_line_of_the_crosshair_turns_the_other_planes(
     await ana.find("tool-cross").click()
     asked = Asked(ana, "/renderedmpr")
     handle = in_pane(ana, 0, "turn-coronal").last
-    box = await ana.find("pane-0").locator("canvas").bounding_box()
+    box = await ana.find("pane-0").get_by_test_id("viewer-canvas").bounding_box()
     grip = await handle.bounding_box()
     x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
     middle_x, middle_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -459,10 +459,10 @@ async def test_a_prior_is_put_beside_the_study_and_goes_along_by_its_distance(
     assert "Tablic" in await in_pane(ana, 1, "overlay-patient").inner_text()
 
     await ana.find("link-panes").click()
-    await ana.find("pane-1").locator("canvas").click()
+    await ana.find("pane-1").get_by_test_id("viewer-canvas").click()
     await ana.page.keyboard.press("Home")
     await expect(in_pane(ana, 1, "slice-label")).to_contain_text("1 /")
-    await ana.find("pane-0").locator("canvas").click()
+    await ana.find("pane-0").get_by_test_id("viewer-canvas").click()
     await ana.page.keyboard.press("Home")
     await ana.page.keyboard.press("ArrowDown")
     await ana.page.keyboard.press("ArrowDown")
