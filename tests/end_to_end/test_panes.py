@@ -292,6 +292,7 @@ _KEPT = """async kind => {
 
 
 async def test_a_length_and_an_ellipse_have_the_numbers_of_the_file_and_stay(ana: Physician, photographs: Path) -> None:
+    await expect(ana.find("tool-mark")).to_be_enabled()  # its part of the page comes after the first picture
     await ana.page.keyboard.press("n")
     await draw(ana, "length", (50, 60), (130, 120))
     await draw(ana, "ellipse", (40, 100), (120, 200))

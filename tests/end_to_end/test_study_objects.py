@@ -196,6 +196,7 @@ async def test_segments_lie_on_the_picture_where_their_pixels_are(
     await expect(ana.find("slice-label")).to_contain_text("2 / 3")
     pane = ana.find("viewer-canvas")
     await expect(ana.find("picture-proof")).to_contain_text("All bits")
+    await ana.page.wait_for_load_state("networkidle")  # the bar of what is here tells of the neighbours, too
     before = await on_screen(pane)
 
     await card(ana, "segmentation").click()
