@@ -181,6 +181,7 @@ async def colours_of_regions(ana: Physician) -> dict[str, str]:
     }
 
 
+@pytest.mark.long  # compares a pane whose bar of slices still changes: green beside other work, not on a quiet machine
 async def test_segments_lie_on_the_picture_where_their_pixels_are(
     ana: Physician, dicom_dir: Path, photographs: Path
 ) -> None:
